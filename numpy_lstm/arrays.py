@@ -1,0 +1,155 @@
+"""The namespace room: the only file that knows which array library is in use.
+
+NumPy, CuPy and every library with ``__array_namespace__`` (array-api-strict, say) are served alike. NumPy
+arrays of ``dtype=object`` hold numbers of any kind (mpmath, gmpy2, python-flint, decimal): their elementary
+functions are looked up from the number itself, so 50-digit arithmetic runs through the same pages.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+
+class Array(Protocol):
+    """What a page may do with an array: arithmetic, ``@``, transposition and basic indexing."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def T(self) -> "Array": ...
+    @property
+    def mT(self) -> "Array": ...
+    def __getitem__(self, key: Any, /) -> "Array": ...
+    def __neg__(self) -> "Array": ...
+    def __ge__(self, other: Any, /) -> "Array": ...
+    def __add__(self, other: Any, /) -> "Array": ...
+    def __radd__(self, other: Any, /) -> "Array": ...
+    def __sub__(self, other: Any, /) -> "Array": ...
+    def __rsub__(self, other: Any, /) -> "Array": ...
+    def __mul__(self, other: Any, /) -> "Array": ...
+    def __rmul__(self, other: Any, /) -> "Array": ...
+    def __truediv__(self, other: Any, /) -> "Array": ...
+    def __rtruediv__(self, other: Any, /) -> "Array": ...
+    def __matmul__(self, other: Any, /) -> "Array": ...
+
+
+def namespace(array: object) -> ModuleType:
+    """The module whose functions act on ``array``.
+
+    Raises TypeError for anything that is not an array of a supported library, among them lists, scalars and
+    torch tensors, and for ``numpy.matrix`` and masked arrays, whose ``*`` and ``+`` mean something else.
+    """
+    if isinstance(array, np.ndarray):
+        if not isinstance(array, np.matrix | np.ma.MaskedArray):
+            return np
+    elif type(array).__module__.partition(".")[0] == "cupy":
+        return sys.modules["cupy"]
+    elif hasattr(array, "__array_namespace__"):
+        return cast(ModuleType, array.__array_namespace__())
+    raise TypeError(f"is a {type_name(array)}; expected an array of NumPy, CuPy or another library of the array API")
+
+
+def type_name(value: object) -> str:
+    """``list``, ``torch.Tensor``: the type as a reader of an error message knows it."""
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def library(array: Array) -> str:
+    """The name of the library that ``array`` belongs to: ``numpy``, ``cupy``, ``array_api_strict``."""
+    return namespace(array).__name__.partition(".")[0]
+
+
+def dtype_name(array: Array) -> str:
+    """``float64`` and the like, without the library's prefix."""
+    return str(array.dtype).rpartition(".")[2]
+
+
+def is_differentiable(array: Array) -> bool:
+    """Whether ``array`` holds float32, float64, longdouble, their complex counterparts, or objects."""
+    if isinstance(array.dtype, np.dtype):
+        return array.dtype.kind in "fcO" and array.dtype != np.float16
+    return bool(namespace(array).isdtype(array.dtype, ("real floating", "complex floating")))
+
+
+def exp(a: Array) -> Array:
+    return _elementwise("exp", a)
+
+
+def tanh(a: Array) -> Array:
+    return _elementwise("tanh", a)
+
+
+def real(a: Array) -> Array:
+    """The real part: what a branch may look at, so that complex steps take the branch of their value."""
+    if _holds_objects(a):
+        return cast(Array, np.frompyfunc(lambda z: z.real, 1, 1)(a))
+    if isinstance(a.dtype, np.dtype):
+        return cast(Array, a.real) if a.dtype.kind == "c" else a  # type: ignore[attr-defined]
+    xp = namespace(a)
+    return cast(Array, xp.real(a)) if xp.isdtype(a.dtype, "complex floating") else a
+
+
+def where(condition: Array, a: Array, b: Array) -> Array:
+    return cast(Array, namespace(a).where(condition, a, b))
+
+
+def transpose(a: Array) -> Array:
+    """The last two axes exchanged, never conjugated. (CuPy has no ``mT``: its arrays are always 2-D here.)"""
+    return a.T if a.ndim == 2 else a.mT
+
+
+def sum_axis(a: Array, axis: int) -> Array:
+    return cast(Array, namespace(a).sum(a, axis=axis))
+
+
+def reshape(a: Array, shape: tuple[int, ...]) -> Array:
+    return cast(Array, namespace(a).reshape(a, shape))
+
+
+def stack(arrays: Sequence[Array]) -> Array:
+    return cast(Array, namespace(arrays[0]).stack(list(arrays)))
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros of the library and dtype of ``like``."""
+    return cast(Array, namespace(like).zeros(shape, dtype=like.dtype))
+
+
+def booleans(nested: list[Any], like: Array) -> Array:
+    """A boolean array of the library of ``like``."""
+    return cast(Array, namespace(like).asarray(nested))
+
+
+def _holds_objects(a: Array) -> bool:
+    return isinstance(a.dtype, np.dtype) and a.dtype.hasobject
+
+
+def _elementwise(name: str, a: Array) -> Array:
+    if _holds_objects(a):
+        return cast(Array, _object_function(name)(a))
+    return cast(Array, getattr(namespace(a), name)(a))
+
+
+@cache
+def _object_function(name: str) -> Callable[[Any], Any]:
+    """``name`` for arrays of numbers that bring their own arithmetic."""
+
+    def of_number(z: Any) -> Any:
+        if hasattr(z, "context"):  # mpmath: mp.exp(z); its z.exp is the binary exponent
+            return getattr(z.context, name)(z)
+        if hasattr(z, name):  # decimal, python-flint: z.exp()
+            return getattr(z, name)()
+        home = sys.modules[type(z).__module__.partition(".")[0]]  # gmpy2: gmpy2.exp(z)
+        if hasattr(home, name):
+            return getattr(home, name)(z)
+        raise TypeError(f"cannot take {name} of a {type(z).__qualname__} in an object array")
+
+    return cast(Callable[[Any], Any], np.frompyfunc(of_number, 1, 1))

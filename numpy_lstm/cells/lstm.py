@@ -1,0 +1,84 @@
+"""The long short-term memory cell: L1 to L11 forward, L11' to L1' back. Derivation: lstm.md beside this file.
+
+Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, no peepholes, one bias per gate: the
+cell of torch.nn.LSTM, Keras and TMVA. Gates are i input, f forget, g candidate, o output; a_k is the
+pre-activation of gate k; y = tanh c. The backward pass is the forward pass read upward.
+"""
+
+from typing import NamedTuple
+
+from ..arrays import Array
+from ..ops import affine, contract, dsigmoid, dtanh, sigmoid, sum_rows, tanh
+from ..shapes import BD, BH, BR, HD, HR, H
+from .cell import Cell
+
+# fmt: off
+
+
+class Params(NamedTuple):
+    """Weights W (H,D), U (H,R) and bias b (H,) of each gate; their gradients too (TMVA's dW, dU, db)."""
+    W_i: HD; W_f: HD; W_g: HD; W_o: HD
+    U_i: HR; U_f: HR; U_g: HR; U_o: HR
+    b_i: H;  b_f: H;  b_g: H;  b_o: H
+
+
+class State(NamedTuple):
+    """What one step hands to the next: the output h (B,R) and the cell c (B,H)."""
+    h: BR; c: BH
+
+
+class Trace(NamedTuple):
+    """Every value of a step; in the backward pass, the cotangent of each."""
+    x: BD;   h_prev: BR;  c_prev: BH
+    a_i: BH; a_f: BH; a_g: BH; a_o: BH
+    i: BH;   f: BH;   g: BH;   o: BH
+    c: BH;   y: BH;   h: BH
+
+
+def step(p: Params, x: Array, s: State) -> tuple[State, Trace]:
+    """One step forward. x (B,D); s.h (B,R), s.c (B,H)."""
+    a_i = affine(x, p.W_i, s.h, p.U_i, p.b_i)                       # (L1)
+    a_f = affine(x, p.W_f, s.h, p.U_f, p.b_f)                       # (L2)
+    a_g = affine(x, p.W_g, s.h, p.U_g, p.b_g)                       # (L3)
+    a_o = affine(x, p.W_o, s.h, p.U_o, p.b_o)                       # (L4)
+    i = sigmoid(a_i)                                                # (L5)
+    f = sigmoid(a_f)                                                # (L6)
+    g = tanh(a_g)                                                   # (L7)
+    o = sigmoid(a_o)                                                # (L8)
+    c = f * s.c + i * g                                             # (L9)
+    y = tanh(c)                                                     # (L10)
+    h = o * y                                                       # (L11)
+    return State(h=h, c=c), Trace(x=x, h_prev=s.h, c_prev=s.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
+                                  i=i, f=f, g=g, o=o, c=c, y=y, h=h)
+
+
+def step_adjoint(p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
+    """One step back: ds holds all of dL/dh_t, and what reaches c_t other than through h_t."""
+    dh = ds.h
+    do, dy = dh * v.y, dh * v.o                                     # (L11')
+    dc = ds.c + dy * dtanh(v.c)                                     # (L10')  from c itself, not from y
+    df, di, dg = dc * v.c_prev, dc * v.g, dc * v.i                  # (L9')
+    dc_prev = dc * v.f                                              # (L9')
+    da_o = do * dsigmoid(v.a_o)                                     # (L8')
+    da_g = dg * dtanh(v.a_g)                                        # (L7')
+    da_f = df * dsigmoid(v.a_f)                                     # (L6')
+    da_i = di * dsigmoid(v.a_i)                                     # (L5')
+    dx, dh_prev = da_o @ p.W_o, da_o @ p.U_o                        # (L4')
+    dx, dh_prev = dx + da_g @ p.W_g, dh_prev + da_g @ p.U_g         # (L3')
+    dx, dh_prev = dx + da_f @ p.W_f, dh_prev + da_f @ p.U_f         # (L2')
+    dx, dh_prev = dx + da_i @ p.W_i, dh_prev + da_i @ p.U_i         # (L1')
+    return State(h=dh_prev, c=dc_prev), Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, a_i=da_i, a_f=da_f, a_g=da_g,
+                                              a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
+
+
+def step_gradients(v: Trace, d: Trace) -> Params:
+    """The parameter gradients: one contraction over all rows, no recursion."""
+    return Params(
+        W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (L4')
+        W_g=contract(d.a_g, v.x), U_g=contract(d.a_g, v.h_prev), b_g=sum_rows(d.a_g),      # (L3')
+        W_f=contract(d.a_f, v.x), U_f=contract(d.a_f, v.h_prev), b_f=sum_rows(d.a_f),      # (L2')
+        W_i=contract(d.a_i, v.x), U_i=contract(d.a_i, v.h_prev), b_i=sum_rows(d.a_i),      # (L1')
+    )
+
+
+LSTM = Cell("LSTM", Params, State, Trace, step, step_adjoint, step_gradients)

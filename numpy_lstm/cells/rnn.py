@@ -1,0 +1,52 @@
+"""The simple recurrent cell of Elman 1990: R1, R2 forward, R2', R1' back. Derivation: rnn.md beside this file.
+
+One affine map and one tanh: torch.nn.RNN, Keras SimpleRNN, TMVA's BasicRNN. Everything the other pages do
+with gates happens here once, bare.
+"""
+
+from typing import NamedTuple
+
+from ..arrays import Array
+from ..ops import affine, contract, dtanh, sum_rows, tanh
+from ..shapes import BD, BH, BR, HD, HR, H
+from .cell import Cell
+
+# fmt: off
+
+
+class Params(NamedTuple):
+    """Weights W (H,D), U (H,R) and bias b (H,); their gradients too."""
+    W: HD; U: HR; b: H
+
+
+class State(NamedTuple):
+    """What one step hands to the next: the output h (B,R)."""
+    h: BR
+
+
+class Trace(NamedTuple):
+    """Every value of a step; in the backward pass, the cotangent of each."""
+    x: BD; h_prev: BR; a: BH; h: BH
+
+
+def step(p: Params, x: Array, s: State) -> tuple[State, Trace]:
+    """One step forward. x (B,D); s.h (B,R)."""
+    a = affine(x, p.W, s.h, p.U, p.b)                               # (R1)
+    h = tanh(a)                                                     # (R2)
+    return State(h=h), Trace(x=x, h_prev=s.h, a=a, h=h)
+
+
+def step_adjoint(p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
+    """One step back: ds.h holds all of dL/dh_t."""
+    dh = ds.h
+    da = dh * dtanh(v.a)                                            # (R2')  from a itself, not from h
+    dx, dh_prev = da @ p.W, da @ p.U                                # (R1')
+    return State(h=dh_prev), Trace(x=dx, h_prev=dh_prev, a=da, h=dh)
+
+
+def step_gradients(v: Trace, d: Trace) -> Params:
+    """The parameter gradients: one contraction over all rows, no recursion."""
+    return Params(W=contract(d.a, v.x), U=contract(d.a, v.h_prev), b=sum_rows(d.a))        # (R1')
+
+
+RNN = Cell("RNN", Params, State, Trace, step, step_adjoint, step_gradients)

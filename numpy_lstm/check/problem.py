@@ -1,0 +1,108 @@
+"""A gradient to be checked: a cell, the point at which it is differentiated, and a loss linear in every state."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import scan, tree
+from ..arrays import Array
+from ..cells.cell import Cell
+from ..shapes import axes
+
+
+class Point(NamedTuple):
+    """All that the loss is differentiated by: ``params``, ``xs`` (T,B,D) and the ``first`` state."""
+
+    params: Any
+    xs: Array
+    first: Any
+
+
+class Outputs(NamedTuple):
+    """All that a loss can see: ``states``, a State with a time axis in front, and the ``last`` state."""
+
+    states: Any
+    last: Any
+
+
+class Problem(NamedTuple):
+    """The loss sum <cotangents, outputs>, as a function of the point; absent cotangents (None) count as zero.
+
+    ``outputs`` and ``loss`` only ever call the cell's forward step, so that what judges a backward pass shares
+    nothing with it. Both accept a point whose leaves all carry the same leading axis, one entry per direction,
+    and then have that axis too. NumPy arrays only, T >= 1.
+    """
+
+    cell: Cell
+    point: Point
+    cotangents: Outputs
+
+    @classmethod
+    def random(
+        cls, cell: Cell, T: int, B: int, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64
+    ) -> "Problem":
+        """Weights and biases U(-1/sqrt(H), 1/sqrt(H)); inputs, states and all cotangents standard normal.
+
+        h0 and c0 are unequal and non-zero, and gradient enters every h_t, every c_t and the last state. Every
+        number is rounded to float32 first, so that all precisions differentiate exactly the same function.
+        """
+        size = {"T": T, "B": B, "D": D, "H": H, "R": H}
+
+        def array(letters: str, draw: Any) -> Any:
+            return draw([size[k] for k in letters]).astype(np.float32).astype(dtype)
+
+        def record(record_type: Any, draw: Any, lead: str = "") -> Any:
+            return record_type(**{k: array(lead + letters, draw) for k, letters in axes(record_type).items()})
+
+        normal = rng.standard_normal
+        params = record(cell.Params, lambda shape: rng.uniform(-1, 1, shape) / np.sqrt(H))
+        point = Point(params, array("TBD", normal), record(cell.State, normal))
+        return cls(cell, point, Outputs(record(cell.State, normal, "T"), record(cell.State, normal)))
+
+    def astype(self, dtype: Any) -> "Problem":
+        """The same problem in another NumPy dtype."""
+        return self._replace(
+            point=tree.map(lambda a: a.astype(dtype), self.point),
+            cotangents=tree.map(lambda a: a.astype(dtype), self.cotangents),
+        )
+
+    def dense(self) -> "Problem":
+        """The same problem with absent cotangents written out as zeros."""
+        zeros = tree.map(np.zeros_like, self.outputs(self.point))
+        return self._replace(cotangents=tree.map(lambda z, d: z if d is None else d, zeros, self.cotangents))
+
+    def outputs(self, point: Point) -> Outputs:
+        """The states that the cell passes through."""
+        state, states = point.first, []
+        for t in range(point.xs.shape[-3]):
+            state, _ = self.cell.step(point.params, point.xs[..., t, :, :], state)
+            states.append(state)
+        return Outputs(tree.map(lambda *steps: np.stack(steps, axis=-3), *states), state)
+
+    def loss(self, point: Point) -> Any:
+        """The loss at ``point``: a number, or one for each entry of the leading axis."""
+        outputs = dict(tree.leaves(self.outputs(point)))
+        terms = [np.sum(d * outputs[name], axis=tuple(range(-d.ndim, 0))) for name, d in tree.leaves(self.cotangents)]
+        return sum(terms[1:], start=terms[0])
+
+    def gradient(self, point: Point | None = None) -> Point:
+        """The gradient under test, from ``numpy_lstm.forward`` and ``backward``, at ``point`` (this one's own)."""
+        params, xs, first = self.point if point is None else point
+        run = scan.forward(self.cell, params, xs, first)
+        return self._backward(params, run)
+
+    def absolute_paths(self) -> Point:
+        """S: the gradient with every path through the recursion counted positively.
+
+        That is the backward pass on absolute values; ``check.K`` counts roundings against it.
+        """
+        run = scan.forward(self.cell, *self.point)
+        run = run._replace(values=tree.map(abs, run.values))
+        absolute = self._replace(cotangents=tree.map(abs, self.cotangents))
+        return absolute._backward(tree.map(abs, self.point.params), run)
+
+    def _backward(self, params: Any, run: scan.Forward) -> Point:
+        dtype = run.hs.dtype  # complex for a Hessian-vector product, where the cotangents are real
+        states, last = tree.map(lambda a: a.astype(dtype), self.cotangents)
+        back = scan.backward(self.cell, params, run, states.h, getattr(states, "c", None), last)
+        return Point(back.dparams, back.dxs, back.dfirst)

@@ -1,0 +1,136 @@
+"""Routes to a derivative that never look at a backward pass.
+
+Each takes plain functions of a point, and a point is any tree of NumPy arrays: ``Problem.loss`` and
+``Problem.point``, or your own function and a dict. With ``chunk=n`` a loss is called with n directions at
+once: every leaf then has a leading axis of at most n, and the loss returns one number for each entry.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import tree
+
+Function = Callable[[Any], Any]
+
+
+def complex_step(loss: Function, point: Any, h: float = 1e-30, chunk: int | None = None) -> Any:
+    """The gradient as Im L(point + i h e_j) / h, exact to rounding for any h from 1e-200 to 1e-16.
+
+    No difference is taken, so nothing cancels (Squire & Trapp 1998). ``loss`` must be analytic: no abs, no
+    conjugate, and comparisons of real parts only. Returns a tree like ``point``.
+    """
+    z = tree.map(lambda a: a.astype(np.result_type(a.dtype, np.complex64)), point)
+    return _per_component(lambda e: np.imag(loss(tree.add(z, tree.scale(1j * h, e)))) / h, point, chunk)
+
+
+def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int | None = None) -> Any:
+    """The gradient as (L(point + step e_j) - L(point - step e_j)) / 2 step: error O(step^2) + O(u/step).
+
+    In float64 the best step lies near 1e-5 and reaches about 1e-10. Returns a tree like ``point``.
+    """
+
+    def central(e: Any) -> Any:
+        d = tree.scale(step, e)
+        return (loss(tree.add(point, d)) - loss(tree.map(np.subtract, tree.map(np.asarray, point), d))) / (2 * step)
+
+    return _per_component(central, point, chunk)
+
+
+def richardson(loss: Function, point: Any, step: float = 2.0**-5, levels: int = 4, chunk: int | None = None) -> Any:
+    """Central differences at step, step/2, ..., combined so that the error terms up to step^(2 levels) cancel."""
+    row = [finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)]
+    for order in range(1, levels):
+        weight = 4.0**order
+        row = [tree.map(lambda fine, rough, w=weight: fine + (fine - rough) / (w - 1), b, a) for a, b in pairwise(row)]
+    return row[0]
+
+
+def directional(f: Function, point: Any, direction: Any, h: float = 1e-30) -> Any:
+    """J v for ``f`` with any tree as value: the complex step along ``direction``. Nothing but ``f`` is used."""
+    z = tree.map(lambda a, v: a.astype(np.result_type(a.dtype, np.complex64)) + 1j * h * v, point, direction)
+    return tree.map(lambda a: np.imag(a) / h, f(z))
+
+
+def hessian_vector(gradient: Function, point: Any, direction: Any, h: float = 1e-30) -> Any:
+    """H v: the complex step through a gradient, whose code must run in complex arithmetic and never conjugate."""
+    return directional(gradient, point, direction, h)
+
+
+class DotTest(NamedTuple):
+    """<w, J v> and <J^T w, v> for random pairs; ``error`` is the largest gap over the norms |J^T w| |v|."""
+
+    error: float
+    pairs: int
+
+
+def dot_test(
+    jvp: Function, vjp: Function, point: Any, outputs: Any, rng: np.random.Generator, pairs: int = 200
+) -> DotTest:
+    """The adjoint identity <w, J v> = <J^T w, v>, for ``jvp(v)`` and ``vjp(w)`` at one point.
+
+    The gap is divided by the norms and not by the inner product, which may be anywhere near zero.
+    """
+    errors = []
+    for _ in range(pairs):
+        v, w = tree.random_like(point, rng), tree.random_like(outputs, rng)
+        pulled = vjp(w)
+        gap = float(abs(tree.dot(w, jvp(v)) - tree.dot(pulled, v)))
+        errors.append(gap / (tree.norm(pulled) * tree.norm(v)))
+    return DotTest(max(errors), pairs)
+
+
+class TaylorTest(NamedTuple):
+    """Remainders of the Taylor polynomial for steps e; ``slope`` is the least-squares slope of log against log."""
+
+    steps: tuple[float, ...]
+    remainders: tuple[float, ...]
+    slope: float
+
+
+def taylor_test(
+    loss: Function,
+    gradient: Any,
+    point: Any,
+    direction: Any,
+    hessian_vector: Any = None,
+    steps: tuple[float, ...] | None = None,
+) -> TaylorTest:
+    """|L(p + e v) - L(p) - e <g, v>| falls as e^2, and as e^3 once e^2/2 <v, H v> is subtracted too.
+
+    ``gradient`` and ``hessian_vector`` are the values under test at ``point``, H v along ``direction``. A wrong
+    gradient pulls the slope to 1, a wrong H v to 2, at any scale of the loss and without a tolerance. The default
+    steps, for a direction of norm 1, span four decades (two or more for the third order) between the next
+    Taylor term and the rounding of the loss; a longdouble point leaves more room there.
+    """
+    at, slope = loss(point), tree.dot(gradient, direction)
+    if steps is None:
+        wide = np.finfo(np.asarray(at).dtype).eps < 1e-17
+        first, last = (-1.5, -5.5) if hessian_vector is None else (-2.0, -4.5) if wide else (-1.5, -3.5)
+        steps = tuple(10.0**k for k in np.linspace(first, last, 9))
+    curvature = 0 if hessian_vector is None else tree.dot(hessian_vector, direction)
+    remainders = tuple(
+        float(abs(loss(tree.add(point, tree.scale(e, direction))) - at - e * slope - e * e / 2 * curvature))
+        for e in steps
+    )
+    fit = np.polyfit(np.log(steps), np.log(remainders), 1)[0] if min(remainders) > 0 else math.nan
+    return TaylorTest(steps, remainders, float(fit))
+
+
+def _per_component(derivative: Function, point: Any, chunk: int | None) -> Any:
+    """``derivative(e)`` for every basis direction e, gathered in a tree like ``point``."""
+    columns = [np.atleast_1d(derivative(e)) for e in _basis(point, chunk)]
+    return tree.unflatten(np.concatenate(columns), point)
+
+
+def _basis(point: Any, chunk: int | None) -> Iterator[Any]:
+    """The basis directions of ``point``, one by one, or ``chunk`` at a time along a leading axis."""
+    n = tree.size(point)
+    dtype = tree.flatten(point).dtype
+    for start in range(0, n, chunk or 1):
+        block = np.zeros((min(chunk or 1, n - start), n), dtype)
+        block[np.arange(len(block)), start + np.arange(len(block))] = 1
+        yield tree.unflatten(block if chunk else block[0], point)

@@ -1,0 +1,169 @@
+"""The time loop: values forward in time, cotangents backward in time, then one contraction.
+
+Truncated BPTT is a composition of calls, not a mode. The state is carried, the cotangent is not::
+
+    for chunk, dhs in zip(chunks, cotangents):
+        run = forward(cell, params, chunk, state)
+        dparams = tree.add(dparams, backward(cell, params, run, dhs=dhs).dparams)
+        state = run.last
+
+Handing ``dlast=State(h=..., c=...)`` of the following chunk's ``dfirst`` to ``backward`` instead gives the full
+gradient, chunk by chunk.
+"""
+
+import operator
+from typing import Any, NamedTuple
+
+from . import arrays, tree
+from .arrays import Array
+from .cells.cell import Cell
+from .shapes import ShapeError, Sizes, axes
+
+
+class Forward(NamedTuple):
+    """A run: what ``backward`` needs and a reader may plot.
+
+    ``hs`` (T,B,R) the outputs; ``last`` the state after the final step (of each row); ``values`` a Trace with
+    a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on padding, or None.
+    """
+
+    hs: Array
+    last: Any
+    values: Any
+    alive: Array | None
+
+
+class Backward(NamedTuple):
+    """Gradients: ``dxs`` (T,B,D), ``dfirst`` a State, ``dparams`` a Params.
+
+    ``cotangents`` is a Trace with a time axis in front: its field ``h`` holds all of dL/dh_t, ``c`` all of
+    dL/dc_t, ``a_f`` dL/da_f at each step, and so on.
+    """
+
+    dxs: Array
+    dfirst: Any
+    dparams: Any
+    cotangents: Any
+
+
+def forward(cell: Cell, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Forward:
+    """Run ``cell`` over a sequence.
+
+    Parameters
+    ----------
+    params : cell.Params
+    xs : (T,B,D) array, T >= 0; its library and dtype are those of ``params``
+    first : cell.State, the state before the first step; zeros if absent
+    lengths : B integers in 0..T, the number of steps of each row; T for all if absent. Beyond its length a
+        row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
+
+    Raises
+    ------
+    ShapeError : a shape does not fit; says what came, what was expected and who fixed it
+    TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
+    """
+    sizes = _bind_params(cell, params)
+    sizes.bind("xs", xs, "TBD")
+    if first is None:
+        first = sizes.zeros(cell.State)
+    sizes.bind_record("first", first, cell.State)
+    alive = _alive(lengths, sizes)
+
+    state, hs, values = first, [], []
+    for t in range(sizes["T"]):
+        new, v = cell.step(params, _where_alive(alive, t, xs[t, ...]), state)
+        state = _where_alive(alive, t, new, state)
+        hs.append(_where_alive(alive, t, new.h))
+        values.append(v)
+    if not values:
+        return Forward(arrays.zeros(sizes.shape("TBR"), xs), state, sizes.zeros(cell.Trace, "T"), alive)
+    return Forward(arrays.stack(hs), state, _stack(values), alive)
+
+
+def backward(
+    cell: Cell, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+) -> Backward:
+    """Back-propagate through ``run``, made by ``forward`` with the same cell and parameters.
+
+    Parameters
+    ----------
+    dhs : (T,B,R) cotangent of every output h_t
+    dcs : (T,B,H) cotangent of every cell c_t, for a cell that has one
+    dlast : cell.State, cotangent of the last state; its fields may be None
+
+    An absent cotangent counts as zero. On the padding of ``run`` cotangents are ignored and the gradient is
+    zero. Raises as ``forward`` does.
+    """
+    sizes = _bind_params(cell, params)
+    if not isinstance(run, Forward):
+        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that forward() returned")
+    sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
+    given = _bind_cotangents(cell, sizes, dhs, dcs, dlast)
+
+    dstate = tree.add(sizes.zeros(cell.State), dlast)
+    cotangents = []
+    for t in reversed(range(sizes["T"])):
+        here = _where_alive(run.alive, t, tree.add(dstate, _at(given, t)))
+        before, d = cell.step_adjoint(params, _at(run.values, t), here)
+        dstate = _where_alive(run.alive, t, before, dstate)
+        cotangents.append(d)
+    ds = _stack(cotangents[::-1]) if cotangents else sizes.zeros(cell.Trace, "T")
+    return Backward(ds.x, dstate, cell.step_gradients(_rows(run.values), _rows(ds)), ds)
+
+
+def _bind_params(cell: Any, params: Any) -> Sizes:
+    if not isinstance(cell, Cell):
+        raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Cell such as numpy_lstm.LSTM")
+    sizes = Sizes(cell.name, cell.tied)
+    sizes.bind_record("params", params, cell.Params)
+    return sizes
+
+
+def _bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) -> Any:
+    """The cotangents of every state as one State with a time axis in front; absent fields are None."""
+    letters = axes(cell.State)
+    if dcs is not None and "c" not in letters:
+        raise TypeError(f"dcs was given; {cell.name} has no cell c, only {', '.join(letters)}")
+    for name, cotangent, field in (("dhs", dhs, "h"), ("dcs", dcs, "c")):
+        if cotangent is not None:
+            sizes.bind(name, cotangent, "T" + letters[field])
+    if dlast is not None:
+        sizes.bind_record("dlast", dlast, cell.State, partial=True)
+    return cell.State(**{field: {"h": dhs, "c": dcs}.get(field) for field in letters})
+
+
+def _alive(lengths: Any, sizes: Sizes) -> Array | None:
+    """(T,B,1): whether step t belongs to row b."""
+    if lengths is None:
+        return None
+    T, B = sizes["T"], sizes["B"]
+    try:
+        lengths = [operator.index(n) for n in lengths]
+    except TypeError:
+        raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
+    if len(lengths) != B or not all(0 <= n <= T for n in lengths):
+        raise ShapeError(f"lengths is {lengths}; expected B={B} integers from 0 to T={T}")
+    return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], sizes.like)
+
+
+def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:
+    """``new`` on the rows that are alive at step t, elsewhere ``old`` (zeros if absent)."""
+    if alive is None:
+        return new
+    if old is None:
+        old = tree.map(lambda a: arrays.zeros(a.shape, a), new)
+    return tree.map(lambda a, b: arrays.where(alive[t, ...], a, b), new, old)
+
+
+def _at(record: Any, t: int) -> Any:
+    """The record at step t of one with a time axis in front."""
+    return tree.map(lambda a: a[t, ...], record)
+
+
+def _stack(traces: list[Any]) -> Any:
+    return tree.map(lambda *steps: arrays.stack(steps), *traces)
+
+
+def _rows(trace: Any) -> Any:
+    """Time folded into the batch: (T,B,N) becomes (T*B,N)."""
+    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], a.shape[2])), trace)

@@ -1,0 +1,127 @@
+"""Axis letters, and the one place where shapes, dtypes and libraries are compared.
+
+T time, B batch, D input, H hidden, R recurrent width (R = H unless projected). A record declares its axes in
+its annotations (``W_i: HD``); ``bind`` holds the arrays of a call against them. The first array that shows a
+letter fixes its size, the first array of all fixes library and dtype, and the error names who did.
+"""
+
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+from . import arrays
+from .arrays import Array
+
+H = Annotated[Array, "H"]
+BD = Annotated[Array, "BD"]
+BH = Annotated[Array, "BH"]
+BR = Annotated[Array, "BR"]
+HD = Annotated[Array, "HD"]
+HR = Annotated[Array, "HR"]
+
+
+class ShapeError(ValueError):
+    """An array has another shape than the equations need: says what came, what was expected, who fixed it."""
+
+
+@cache
+def axes(record_type: type) -> dict[str, str]:
+    """Field name -> axis letters, as the record declares them: ``{"W_i": "HD", ...}``."""
+    hints = get_type_hints(record_type, include_extras=True)
+    return {field: hint.__metadata__[0] for field, hint in hints.items()}
+
+
+class Sizes:
+    """What the arrays of one call agree on: size of each axis letter, library and dtype, and who fixed them.
+
+    ``owner`` is the cell, as messages name it. ``tied`` letters share one size: ``{"R": "H"}`` without projection.
+    """
+
+    def __init__(self, owner: str, tied: dict[str, str]) -> None:
+        self._owner = owner
+        self._tied = tied
+        self._size: dict[str, int] = {}
+        self._fixed_by: dict[str, str] = {}
+        self._like: Array | None = None
+        self._like_name = ""
+
+    def __getitem__(self, letter: str) -> int:
+        return self._size[self._root(letter)]
+
+    @property
+    def like(self) -> Array:
+        """The first array of the call, which fixed library and dtype."""
+        assert self._like is not None, "nothing was bound yet"
+        return self._like
+
+    def shape(self, letters: str) -> tuple[int, ...]:
+        """The sizes of these axes."""
+        return tuple(self[letter] for letter in letters)
+
+    def zeros(self, record_type: Any, lead: str = "") -> Any:
+        """A record of zeros, in the library and dtype of this call."""
+        shapes = {field: self.shape(lead + letters) for field, letters in axes(record_type).items()}
+        return record_type(**{field: arrays.zeros(shape, self.like) for field, shape in shapes.items()})
+
+    def bind(self, name: str, array: Any, letters: str) -> None:
+        """Hold one array against its axis letters.
+
+        Raises TypeError for what is no array, or one of another library or dtype; ShapeError for the rest.
+        """
+        self._bind_kind(name, array)
+        known = dict(self._size)
+        if array.ndim != len(letters) or not all(
+            (n > 0 or k == "T") and known.setdefault(self._root(k), n) == n
+            for k, n in zip(letters, array.shape, strict=True)
+        ):
+            raise ShapeError(f"{name} has shape {tuple(array.shape)}; expected {self._expected(letters, array.shape)}")
+        for letter, n in zip(letters, array.shape, strict=True):
+            self._size.setdefault(self._root(letter), n)
+            self._fixed_by.setdefault(self._root(letter), name)
+
+    def bind_record(self, name: str, record: Any, record_type: Any, lead: str = "", partial: bool = False) -> None:
+        """Hold a record's arrays against its declaration; with ``partial``, fields may be None (absent)."""
+        if not isinstance(record, record_type):
+            expected = f"{self._owner}.{record_type.__name__}({', '.join(record_type._fields)})"
+            raise TypeError(f"{name} is a {arrays.type_name(record)}; expected {expected}")
+        for field, letters in axes(record_type).items():
+            leaf = getattr(record, field)
+            if leaf is None and not partial:
+                raise ShapeError(f"{name}.{field} is absent; expected {self._expected(lead + letters)}")
+            if leaf is not None:
+                self.bind(f"{name}.{field}", leaf, lead + letters)
+
+    def _bind_kind(self, name: str, array: Any) -> None:
+        try:
+            library = arrays.library(array)
+        except TypeError as error:
+            raise TypeError(f"{name} {error}") from None
+        if self._like is None:
+            if not arrays.is_differentiable(array):
+                raise TypeError(
+                    f"{name} has dtype {arrays.dtype_name(array)}; "
+                    "expected float32, float64, longdouble, a complex dtype, or object"
+                )
+            self._like, self._like_name = array, name
+        elif (expected := arrays.library(self.like)) != library:
+            raise TypeError(f"{name} is an array of {library}; expected {expected}, the library of {self._like_name}")
+        elif array.dtype != self.like.dtype:
+            raise TypeError(
+                f"{name} has dtype {arrays.dtype_name(array)}; expected {arrays.dtype_name(self.like)}, "
+                f"the dtype of {self._like_name} (nothing is promoted silently: convert one of them)"
+            )
+
+    def _expected(self, letters: str, came: tuple[int, ...] = ()) -> str:
+        """``(T, B, D=5), where D=5 was fixed by params.W_i``: the reasons only for what does not fit."""
+        size = {letter: self._size.get(self._root(letter)) for letter in letters}
+        shape = ", ".join(k if size[k] is None else f"{k}={size[k]}" for k in letters)
+        aligned = list(zip(letters, came, strict=True)) if len(came) == len(letters) else [(k, None) for k in letters]
+        reasons = [
+            f"{k}={size[k]} was fixed by {self._fixed_by[self._root(k)]}"
+            for k, n in aligned
+            if size[k] is not None and size[k] != n
+        ]
+        reasons += [f"{k} must be at least 1" for k, n in aligned if size[k] is None and n == 0 and k != "T"]
+        return f"({shape})" + (f", where {' and '.join(reasons)}" if reasons else "")
+
+    def _root(self, letter: str) -> str:
+        return self._tied.get(letter, letter)

@@ -1,0 +1,88 @@
+"""Records as vectors. A tree is an array, or a NamedTuple, tuple, list or dict of trees; None is an absent leaf.
+
+``map`` and ``leaves`` serve arrays of every library. ``flatten`` and what stands on it (``dot``, ``norm``,
+``random_like``) are for the checks and work on NumPy arrays.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+Tree = TypeVar("Tree")
+
+
+def map(f: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
+    """``f`` applied leaf by leaf. Where ``tree`` has no leaf, neither has the result; others pass None there."""
+    if tree is None:
+        return cast(Tree, None)
+    if isinstance(tree, dict):
+        return cast(Tree, {k: map(f, tree[k], *(None if o is None else o[k] for o in others)) for k in tree})
+    if isinstance(tree, tuple | list):
+        columns = [(None,) * len(tree) if o is None else o for o in others]
+        children = [map(f, *column) for column in zip(tree, *columns, strict=True)]
+        return type(tree)(*children) if hasattr(tree, "_fields") else cast(Tree, type(tree)(children))
+    return cast(Tree, f(tree, *others))
+
+
+def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Each leaf with its path: ``("params.W_i", array)``."""
+    if tree is None:
+        return
+    if isinstance(tree, dict):
+        items = [(str(k), v) for k, v in tree.items()]
+    elif isinstance(tree, tuple | list):
+        items = [(str(k), v) for k, v in zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True)]
+    else:
+        yield name, tree
+        return
+    for key, child in items:
+        yield from leaves(child, f"{name}.{key}" if name else key)
+
+
+def add(tree: Tree, other: Any) -> Tree:
+    """``tree + other``; what is absent in ``other`` counts as zero."""
+    return map(lambda a, b: a if b is None else a + b, tree, other)
+
+
+def scale(factor: Any, tree: Tree) -> Tree:
+    return map(lambda a: factor * a, tree)
+
+
+def size(tree: Any) -> int:
+    """The number of components."""
+    return sum(math.prod(a.shape) for _, a in leaves(tree))
+
+
+def flatten(tree: Any, lead: int = 0) -> Any:
+    """All components in one axis, behind the first ``lead`` axes, which every leaf shares: (..., size)."""
+    parts = [np.reshape(a, (*a.shape[:lead], math.prod(a.shape[lead:]))) for _, a in leaves(tree)]
+    return np.concatenate(parts, axis=-1)
+
+
+def unflatten(vector: Any, like: Tree) -> Tree:
+    """The inverse of ``flatten``: (..., size) becomes a tree with the shapes of ``like`` behind the same axes."""
+    start = 0
+
+    def take(a: Any) -> Any:
+        nonlocal start
+        start += (n := math.prod(a.shape))
+        return np.reshape(vector[..., start - n : start], (*vector.shape[:-1], *a.shape))
+
+    return map(take, like)
+
+
+def dot(tree: Any, other: Any) -> Any:
+    """The sum of products of components (no conjugation)."""
+    return np.sum(flatten(tree) * flatten(other))
+
+
+def norm(tree: Any) -> float:
+    """The Euclidean norm of all components."""
+    return float(np.linalg.norm(flatten(tree).astype(np.float64)))
+
+
+def random_like(tree: Tree, rng: np.random.Generator) -> Tree:
+    """Standard normal components in the shapes and dtypes of ``tree``."""
+    return map(lambda a: rng.standard_normal(a.shape).astype(a.dtype), tree)

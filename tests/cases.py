@@ -1,0 +1,51 @@
+"""What several test files share: the cells, the standard problem, and the row-by-row comparison with the rows."""
+
+from typing import Any
+
+import numpy as np
+
+import numpy_lstm as nl
+from numpy_lstm import check, tree
+from reference import chain_rule
+
+CELLS = [nl.RNN, nl.LSTM]
+SEEDS = range(20)
+
+
+def standard(cell: nl.Cell, seed: int = 0, **sizes: int) -> check.Problem:
+    """T=20, B=4, D=5, H=7; random, unequal, non-zero h0 and c0; gradient into every h_t, c_t and the last state."""
+    sizes = {"T": 20, "B": 4, "D": 5, "H": 7} | sizes
+    return check.Problem.random(cell, rng=np.random.default_rng(seed), **sizes)
+
+
+def equation_ids(cell: nl.Cell) -> list[str]:
+    """``lstm-L9'-f``: the adjoint of row L9 with respect to its operand f."""
+    return [f"{cell.name.lower()}-{row.tag}'-{k}" for row in chain_rule.rows(cell.name) for k in row.operands()]
+
+
+def equation_error(cell: nl.Cell, equation: str, seed: int = 0) -> float:
+    """Normwise distance between what the page and what the machine say this row adds to this operand's cotangent.
+
+    To see one row at a time, the parameters of all other rows are zero where the page contracts cotangents with
+    them, and nothing from outside arrives at the operand itself.
+    """
+    _, tag, operand = equation.split("-")
+    rows = chain_rule.rows(cell.name)
+    row = next(row for row in rows if f"{row.tag}'" == tag)
+    problem = standard(cell, seed, T=1)
+    (params, xs, first), (states, _) = problem.point, problem.cotangents
+    arriving = tree.map(lambda a: a[0], states)
+    if operand in cell.State._fields:
+        arriving = arriving._replace(**{operand: np.zeros_like(getattr(arriving, operand))})
+
+    _, values = cell.step(params, xs[0], first)
+    only = type(params)(*(a if k in row.operands() else 0 * a for k, a in params._asdict().items()))
+    _, d = cell.step_adjoint(only, values, arriving)
+    got = getattr(d, operand) if operand in d._fields else getattr(cell.step_gradients(values, d), operand)
+
+    names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
+    names |= {f"{k}_prev": a for k, a in first._asdict().items()} | {"x": xs[0]}
+    names = chain_rule.evaluate(rows, names)
+    reached = chain_rule.pull(rows, names, arriving._asdict())[row.target]
+    expected: Any = chain_rule.pull((row,), names, {row.target: reached})[operand]
+    return check.normwise(got, np.reshape(expected, got.shape))

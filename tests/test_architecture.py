@@ -1,0 +1,79 @@
+"""The arrows between rooms, the purity of the pages, and who may import what."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "numpy_lstm"
+# Each room may import rooms further up this list, and those of its own line never import one another.
+ORDER = ["arrays", "ops tree shapes", "init", "cells", "scan", "compose", "check"]
+LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
+
+
+def imported(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports."""
+    names = set()
+    package = list(path.relative_to(ROOT).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "path", [f for f in FILES if f.parent != PACKAGE or f.stem != "__init__"], ids=lambda f: f.stem
+)
+def test_arrows_between_rooms(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imported(path):
+        if name.startswith("numpy_lstm."):
+            other = name.split(".")[1]
+            assert other == room or LEVEL[other] < LEVEL[room], f"{room} must not import {other}"
+        assert name.split(".")[0] not in {"reference", "analysis", "tests"}
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if f.parent.name == "cells"], ids=lambda f: f.stem)
+def test_pages_name_no_array_library_and_no_other_page(path: Path) -> None:
+    if path.stem in {"__init__", "cell"}:
+        return
+    names = imported(path)
+    assert not any(name.split(".")[0] in {"numpy", "cupy", "scipy"} for name in names)
+    assert not {n for n in names if n.startswith("numpy_lstm.cells.") and not n.startswith("numpy_lstm.cells.cell.")}
+    assert not re.search(r"\bif\b(?!.*#)", re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.S))
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_who_imports_torch_and_matplotlib() -> None:
+    python = [f for top in ("numpy_lstm", "reference", "analysis") for f in (ROOT / top).rglob("*.py")]
+    importers = {lib: {f for f in python if any(n.split(".")[0] == lib for n in imported(f))} for lib in LIBRARIES}
+    assert importers["torch"] == {ROOT / "reference" / "torch_oracle.py"}
+    assert importers["mpmath"] <= set((ROOT / "reference").rglob("*.py"))
+    assert all(f.is_relative_to(ROOT / "analysis") for f in importers["matplotlib"])
+
+
+LIBRARIES = ["torch", "matplotlib", "mpmath"]
+
+
+def test_importing_the_package_needs_numpy_and_scipy_only() -> None:
+    code = "import sys, numpy_lstm; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    third_party = {"torch", "matplotlib", "mpmath", "cupy", "jax", "tqdm", "array_api_strict"}
+    assert not third_party & set(loaded.stdout.split())
+
+
+def test_every_page_has_its_derivation() -> None:
+    pages = {f.stem for f in (PACKAGE / "cells").glob("*.py")} - {"__init__", "cell"}
+    assert {f.stem for f in (PACKAGE / "cells").glob("*.md")} == pages
+    assert {f.stem for f in (ROOT / "reference" / "equations").glob("*.txt")} == pages

@@ -1,0 +1,200 @@
+"""The hand-derived gradient against every route that shares no derivation with it. Bounds are promises."""
+
+import numpy as np
+import pytest
+
+import numpy_lstm as nl
+from cases import CELLS, SEEDS, standard
+from numpy_lstm import check, tree
+from reference import mechanical, regimes, torch_oracle, truth
+
+each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+
+
+def without(problem: check.Problem, *absent: str) -> check.Problem:
+    """The problem without cotangents for ``every_h``, ``every_c``, ``last_h`` or ``last_c``."""
+
+    def drop(state: tuple, when: str) -> tuple:
+        return state._replace(**{k: None for k in state._fields if f"{when}_{k}" in absent})
+
+    states, last = problem.cotangents
+    return problem._replace(cotangents=check.Outputs(drop(states, "every"), drop(last, "last")))
+
+
+@each_cell
+def test_50_digits_against_a_formula_free_70_digit_difference(cell: nl.Cell) -> None:
+    problem = standard(cell, T=4, B=2, D=3, H=4)
+    rows = check.compare(truth.gradient(problem), truth.central_difference(problem), problem.absolute_paths())
+    assert max(row.normwise for row in rows) <= 1e-40
+
+
+@each_cell
+@pytest.mark.parametrize("seed", SEEDS)
+def test_against_truth(cell: nl.Cell, seed: int) -> None:
+    problem = standard(cell, seed)
+    rows = check.compare(problem.gradient(), truth.gradient(problem), problem.absolute_paths())
+    assert max(row.normwise for row in rows) <= 1e-15
+    assert max(row.K for row in rows) <= 4
+
+
+@pytest.mark.parametrize("regime", [name for name in regimes.REGIMES if name != "standard"])
+def test_saturated_gates_against_truth(regime: str) -> None:
+    """K <= 16 for us in every run; torch, whose derivatives come from the activation, does not keep it."""
+    ours, torchs = [], []
+    for seed in SEEDS:
+        problem = regimes.lstm_problem(regime, seed)
+        exact, paths = truth.gradient(problem), problem.absolute_paths()
+        ours.append(check.K(problem.gradient(), exact, paths))
+        torchs.append(check.K(torch_oracle.tensor_cell(problem), exact, paths))
+    assert max(ours) <= 16
+    assert max(torchs) > max(ours)
+
+
+@each_cell
+@pytest.mark.parametrize("h", [1e-200, 1e-100, 1e-30, 1e-16])
+def test_complex_step(cell: nl.Cell, h: float) -> None:
+    problem = standard(cell)
+    stepped = check.complex_step(problem.loss, problem.point, h=h, chunk=256)
+    assert check.normwise(stepped, problem.gradient()) <= 2e-15
+
+
+@each_cell
+def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> None:
+    problem = standard(cell, T=3, B=2, D=3, H=2)
+    for route in (check.complex_step, check.finite_difference, check.richardson):
+        one, batch = (route(problem.loss, problem.point, chunk=n) for n in (None, 7))
+        assert check.normwise(one, batch) <= 1e-11  # BLAS may add in another order, which a difference magnifies
+
+
+@each_cell
+@pytest.mark.parametrize("route", [mechanical.reverse_mode, mechanical.forward_mode, mechanical.rtrl])
+@pytest.mark.parametrize("seed", range(5))
+def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> None:
+    problem = standard(cell, seed)
+    got, ours = route(problem), problem.gradient()
+    if route is mechanical.rtrl:  # which has no gradient for the inputs
+        ours = ours._replace(xs=None)
+    assert check.normwise(got, ours) <= 2e-15
+
+
+@each_cell
+def test_dot_identity(cell: nl.Cell) -> None:
+    problem = standard(cell)
+    vjp = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
+    by_complex_step = lambda v: check.directional(problem.outputs, problem.point, v)  # noqa: E731
+    by_rows = lambda v: tree.map(  # noqa: E731
+        lambda a: a[0], mechanical.jvp(problem, tree.map(lambda a: a[None], v))
+    )
+    for jvp in (by_complex_step, by_rows):
+        result = check.dot_test(jvp, vjp, problem.point, problem.cotangents, np.random.default_rng(1), pairs=200)
+        assert result.pairs == 200
+        assert result.error <= 1e-15
+
+
+@each_cell
+@pytest.mark.parametrize("seed", range(5))
+def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
+    problem = standard(cell, seed)
+    rng = np.random.default_rng(seed)
+    u, v = (tree.random_like(problem.point, rng) for _ in range(2))
+    v = tree.scale(1 / tree.norm(v), v)
+    Hu, Hv = (check.hessian_vector(problem.gradient, problem.point, d) for d in (u, v))
+    assert check.normwise(Hv, truth.hessian_vector(problem, v)) <= 2e-15
+    assert abs(tree.dot(u, Hv) - tree.dot(v, Hu)) <= 2e-15 * tree.norm(u) * tree.norm(Hv)
+
+    wide = problem.astype(np.longdouble)  # where it is wider than float64, the third order has room
+    gradient = wide.gradient()
+    assert abs(check.taylor_test(wide.loss, gradient, wide.point, v).slope - 2) <= 0.02
+    assert abs(check.taylor_test(problem.loss, problem.gradient(), problem.point, v).slope - 2) <= 0.02
+    Hv = check.hessian_vector(wide.gradient, wide.point, v)
+    assert abs(check.taylor_test(wide.loss, gradient, wide.point, v, Hv).slope - 3) <= 0.1
+    wrong = tree.scale(1 + 1e-3, gradient)
+    assert check.taylor_test(wide.loss, wrong, wide.point, v).slope < 1.9
+
+
+@each_cell
+@pytest.mark.parametrize("seed", range(50))
+def test_torch(cell: nl.Cell, seed: int) -> None:
+    """50 random sizes, each axis 1 in turn. nn.LSTM sees whole sequences (no c_t), then single steps (every c_t)."""
+    rng = np.random.default_rng(seed)
+    T, B, D, H = (int(n) for n in rng.integers(1, 24, 4))
+    sizes = {"T": T, "B": B, "D": D, "H": H}
+    if seed % 5:
+        sizes["TBDH"[seed % 5 - 1]] = 1
+    problem = standard(cell, seed, **sizes)
+    ours = problem.gradient()
+    assert check.normwise(torch_oracle.tensor_cell(problem), ours) <= 3e-15
+    assert check.normwise(torch_oracle.module(problem), ours) <= 3e-15
+    whole = without(problem, "every_c")
+    assert check.normwise(torch_oracle.module(whole), whole.gradient()) <= 3e-15
+
+
+@each_cell
+def test_differences_with_the_step_swept(cell: nl.Cell) -> None:
+    """Truncation falls as step^2 until rounding rises as 1/step; the best of the sweep is near 1e-5."""
+    problem = standard(cell)
+    ours = problem.gradient()
+    steps = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8]
+    errors = [check.normwise(check.finite_difference(problem.loss, problem.point, h, chunk=256), ours) for h in steps]
+    assert min(errors) <= 1e-9
+    assert errors[0] / errors[1] == pytest.approx(100, rel=0.2)
+    assert errors[-1] > 10 * min(errors)
+    assert check.normwise(check.richardson(problem.loss, problem.point, chunk=256), ours) <= 1e-11
+
+
+@each_cell
+@pytest.mark.parametrize("seed", SEEDS)
+def test_float32_stays_float32(cell: nl.Cell, seed: int) -> None:
+    problem = standard(cell, seed)
+    single = problem.astype(np.float32).gradient()
+    assert {a.dtype for _, a in tree.leaves(single)} == {np.dtype(np.float32)}
+    assert check.normwise(single, truth.gradient(problem)) <= 3e-7
+
+
+@each_cell
+@pytest.mark.parametrize("absent", [("every_h",), ("every_c",), ("last_h", "last_c"), ("every_h", "every_c", "last_h")])
+def test_absent_cotangents_count_as_zero(cell: nl.Cell, absent: tuple[str, ...]) -> None:
+    partial = without(standard(cell), *absent)
+    dense = partial.dense()
+    for (_, a), (_, b) in zip(tree.leaves(partial.gradient()), tree.leaves(dense.gradient()), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_cotangent_at_all_gives_zero() -> None:
+    problem = standard(nl.LSTM)
+    run = nl.forward(nl.LSTM, *problem.point)
+    back = nl.backward(nl.LSTM, problem.point.params, run)
+    assert not any(np.any(a) for _, a in tree.leaves(back))
+
+
+@pytest.mark.parametrize("length", [1, 3, 7])
+def test_truncated_bptt_is_a_composition_of_calls(length: int) -> None:
+    """The state is carried and the cotangent is not: torch says the same when the state is detached."""
+    problem = without(standard(nl.LSTM), "last_h", "last_c")
+    params, xs, state = problem.point
+    dhs, dcs = problem.cotangents.states
+    total = tree.scale(0, params)
+    for t in range(0, len(xs), length):
+        chunk = slice(t, t + length)
+        run = nl.forward(nl.LSTM, params, xs[chunk], state)
+        total = tree.add(total, nl.backward(nl.LSTM, params, run, dhs[chunk], dcs[chunk]).dparams)
+        state = run.last
+    assert check.normwise(total, torch_oracle.truncated(problem, length).params) <= 3e-15
+    assert check.normwise(total, problem.gradient().params) > 0.01
+
+
+def test_chunks_with_the_cotangent_carried_are_the_full_gradient() -> None:
+    problem = standard(nl.LSTM)
+    params, xs, state = problem.point
+    (dhs, dcs), carried = problem.cotangents
+    runs = []
+    for t in range(0, len(xs), 6):
+        runs.append((slice(t, t + 6), nl.forward(nl.LSTM, params, xs[t : t + 6], state)))
+        state = runs[-1][1].last
+    total = tree.scale(0, params)
+    for chunk, run in reversed(runs):
+        back = nl.backward(nl.LSTM, params, run, dhs[chunk], dcs[chunk], carried)
+        total, carried = tree.add(total, back.dparams), back.dfirst
+    full = problem.gradient()
+    assert check.normwise(total, full.params) <= 1e-15
+    assert check.normwise(carried, full.first) == 0

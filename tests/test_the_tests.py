@@ -1,0 +1,151 @@
+"""Deliberate mistakes in the backward pass, each of which the suite's checks must see, and name where they can.
+
+A mutation edits the source of a page or of the scan. It is *caught* when the complex step disagrees with the
+resulting gradient by more than the promised 2e-15, when K exceeds its promise, or when a law is broken. Where one
+row is wrong, the row-by-row check must name that row and operand, and no other.
+"""
+
+import dataclasses
+from importlib import util
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numpy_lstm as nl
+from cases import equation_error, equation_ids, standard
+from numpy_lstm import check, scan, tree
+from numpy_lstm.cells import lstm
+from reference import regimes, truth
+
+
+def mutate(module: ModuleType, *edits: tuple[str, str]) -> ModuleType:
+    """The module with pieces of its source replaced, each of which must occur exactly once."""
+    source = util.find_spec(module.__name__).loader.get_source(module.__name__)
+    for old, new in edits:
+        assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times"
+        source = source.replace(old, new)
+    mutant = ModuleType(module.__name__)
+    mutant.__package__ = module.__package__
+    exec(compile(source, "mutant", "exec"), mutant.__dict__)
+    return mutant
+
+
+def wrong_page(*edits: tuple[str, str]) -> nl.Cell:
+    """The LSTM with an edited page, on the records of the true one."""
+    mutant = mutate(lstm, *edits)
+    mutant.Params, mutant.State, mutant.Trace = lstm.Params, lstm.State, lstm.Trace
+    functions = {name: getattr(mutant, name) for name in ("step", "step_adjoint", "step_gradients")}
+    return dataclasses.replace(nl.LSTM, **functions)
+
+
+def check_fails(problem: check.Problem) -> bool:
+    """The plain check: complex step against the gradient, at the promised tolerance."""
+    try:
+        gradient = problem.gradient()
+    except ValueError:  # a shape that cannot be right
+        return True
+    return check.normwise(check.complex_step(problem.loss, problem.point, chunk=512), gradient) > 2e-15
+
+
+PAGE: dict[str, tuple[list[tuple[str, str]], set[str]]] = {
+    "dc not carried to t-1": ([("dc_prev = dc * v.f ", "dc_prev = 0 * dc * v.f ")], {"L9'-c_prev"}),
+    "dc_prev without the factor f": ([("dc_prev = dc * v.f ", "dc_prev = dc ")], {"L9'-c_prev"}),
+    "dc overwritten, not accumulated": ([("dc = ds.c + dy", "dc = dy")], {"L9'-f", "L9'-i", "L9'-g", "L9'-c_prev"}),
+    "h to c path missing": ([("dc = ds.c + dy * dtanh(v.c)", "dc = ds.c")], {"L10'-c"}),
+    "dh not carried to t-1": (
+        [("return State(h=dh_prev, c=dc_prev)", "return State(h=0 * dh_prev, c=dc_prev)")],
+        set(),
+    ),
+    "o missing on the way to c": ([("do, dy = dh * v.y, dh * v.o", "do, dy = dh * v.y, dh")], {"L11'-y"}),
+    "do from c, not tanh c": ([("do, dy = dh * v.y", "do, dy = dh * v.c")], {"L11'-o"}),
+    "df from c_t, not c_{t-1}": ([("df, di, dg = dc * v.c_prev", "df, di, dg = dc * v.c")], {"L9'-f"}),
+    "di from i, not g": ([("dc * v.c_prev, dc * v.g, dc * v.i", "dc * v.c_prev, dc * v.i, dc * v.i")], {"L9'-i"}),
+    "dg from g, not i": ([("dc * v.c_prev, dc * v.g, dc * v.i", "dc * v.c_prev, dc * v.g, dc * v.g")], {"L9'-g"}),
+    "tanh' of tanh c": ([("dy * dtanh(v.c)", "dy * dtanh(v.y)")], {"L10'-c"}),
+    "1 - c^2": ([("dy * dtanh(v.c)", "dy * (1 - v.c * v.c)")], {"L10'-c"}),
+    "tanh' omitted": ([("dy * dtanh(v.c)", "dy")], {"L10'-c"}),
+    "sigmoid' omitted on f": ([("df * dsigmoid(v.a_f)", "df")], {"L6'-a_f"}),
+    "sigmoid' of the activation": ([("di * dsigmoid(v.a_i)", "di * dsigmoid(v.i)")], {"L5'-a_i"}),
+    "candidate treated as a sigmoid": ([("dg * dtanh(v.a_g)", "dg * dsigmoid(v.a_g)")], {"L7'-a_g"}),
+    "tanh' of the candidate twice": ([("dg * dtanh(v.a_g)", "dg * dtanh(v.a_g) * dtanh(v.a_g)")], {"L7'-a_g"}),
+    "dU from h_t": ([("U_o=contract(d.a_o, v.h_prev)", "U_o=contract(d.a_o, v.h)")], {"L4'-U_o"}),
+    "one gate omitted in dh_prev": ([("dh_prev + da_f @ p.U_f", "dh_prev")], {"L2'-h_prev"}),
+    "one gate omitted in dx": ([("dx + da_g @ p.W_g", "dx")], {"L3'-x"}),
+    "U transposed": ([("dh_prev + da_i @ p.U_i", "dh_prev + da_i @ p.U_i.T")], {"L1'-h_prev"}),
+    "gates i and f exchanged": (
+        [("W_i=contract(d.a_i, v.x)", "W_i=contract(d.a_f, v.x)"), ("W_f=contract(d.a_f", "W_f=contract(d.a_i")],
+        {"L1'-W_i", "L2'-W_f"},
+    ),
+    "one bias gradient for two gates": ([("b_o=sum_rows(d.a_o)", "b_o=sum_rows(d.a_g)")], {"L4'-b_o"}),
+    "bias counted twice": ([("b_f=sum_rows(d.a_f)", "b_f=2 * sum_rows(d.a_f)")], {"L2'-b_f"}),
+    "mean over the batch": ([("b_f=sum_rows(d.a_f)", "b_f=sum_rows(d.a_f) / v.x.shape[0]")], {"L2'-b_f"}),
+}
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_a_wrong_page_is_caught_and_named(name: str) -> None:
+    edits, rows = PAGE[name]
+    mutant = wrong_page(*edits)
+    assert check_fails(standard(mutant))
+    failing = {e for e in equation_ids(mutant) if equation_error(mutant, e) > 2e-15}
+    # A wrong cotangent high on the page flows into rows below it; the first in backward order is the culprit.
+    named = {e.removeprefix("lstm-") for e in failing}
+    assert rows <= named
+    order = [f"L{k}'" for k in range(11, 0, -1)]
+    first = min((order.index(e.split("-")[0]) for e in named), default=None)
+    assert first == min((order.index(e.split("-")[0]) for e in rows), default=None)
+
+
+def test_the_page_itself_is_not_caught() -> None:
+    same = wrong_page(("(L9)", "(L9)"))
+    assert not check_fails(standard(same))
+    assert not any(equation_error(same, e) > 2e-15 for e in equation_ids(same))
+
+
+TEXTBOOK = {
+    "s(1-s) for the forget gate": (("df * dsigmoid(v.a_f)", "df * v.f * (1 - v.f)"), "forget bias +10"),
+    "1-t^2 for the candidate": (("dg * dtanh(v.a_g)", "dg * (1 - v.g * v.g)"), "candidate bias +8"),
+    "(1-t)(1+t) for the candidate": (("dg * dtanh(v.a_g)", "dg * (1 - v.g) * (1 + v.g)"), "candidate bias +8"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_a_right_formula_that_loses_digits_is_caught_by_K_only(name: str) -> None:
+    edit, regime = TEXTBOOK[name]
+    problem = regimes.lstm_problem(regime, seed=0)._replace(cell=wrong_page(edit))
+    assert check.normwise(problem.gradient(), truth.gradient(problem)) <= 2e-15
+    assert check.K(problem.gradient(), truth.gradient(problem), problem.absolute_paths()) > 16
+
+
+def test_clipping_inside_the_backward_pass_is_caught_by_linearity() -> None:
+    """No check sees a clip at 50 whose cotangents stay below it: the backward pass must be linear at any scale."""
+    problem = standard(wrong_page(("dh = ds.h", "dh = ds.h.clip(-50, 50)")))
+    assert not check_fails(problem)
+    large = problem._replace(cotangents=tree.scale(1024.0, problem.cotangents))
+    assert check.normwise(large.gradient(), tree.scale(1024.0, problem.gradient())) > 0.1
+
+
+SCAN = {
+    "cotangents between the ends ignored": ("tree.add(dstate, _at(given, t))", "dstate"),
+    "cotangent of the last state ignored": ("tree.add(sizes.zeros(cell.State), dlast)", "sizes.zeros(cell.State)"),
+    "cell cotangents ignored": ('{"h": dhs, "c": dcs}.get(field)', '{"h": dhs}.get(field)'),
+    "time not reversed in the tape": ("_stack(cotangents[::-1])", "_stack(cotangents)"),
+    "initial state taken for zero": (
+        "cell.step_gradients(_rows(run.values), _rows(ds))",
+        "cell.step_gradients(_rows(run.values._replace(h_prev=_shifted(run.values.h))), _rows(ds))",
+    ),
+    "truncated after 12 steps": (
+        'for t in reversed(range(sizes["T"])):\n',
+        'for t in reversed(range(sizes["T"])):\n        dstate = tree.scale(t != 7, dstate)\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCAN)
+def test_a_wrong_scan_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant: Any = mutate(scan, SCAN[name])
+    mutant._shifted = lambda hs: np.concatenate([0 * hs[:1], hs[:-1]])
+    monkeypatch.setattr("numpy_lstm.check.problem.scan", mutant)
+    assert check_fails(standard(nl.LSTM))
