@@ -1,0 +1,1 @@
+"""Studies and figures: data in, figure and table out. ``python -m analysis --help``."""

@@ -1,0 +1,177 @@
+"""The main job: numbers, files, exit status. Assertions are on numbers, not on pixels."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpy_lstm as nl
+from analysis import gradient_flow, next_symbol, output, routes, text, verification
+from analysis.__main__ import main
+from numpy_lstm import check, tree
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def corpus() -> text.Corpus:
+    return text.load()
+
+
+def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path), "--seeds", "2"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "", "no progress bar where no terminal is"
+    saved = json.loads((tmp_path / "verification.json").read_text(encoding="utf-8"))
+    assert {(r["network"], r["route"]) for r in saved["routes"]} == {
+        (n, r) for n in next_symbol.NETWORKS for r in routes.ROUTES
+    }
+    assert all(r["passed"] and r["error"] <= r["bound"] for r in saved["routes"])
+    assert max(k["numpy-lstm"] for k in saved["saturated"].values()) <= 16
+    assert saved["saturated"]["forget bias +10"]["torch.nn.LSTM"] > 100
+    assert (tmp_path / "verification.md").read_text(encoding="utf-8") in printed.out
+    assert {f.name for f in tmp_path.iterdir()} == {
+        *("verification.json", "verification.md", "gradient_flow.csv", "gradient_flow_rates.csv"),
+        *("gradient_flow.svg", "gradient_flow.png"),
+    }
+    for name in ("gradient_flow.svg", "gradient_flow.png"):
+        assert (tmp_path / name).stat().st_size > 20_000
+
+
+def test_rates_on_text(corpus: text.Corpus, tmp_path: Path) -> None:
+    """Close to what is measured on white noise inputs (0.55, 0.62, 0.84, 0.98, 0.98); h and c fall alike."""
+    gradient_flow.run(corpus, tmp_path, seed=1, seeds=4)
+    with (tmp_path / "gradient_flow_rates.csv").open() as file:
+        rates = {(row["network"], row["signal"]): float(row["rate_per_step"]) for row in csv.DictReader(file)}
+    expected = {"RNN": 0.54, "LSTM, forget bias 0": 0.625, "LSTM, forget bias 1": 0.848, "LSTM, forget bias 2": 0.97}
+    for network, rate in expected.items():
+        assert rates[network, "h"] == pytest.approx(rate, abs=0.03)
+        if network != "RNN":
+            assert rates[network, "c"] == pytest.approx(rates[network, "h"], abs=0.005)
+    assert rates["LSTM, chrono", "c"] == pytest.approx(0.984, abs=0.01)
+    with (tmp_path / "gradient_flow.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9 * 100
+    for row in rows:
+        assert 0 < float(row["lower_quartile"]) <= float(row["median"]) <= float(row["upper_quartile"])
+    assert all(float(row["median"]) == 1 for row in rows if row["lag"] == "0")
+
+
+def test_figures_are_reproducible(corpus: text.Corpus, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        gradient_flow.run(corpus, tmp_path / name, seed=0, seeds=1)
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize("network", next_symbol.NETWORKS)
+def test_the_whole_loss(network: str, corpus: text.Corpus) -> None:
+    """Embedding, cell and readout: the gradient by hand is the complex step through the whole loss."""
+    rng = np.random.default_rng(0)
+    cell, _ = next_symbol.NETWORKS[network]
+    codes = text.windows(corpus, 6, 2, rng)
+    w = next_symbol.weights(network, len(corpus.symbols), 2, 3, 4, 10, rng)
+    stepped = check.complex_step(lambda v: next_symbol.loss(cell, v, codes), w, chunk=100)
+    assert check.normwise(next_symbol.gradient(cell, w, codes), stepped) <= 2e-15
+    blind = w._replace(V=0 * w.V)
+    assert next_symbol.loss(cell, blind, codes) == pytest.approx(5 * 2 * np.log(len(corpus.symbols)))
+
+
+def test_a_failed_route_fails_the_job(
+    corpus: text.Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verification, "saturated", lambda seed: {"standard": {"numpy-lstm": float("nan")}})
+    monkeypatch.setattr(
+        routes,
+        "ROUTES",
+        {
+            "complex step": (routes.ROUTES["complex step"][0], 1e-30),
+            "not a number": (lambda c: (float("nan"), None), 1.0),
+        },
+    )
+    assert main(["verify", "--out", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: RNN, complex step: " in printed
+    assert "FAILED: LSTM, chrono, not a number: nan, bound 1" in printed
+    assert "FAILED: standard: K nan, bound 16" in printed
+    saved = json.loads((tmp_path / "verification.json").read_text(encoding="utf-8"))
+    assert [r["error"] for r in saved["routes"] if r["route"] == "not a number"] == [None] * 5
+
+
+def test_a_wrong_gradient_fails_every_route_but_torch_free_ones_name_it(corpus: text.Corpus) -> None:
+    """Halve one gate's bias gradient: each comparing route sees it."""
+    c = routes.case("LSTM, forget bias 1", corpus, np.random.default_rng(0))
+    wrong = c.gradient._replace(params=c.gradient.params._replace(b_g=c.gradient.params.b_g / 2))
+    for route in ("50-digit truth", "complex step", "chain rule on rows", "RTRL", "torch.nn", "central difference"):
+        compare, bound = routes.ROUTES[route]
+        assert compare(c)[0] <= bound < compare(c._replace(gradient=wrong))[0], route
+
+
+def test_windows(corpus: text.Corpus) -> None:
+    assert len(corpus.symbols) > 60
+    codes = text.windows(corpus, 50, 3, np.random.default_rng(0))
+    assert codes.shape == (50, 3)
+    assert "".join(corpus.symbols[k] for k in codes[:, 1]) in "".join(corpus.symbols[k] for k in corpus.codes)
+    assert "characters" in str(corpus)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read "),
+        (b"", "text.txt has 0 different characters; a next-symbol loss needs at least 2"),
+        (b"aaaa", "text.txt has 1 different characters; a next-symbol loss needs at least 2"),
+        (b"ab\xff", "is not UTF-8 text: byte 2 is 0xff"),
+        (b"abab", "text.txt has 4 characters; a window needs 21"),
+    ],
+)
+def test_bad_text(content: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "text.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["verify", "--text", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--help"], 0, "usage: python -m analysis"),
+        (["nonsense"], 2, "invalid choice: 'nonsense'"),
+        (["--seeds", "0"], 2, "0 is less than 1"),
+        (["--seed", "-1"], 2, "-1 is negative"),
+        (["--seed", "x"], 2, "invalid"),
+    ],
+)
+def test_command_line(arguments: list[str], status: int, message: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "analysis", *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == status
+    assert message in done.stdout + done.stderr
+
+
+def test_files_are_whole_or_absent(tmp_path: Path) -> None:
+    path = output.write_text(tmp_path / "table.md", "old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        output.write(path, fail)
+    assert [f.read_text() for f in tmp_path.iterdir()] == ["old"]
+    saved = output.write_json(tmp_path / "x.json", {"K": [float("nan"), float("inf"), 1.5]})
+    assert json.loads(saved.read_text()) == {"K": [None, None, 1.5]}
+
+
+def test_the_layer_in_a_case_has_no_zero_to_hide_behind(corpus: text.Corpus) -> None:
+    for network in next_symbol.NETWORKS:
+        c = routes.case(network, corpus, np.random.default_rng(0))
+        for name, a in tree.leaves((c.problem.point.first, c.problem.cotangents)):
+            assert np.all(a != 0), (network, name)
+        if c.cell is nl.LSTM:
+            assert not np.array_equal(c.problem.point.first.h, c.problem.point.first.c)
