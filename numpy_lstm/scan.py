@@ -121,15 +121,13 @@ def _bind_params(cell: Any, params: Any) -> Sizes:
 
 def _bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """The cotangents of every state as one State with a time axis in front; absent fields are None."""
-    letters = axes(cell.State)
-    if dcs is not None and "c" not in letters:
-        raise TypeError(f"dcs was given; {cell.name} has no cell c, only {', '.join(letters)}")
+    given = cell.partial_state(dhs, dcs)
     for name, cotangent, field in (("dhs", dhs, "h"), ("dcs", dcs, "c")):
         if cotangent is not None:
-            sizes.bind(name, cotangent, "T" + letters[field])
+            sizes.bind(name, cotangent, "T" + axes(cell.State)[field])
     if dlast is not None:
         sizes.bind_record("dlast", dlast, cell.State, partial=True)
-    return cell.State(**{field: {"h": dhs, "c": dcs}.get(field) for field in letters})
+    return given
 
 
 def _alive(lengths: Any, sizes: Sizes) -> Array | None:

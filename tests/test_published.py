@@ -23,9 +23,7 @@ def gomez_problem() -> tuple[check.Problem, nl.Forward]:
     first = nl.LSTM.zero_state(1, 1)
     run = nl.forward(nl.LSTM, params, xs, first)
     dhs = run.hs - np.array(GOMEZ["labels"])[:, None, None]
-    nothing = nl.LSTM.State(h=None, c=None)
-    point = check.Point(params, xs, first)
-    return check.Problem(nl.LSTM, point, check.Outputs(nothing._replace(h=dhs), nothing)), run
+    return check.Problem.of(nl.LSTM, params, xs, first, dhs=dhs), run
 
 
 def stacked(params: nl.LSTM.Params) -> dict[str, np.ndarray]:

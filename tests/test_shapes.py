@@ -166,7 +166,7 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "cell cotangents without a cell": (
         lambda: nl.backward(nl.RNN, PARAMS_RNN, RUN_RNN, dcs=STATES.c),
-        "dcs was given; RNN has no cell c, only h",
+        "RNN has no c in its state, only h",
     ),
     "fractional lengths": (
         lambda: forward(lengths=[1.5, 2, 3, 1]),

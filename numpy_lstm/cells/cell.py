@@ -40,6 +40,15 @@ class Cell:
         """
         return init.glorot_orthogonal(self.Params, {"D": D, "H": H, "R": H}, rng, dtype)
 
+    def partial_state(self, h: Any = None, c: Any = None) -> Any:
+        """A State with these fields and None, absent, in all others. Raises TypeError if it has no such field."""
+        given = {name: value for name, value in {"h": h, "c": c}.items() if value is not None}
+        if unknown := given.keys() - set(self.State._fields):
+            raise TypeError(
+                f"{self.name} has no {', '.join(unknown)} in its state, only {', '.join(self.State._fields)}"
+            )
+        return self.State(**(dict.fromkeys(self.State._fields) | given))
+
     def zero_state(self, B: int, H: int, dtype: Any = np.float64) -> Any:
         """The state before anything was read: zeros, h (B,R) and whatever else the cell carries."""
         size = {"B": B, "H": H, "R": H}

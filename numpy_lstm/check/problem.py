@@ -38,6 +38,13 @@ class Problem(NamedTuple):
     cotangents: Outputs
 
     @classmethod
+    def of(
+        cls, cell: Cell, params: Any, xs: Any, first: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None
+    ) -> "Problem":
+        """The problem that ``forward`` and ``backward`` solve with these arguments."""
+        return cls(cell, Point(params, xs, first), Outputs(cell.partial_state(dhs, dcs), dlast))
+
+    @classmethod
     def random(
         cls, cell: Cell, T: int, B: int, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64
     ) -> "Problem":
