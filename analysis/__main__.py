@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import gradient_flow, text, verification
+from . import coverage, gradient_flow, routes, text, verification
+
+LONGEST = {"verify": routes.SIZES, "flow": gradient_flow.SIZES}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -12,9 +14,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="A next-symbol loss through an RNN and LSTMs on real text: verify every gradient by every route, "
-        "and draw how far back it flows. Exit status: 0 all passed, 1 a route failed, 2 bad input.",
+        "check every cell, wiring and layout, and draw how far back gradients flow. "
+        "Exit status: 0 all passed, 1 a route failed, 2 bad input.",
     )
-    parser.add_argument("study", nargs="?", choices=["all", "verify", "flow"], default="all", help="default: all")
+    parser.add_argument(
+        "study", nargs="?", choices=["all", "verify", "flow", "coverage"], default="all", help="default: all"
+    )
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
     parser.add_argument("--seed", type=_natural, default=0, help="seed of all random numbers; default: 0")
@@ -28,10 +33,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         corpus = text.load(options.text)
+        text.require(
+            corpus, max((1 + s["T"] for study, s in LONGEST.items() if options.study in {"all", study}), default=0)
+        )
         print(f"{corpus}\n")
         passed = True
         if options.study in {"all", "verify"}:
             passed = verification.run(corpus, options.out, options.seed)
+        if options.study in {"all", "coverage"}:
+            passed = coverage.run(options.out, options.seed) and passed
         if options.study in {"all", "flow"}:
             gradient_flow.run(corpus, options.out, options.seed, options.seeds)
     except (text.InputError, OSError) as error:

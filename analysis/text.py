@@ -41,10 +41,15 @@ def load(path: str | None = None) -> Corpus:
     return _corpus(Path(path).name, text)
 
 
-def windows(corpus: Corpus, length: int, batch: int, rng: np.random.Generator) -> Any:
-    """``batch`` random stretches of ``length`` characters as codes, (length, batch)."""
+def require(corpus: Corpus, length: int) -> None:
+    """Raise InputError if the text is shorter than a window of ``length`` characters."""
     if len(corpus.codes) < length:
         raise InputError(f"{corpus.name} has {len(corpus.codes)} characters; a window needs {length}")
+
+
+def windows(corpus: Corpus, length: int, batch: int, rng: np.random.Generator) -> Any:
+    """``batch`` random stretches of ``length`` characters as codes, (length, batch)."""
+    require(corpus, length)
     starts = rng.integers(0, len(corpus.codes) - length + 1, batch)
     return np.stack([corpus.codes[s : s + length] for s in starts], axis=1)
 

@@ -1,26 +1,51 @@
 """numpy-lstm: the reference for LSTM gradients. Public names, in reading order."""
 
-from . import arrays, ops, shapes, tree  # isort: skip
-from .cells import LSTM, RNN, Cell
+from . import arrays, tree, shapes, ops, activations  # isort: skip
+from .cells import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
+from .cells import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Cell, projected, zoneout, zoneout_input
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
-from .compose import Recurrent
+from . import layouts
+from .compose import Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from . import nn, onnx
 from . import check  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
-    "LSTM",
     "RNN",
-    "Backward",
+    "ReLURNN",
+    "LSTM",
+    "GRU",
+    "GRUResetBefore",
+    "PeepholeLSTM",
+    "PeepholeOldLSTM",
+    "CoupledLSTM",
+    "LayerNormLSTM",
+    "FullGateLSTM",
+    "PAGES",
+    "ABLATIONS",
     "Cell",
+    "Backward",
     "Forward",
+    "Parallel",
     "Recurrent",
+    "Reversed",
+    "Stack",
+    "bidirectional",
+    "dropout_mask",
+    "projected",
+    "zoneout",
+    "zoneout_input",
     "ShapeError",
+    "activations",
     "arrays",
     "backward",
     "check",
     "forward",
     "init",
+    "layouts",
+    "nn",
+    "onnx",
     "ops",
     "shapes",
     "tree",

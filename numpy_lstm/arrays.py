@@ -1,8 +1,9 @@
 """The namespace room: the only file that knows which array library is in use.
 
 NumPy, CuPy and every library with ``__array_namespace__`` (array-api-strict, say) are served alike. NumPy
-arrays of ``dtype=object`` hold numbers of any kind (mpmath, gmpy2, python-flint, decimal): their elementary
-functions are looked up from the number itself, so 50-digit arithmetic runs through the same pages.
+arrays of ``dtype=object`` hold numbers that bring their own arithmetic (mpmath, gmpy2, python-flint): elementary
+functions are looked up from the number itself, so 50-digit arithmetic runs through the same pages. Zeros that a
+function makes itself are then the integer 0.
 """
 
 import sys
@@ -30,6 +31,8 @@ class Array(Protocol):
     def __getitem__(self, key: Any, /) -> "Array": ...
     def __neg__(self) -> "Array": ...
     def __ge__(self, other: Any, /) -> "Array": ...
+    def __gt__(self, other: Any, /) -> "Array": ...
+    def __lt__(self, other: Any, /) -> "Array": ...
     def __add__(self, other: Any, /) -> "Array": ...
     def __radd__(self, other: Any, /) -> "Array": ...
     def __sub__(self, other: Any, /) -> "Array": ...
@@ -73,9 +76,9 @@ def dtype_name(array: Array) -> str:
 
 
 def is_differentiable(array: Array) -> bool:
-    """Whether ``array`` holds float32, float64, longdouble, their complex counterparts, or objects."""
+    """Whether ``array`` holds float32, float64, longdouble, their complex counterparts, or objects, in native order."""
     if isinstance(array.dtype, np.dtype):
-        return array.dtype.kind in "fcO" and array.dtype != np.float16
+        return array.dtype.kind in "fcO" and array.dtype != np.float16 and array.dtype.isnative
     return bool(namespace(array).isdtype(array.dtype, ("real floating", "complex floating")))
 
 
@@ -85,6 +88,18 @@ def exp(a: Array) -> Array:
 
 def tanh(a: Array) -> Array:
     return _elementwise("tanh", a)
+
+
+def sqrt(a: Array) -> Array:
+    return _elementwise("sqrt", a)
+
+
+def expm1(a: Array) -> Array:
+    return _elementwise("expm1", a)
+
+
+def log1p(a: Array) -> Array:
+    return _elementwise("log1p", a)
 
 
 def real(a: Array) -> Array:
@@ -110,12 +125,28 @@ def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
 
 
+def keep_last(a: Array) -> Array:
+    """A last axis of 1 behind the others."""
+    return a[..., None]
+
+
 def reshape(a: Array, shape: tuple[int, ...]) -> Array:
     return cast(Array, namespace(a).reshape(a, shape))
 
 
-def stack(arrays: Sequence[Array]) -> Array:
-    return cast(Array, namespace(arrays[0]).stack(list(arrays)))
+def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
+    return cast(Array, namespace(arrays[0]).stack(list(arrays), axis=axis))
+
+
+def concat(arrays: Sequence[Array], axis: int) -> Array:
+    xp = namespace(arrays[0])
+    join = xp.concat if hasattr(xp, "concat") else xp.concatenate  # older CuPy has only the latter
+    return cast(Array, join(list(arrays), axis=axis))
+
+
+def flip(a: Array) -> Array:
+    """The first axis reversed."""
+    return cast(Array, namespace(a).flip(a, axis=0))
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
@@ -123,9 +154,10 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return cast(Array, namespace(like).zeros(shape, dtype=like.dtype))
 
 
-def booleans(nested: list[Any], like: Array) -> Array:
+def booleans(nested: list[Any], shape: tuple[int, ...], like: Array) -> Array:
     """A boolean array of the library of ``like``."""
-    return cast(Array, namespace(like).asarray(nested))
+    xp = namespace(like)
+    return cast(Array, xp.reshape(xp.asarray(nested, dtype=xp.bool if hasattr(xp, "bool") else xp.bool_), shape))
 
 
 def _holds_objects(a: Array) -> bool:
@@ -145,7 +177,7 @@ def _object_function(name: str) -> Callable[[Any], Any]:
     def of_number(z: Any) -> Any:
         if hasattr(z, "context"):  # mpmath: mp.exp(z); its z.exp is the binary exponent
             return getattr(z.context, name)(z)
-        if hasattr(z, name):  # decimal, python-flint: z.exp()
+        if hasattr(z, name):  # python-flint: z.exp()
             return getattr(z, name)()
         home = sys.modules[type(z).__module__.partition(".")[0]]  # gmpy2: gmpy2.exp(z)
         if hasattr(home, name):

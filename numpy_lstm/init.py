@@ -1,6 +1,7 @@
 """Initialisers: a record of parameters from sizes and a Generator. The only room that sets a forget-gate bias.
 
-A field's first letter says what it is: W input weights (H,D), U recurrent weights (H,R), b biases (H,).
+A field's first letter says what it is: W input weights (H,D), U and R recurrent weights (H,R), M a
+projection (R,H), b biases (H,), p peepholes (H,); gain and shift belong to layer normalisation.
 Numbers are drawn in float64 and rounded once, so that one seed gives one network in every dtype.
 """
 
@@ -14,7 +15,7 @@ from .shapes import axes
 def glorot_orthogonal(
     Params: Any, sizes: dict[str, int], rng: np.random.Generator, dtype: Any = np.float64, forget_bias: float = 1.0
 ) -> Any:
-    """The default of every cell: Glorot-uniform W, orthogonal U, zero biases, and ``b_f = forget_bias``.
+    """The default of every cell: Glorot-uniform W, orthogonal U, gains 1, all else 0, and ``b_f = forget_bias``.
 
     W_k is drawn block by block from U(-l, l), l = sqrt(6/(D+H)) (Glorot & Bengio 2010); U_k has orthonormal
     rows or columns, uniformly distributed (Saxe et al. 2014). A forget bias of 1 keeps 73 % of the cell per
@@ -23,11 +24,13 @@ def glorot_orthogonal(
     _check_generator(rng)
 
     def draw(field: str, shape: tuple[int, ...]) -> Any:
-        if field.startswith("W"):
+        if field[0] in "WM":
             limit = np.sqrt(6 / sum(shape))
             return rng.uniform(-limit, limit, shape)
-        if field.startswith("U"):
+        if field[0] in "UR":
             return _orthogonal(shape, rng)
+        if field.startswith("gain"):
+            return np.ones(shape)
         return np.full(shape, forget_bias if field == "b_f" else 0.0)
 
     return _fill(Params, sizes, dtype, draw)
@@ -39,8 +42,7 @@ def uniform(Params: Any, sizes: dict[str, int], rng: np.random.Generator, dtype:
     torch adds two such biases per gate; here there is one.
     """
     _check_generator(rng)
-    limit = 1 / np.sqrt(sizes["H"])
-    return _fill(Params, sizes, dtype, lambda field, shape: rng.uniform(-limit, limit, shape))
+    return _fill(Params, sizes, dtype, lambda field, shape: rng.uniform(-1, 1, shape) / np.sqrt(sizes["H"]))
 
 
 def chrono(params: Any, T_max: int, rng: np.random.Generator) -> Any:
@@ -59,6 +61,8 @@ def chrono(params: Any, T_max: int, rng: np.random.Generator) -> Any:
 
 
 def _fill(Params: Any, sizes: dict[str, int], dtype: Any, draw: Any) -> Any:
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dtype is {np.dtype(dtype)}; expected a floating one: float32, float64 or longdouble")
     fields = {}
     for field, letters in axes(Params).items():
         shape = tuple(sizes[letter] for letter in letters)

@@ -6,26 +6,41 @@ Every function accepts real, complex (value + i*tangent) and object arrays; bran
 only, and nothing conjugates.
 """
 
-from .arrays import Array, exp, real, sum_axis, tanh, transpose, where
+from collections.abc import Sequence
 
-__all__ = ["affine", "contract", "dsigmoid", "dtanh", "sigmoid", "sum_rows", "tanh"]
+from .arrays import Array, exp, keep_last, real, sqrt, sum_axis, tanh, transpose, where
+
+__all__ = [
+    "affine",
+    "contract",
+    "dsigmoid",
+    "dtanh",
+    "linear",
+    "magnitude",
+    "normalise",
+    "normalise_adjoint",
+    "row",
+    "sigmoid",
+    "sum_rows",
+    "tanh",
+]
 
 
 def sigmoid(a: Array) -> Array:
     """1 / (1 + exp(-a)), in the form that never overflows. Any shape."""
-    e = exp(-_away_from_zero(a))
+    e = exp(-magnitude(a))
     return where(real(a) >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def dsigmoid(a: Array) -> Array:
     """The derivative of the logistic function at the pre-activation a: e/(1+e)^2, e = exp(-|a|)."""
-    e = exp(-_away_from_zero(a))
+    e = exp(-magnitude(a))
     return e / ((1 + e) * (1 + e))
 
 
 def dtanh(a: Array) -> Array:
     """The derivative of tanh at the pre-activation a: sech^2(a) = 4e/(1+e)^2, e = exp(-2|a|)."""
-    e = exp(-2 * _away_from_zero(a))
+    e = exp(-2 * magnitude(a))
     return 4 * e / ((1 + e) * (1 + e))
 
 
@@ -34,7 +49,17 @@ def affine(x: Array, W: Array, h: Array, U: Array, b: Array) -> Array:
 
     All five may carry the same leading axes: one set of arrays per direction of a batched check.
     """
-    return x @ transpose(W) + h @ transpose(U) + b[..., None, :]
+    return linear(x, W) + linear(h, U) + row(b)
+
+
+def linear(x: Array, W: Array) -> Array:
+    """x W^T for rows x (B,D) and W (H,D). Gives (B,H)."""
+    return x @ transpose(W)
+
+
+def row(b: Array) -> Array:
+    """A vector (H,) as a row (1,H), which serves every row of a batch."""
+    return b[..., None, :]
 
 
 def contract(d: Array, x: Array) -> Array:
@@ -47,6 +72,34 @@ def sum_rows(d: Array) -> Array:
     return sum_axis(d, axis=-2)
 
 
-def _away_from_zero(a: Array) -> Array:
+def magnitude(a: Array) -> Array:
     """|a| for reals; for complex numbers a or -a, whichever has the non-negative real part."""
     return where(real(a) >= 0, a, -a)
+
+
+def normalise(blocks: Sequence[Array], eps: float) -> list[Array]:
+    """(v - mean) / sqrt(variance + eps), the statistics of each row taken over all ``blocks`` (...,B,N) together."""
+    centred, scale = _centre(blocks, eps)
+    return [v / scale for v in centred]
+
+
+def normalise_adjoint(d: Sequence[Array], blocks: Sequence[Array], eps: float) -> list[Array]:
+    """The cotangents of ``blocks`` from those of ``normalise(blocks, eps)``: (d - mean d - n mean(d n)) / s."""
+    centred, scale = _centre(blocks, eps)
+    n = [v / scale for v in centred]
+    mean_d, mean_dn = _mean(d), _mean([a * b for a, b in zip(d, n, strict=True)])
+    return [(a - mean_d - b * mean_dn) / scale for a, b in zip(d, n, strict=True)]
+
+
+def _centre(blocks: Sequence[Array], eps: float) -> tuple[list[Array], Array]:
+    mean = _mean(blocks)
+    centred = [v - mean for v in blocks]
+    return centred, sqrt(_mean([v * v for v in centred]) + eps)
+
+
+def _mean(blocks: Sequence[Array]) -> Array:
+    """The mean of each row over all blocks, with a last axis of 1."""
+    total, count = keep_last(sum_axis(blocks[0], axis=-1)), blocks[0].shape[-1]
+    for v in blocks[1:]:
+        total, count = total + keep_last(sum_axis(v, axis=-1)), count + v.shape[-1]
+    return total / count

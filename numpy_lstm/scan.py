@@ -34,25 +34,26 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """Gradients: ``dxs`` (T,B,D), ``dfirst`` a State, ``dparams`` a Params.
+    """Gradients: ``dxs`` of the type of ``xs``, ``dfirst`` a State, ``dparams`` a Params.
 
     ``cotangents`` is a Trace with a time axis in front: its field ``h`` holds all of dL/dh_t, ``c`` all of
     dL/dc_t, ``a_f`` dL/da_f at each step, and so on.
     """
 
-    dxs: Array
+    dxs: Any
     dfirst: Any
     dparams: Any
     cotangents: Any
 
 
-def forward(cell: Cell, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Forward:
+def forward(cell: Cell, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """Run ``cell`` over a sequence.
 
     Parameters
     ----------
     params : cell.Params
-    xs : (T,B,D) array, T >= 0; its library and dtype are those of ``params``
+    xs : (T,B,D) array, T >= 0; its library and dtype are those of ``params``. For a cell that reads more than an
+        array (``zoneout``), its Input record with a time axis in front
     first : cell.State, the state before the first step; zeros if absent
     lengths : B integers in 0..T, the number of steps of each row; T for all if absent. Beyond its length a
         row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
@@ -62,21 +63,17 @@ def forward(cell: Cell, params: Any, xs: Array, first: Any = None, lengths: Any 
     ShapeError : a shape does not fit; says what came, what was expected and who fixed it
     TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
     """
-    sizes = _bind_params(cell, params)
-    sizes.bind("xs", xs, "TBD")
-    if first is None:
-        first = sizes.zeros(cell.State)
-    sizes.bind_record("first", first, cell.State)
+    sizes, first = bind_inputs(cell, params, xs, first)
     alive = _alive(lengths, sizes)
 
     state, hs, values = first, [], []
     for t in range(sizes["T"]):
-        new, v = cell.step(params, _where_alive(alive, t, xs[t, ...]), state)
+        new, v = cell.step(params, _where_alive(alive, t, _at(xs, t)), state)
         state = _where_alive(alive, t, new, state)
         hs.append(_where_alive(alive, t, new.h))
-        values.append(v)
+        values.append(_where_alive(alive, t, v))
     if not values:
-        return Forward(arrays.zeros(sizes.shape("TBR"), xs), state, sizes.zeros(cell.Trace, "T"), alive)
+        return Forward(arrays.zeros(sizes.shape("TBR"), sizes.like), state, sizes.zeros(cell.Trace, "T"), alive)
     return Forward(arrays.stack(hs), state, _stack(values), alive)
 
 
@@ -98,7 +95,7 @@ def backward(
     if not isinstance(run, Forward):
         raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that forward() returned")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
-    given = _bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    given = bind_cotangents(cell, sizes, dhs, dcs, dlast)
 
     dstate = tree.add(sizes.zeros(cell.State), dlast)
     cotangents = []
@@ -108,18 +105,32 @@ def backward(
         dstate = _where_alive(run.alive, t, before, dstate)
         cotangents.append(d)
     ds = _stack(cotangents[::-1]) if cotangents else sizes.zeros(cell.Trace, "T")
-    return Backward(ds.x, dstate, cell.step_gradients(_rows(run.values), _rows(ds)), ds)
+    dxs = ds.x if cell.Input is None else cell.Input(*(getattr(ds, field) for field in cell.Input._fields))
+    return Backward(dxs, dstate, cell.step_gradients(_rows(run.values), _rows(ds)), ds)
 
 
 def _bind_params(cell: Any, params: Any) -> Sizes:
     if not isinstance(cell, Cell):
         raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Cell such as numpy_lstm.LSTM")
-    sizes = Sizes(cell.name, cell.tied)
+    sizes = Sizes(cell.name, cell.R)
     sizes.bind_record("params", params, cell.Params)
     return sizes
 
 
-def _bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) -> Any:
+def bind_inputs(cell: Cell, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
+    """Hold the arguments of ``forward`` against one another: what they agree on, and the first state."""
+    sizes = _bind_params(cell, params)
+    if cell.Input is None:
+        sizes.bind("xs", xs, "TBD")
+    else:
+        sizes.bind_record("xs", xs, cell.Input, lead="T")
+    if first is None:
+        first = sizes.zeros(cell.State)
+    sizes.bind_record("first", first, cell.State)
+    return sizes, first
+
+
+def bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """The cotangents of every state as one State with a time axis in front; absent fields are None."""
     given = cell.partial_state(dhs, dcs)
     for name, cotangent, field in (("dhs", dhs, "h"), ("dcs", dcs, "c")):
@@ -141,7 +152,7 @@ def _alive(lengths: Any, sizes: Sizes) -> Array | None:
         raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
     if len(lengths) != B or not all(0 <= n <= T for n in lengths):
         raise ShapeError(f"lengths is {lengths}; expected B={B} integers from 0 to T={T}")
-    return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], sizes.like)
+    return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], (T, B, 1), sizes.like)
 
 
 def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:

@@ -6,7 +6,7 @@ letter fixes its size, the first array of all fixes library and dtype, and the e
 """
 
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from . import arrays
 from .arrays import Array
@@ -15,8 +15,14 @@ H = Annotated[Array, "H"]
 BD = Annotated[Array, "BD"]
 BH = Annotated[Array, "BH"]
 BR = Annotated[Array, "BR"]
+HH = Annotated[Array, "HH"]
 HD = Annotated[Array, "HD"]
 HR = Annotated[Array, "HR"]
+
+
+def record(name: str, letters: dict[str, str]) -> Any:
+    """A record type with these fields and axis letters, for combinators that extend the records of a cell."""
+    return NamedTuple(name, [(field, Annotated[Array, k]) for field, k in letters.items()])
 
 
 class ShapeError(ValueError):
@@ -33,14 +39,14 @@ def axes(record_type: type) -> dict[str, str]:
 class Sizes:
     """What the arrays of one call agree on: size of each axis letter, library and dtype, and who fixed them.
 
-    ``owner`` is the cell, as messages name it. ``tied`` letters share one size: ``{"R": "H"}`` without projection.
+    ``owner`` is the cell, as messages name it. ``R`` is its recurrent width if it is projected; else R = H.
     """
 
-    def __init__(self, owner: str, tied: dict[str, str]) -> None:
+    def __init__(self, owner: str, R: int | None = None) -> None:
         self._owner = owner
-        self._tied = tied
-        self._size: dict[str, int] = {}
-        self._fixed_by: dict[str, str] = {}
+        self._tied = {"R": "H"} if R is None else {}
+        self._size: dict[str, int] = {} if R is None else {"R": R}
+        self._fixed_by: dict[str, str] = {"R": owner}
         self._like: Array | None = None
         self._like_name = ""
 

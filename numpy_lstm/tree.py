@@ -79,8 +79,12 @@ def dot(tree: Any, other: Any) -> Any:
 
 
 def norm(tree: Any) -> float:
-    """The Euclidean norm of all components."""
-    return float(np.linalg.norm(flatten(tree).astype(np.float64)))
+    """The Euclidean norm of all components, at any scale: nothing underflows or overflows on the way."""
+    vector = flatten(tree)
+    largest = np.max(np.abs(vector), initial=0)
+    if not 0 < largest < math.inf:
+        return float(largest)  # zero, infinite, or NaN
+    return float(largest * np.linalg.norm((vector / largest).astype(np.float64)))
 
 
 def random_like(tree: Tree, rng: np.random.Generator) -> Tree:

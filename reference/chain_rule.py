@@ -1,6 +1,6 @@
 """The equations of a cell as tagged rows, differentiated by machine.
 
-A row is text, ``L9  c = f * c_prev + i * g``, in ``reference/equations/<cell>.txt``. Its right-hand side is parsed
+A row is text, ``L9  c = f * c_prev + i * g``, in ``reference/equations/<page>.txt``. Its right-hand side is parsed
 and walked by a handful of rules, one per operation: value, tangent (forward mode) and cotangent (reverse mode).
 No rule knows what an LSTM is, and no page knows that this file exists.
 
@@ -17,17 +17,31 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from numpy_lstm import Cell
+
 Values = dict[str, Any]
 
-FUNCTIONS = {"sigmoid": expit, "tanh": np.tanh}
-DERIVATIVES = {"sigmoid": lambda a: expit(a) * expit(-a), "tanh": lambda a: np.cosh(a) ** -2.0}
+FUNCTIONS = {
+    "sigmoid": expit,
+    "tanh": np.tanh,
+    "relu": lambda a: np.maximum(a, 0),
+    "identity": lambda a: a,
+    "one": np.ones_like,
+}
+DERIVATIVES = {
+    "sigmoid": lambda a: expit(a) * expit(-a),
+    "tanh": lambda a: np.cosh(a) ** -2.0,
+    "relu": lambda a: (a > 0).astype(float),
+    "identity": np.ones_like,
+    "one": np.zeros_like,
+}
 
 
 class Row(NamedTuple):
-    """One equation: ``target = expression``."""
+    """One equation: ``targets = expression``, a single target but for ``normalise``."""
 
     tag: str
-    target: str
+    targets: tuple[str, ...]
     expression: ast.expr
 
     def operands(self) -> list[str]:
@@ -36,24 +50,48 @@ class Row(NamedTuple):
         names = [n for n in ast.walk(self.expression) if isinstance(n, ast.Name) and n not in called]
         return list(dict.fromkeys(n.id for n in sorted(names, key=lambda n: n.col_offset)))
 
+    def factors(self, operand: str) -> set[str]:
+        """The names that stand in one product with the operand."""
+        products = [n for n in ast.walk(self.expression) if isinstance(n, ast.BinOp) and not _is_sum(n)]
+        names = [{n.id for n in ast.walk(product) if isinstance(n, ast.Name)} for product in products]
+        return {name for product in names if operand in product for name in product}
+
+
+def _is_sum(node: ast.BinOp) -> bool:
+    return isinstance(node.op, ast.Add | ast.Sub)
+
+
+def rows(cell: Cell) -> tuple[Row, ...]:
+    """The equations of the cell, top to bottom, with the cell's own activations in place of the usual ones."""
+    own = cell.functions._asdict()
+    read = _read(cell.page)
+    return tuple(_with_function(row, own[row.targets[0]].name) if row.targets[0] in own else row for row in read)
+
 
 @cache
-def rows(cell_name: str) -> tuple[Row, ...]:
-    """The equations of the cell of that name, top to bottom."""
-    path = Path(__file__).parent / "equations" / f"{cell_name.lower()}.txt"
+def _read(page: str) -> tuple[Row, ...]:
+    path = Path(__file__).parent / "equations" / f"{page}.txt"
     parsed = []
     for line in path.read_text(encoding="utf-8").splitlines():
         tag, equation = line.split(maxsplit=1)
-        target, expression = equation.split(" = ")
-        parsed.append(Row(tag, target, ast.parse(expression, mode="eval").body))
+        targets, expression = equation.split(" = ")
+        parsed.append(Row(tag, tuple(targets.split(", ")), ast.parse(expression, mode="eval").body))
     return tuple(parsed)
+
+
+def _with_function(row: Row, name: str) -> Row:
+    match row.expression:
+        case ast.Call(_, arguments):
+            return row._replace(expression=ast.parse(f"{name}({ast.unparse(arguments[0])})", mode="eval").body)
+    raise SyntaxError(f"{row.tag} applies no function")
 
 
 def evaluate(equations: tuple[Row, ...], names: Values) -> Values:
     """All values of one step, in a new dict."""
     names = dict(names)
     for row in equations:
-        names[row.target] = _value(row.expression, names)
+        value = _value(row.expression, names)
+        names |= zip(row.targets, value if len(row.targets) > 1 else [value], strict=True)
     return names
 
 
@@ -61,7 +99,8 @@ def push(equations: tuple[Row, ...], names: Values, tangents: Values) -> Values:
     """All tangents of one step (forward mode); a name without tangent is constant."""
     tangents = dict(tangents)
     for row in equations:
-        tangents[row.target] = _tangent(row.expression, names, tangents)
+        dot = _tangent(row.expression, names, tangents)
+        tangents |= zip(row.targets, dot if len(row.targets) > 1 else [dot], strict=True)
     return tangents
 
 
@@ -69,7 +108,8 @@ def pull(equations: tuple[Row, ...], names: Values, cotangents: Values) -> Value
     """All cotangents of one step (reverse mode), from those that arrive from outside."""
     total: Values = defaultdict(float, cotangents)
     for row in reversed(equations):
-        _cotangent(row.expression, names, total[row.target], total)
+        d = [total[target] + np.zeros_like(names[target]) for target in row.targets]
+        _cotangent(row.expression, names, d if len(d) > 1 else d[0], total)
     return total
 
 
@@ -77,12 +117,20 @@ def _value(e: ast.expr, names: Values) -> Any:
     match e:
         case ast.Name(name):
             return names[name]
+        case ast.Constant(number):
+            return number
         case ast.Attribute(inner, "T"):
             return _value(inner, names).T
+        case ast.Call(ast.Name("normalise"), [*blocks, ast.Constant(eps)]):
+            values = [_value(b, names) for b in blocks]
+            n, _ = _normal(np.concatenate(values, axis=1), eps)
+            return np.split(n, len(values), axis=1) if len(values) > 1 else n
         case ast.Call(ast.Name(f), [inner]):
             return FUNCTIONS[f](_value(inner, names))
         case ast.BinOp(left, ast.Add(), right):
             return _value(left, names) + _value(right, names)
+        case ast.BinOp(left, ast.Sub(), right):
+            return _value(left, names) - _value(right, names)
         case ast.BinOp(left, ast.Mult(), right):
             return _value(left, names) * _value(right, names)
         case ast.BinOp(left, ast.MatMult(), right):
@@ -94,13 +142,25 @@ def _tangent(e: ast.expr, names: Values, dots: Values) -> Any:
     match e:
         case ast.Name(name):
             return dots.get(name, 0.0)
+        case ast.Constant():
+            return 0.0
         case ast.Attribute(inner, "T"):
             dot = _tangent(inner, names, dots)
             return dot if np.ndim(dot) == 0 else np.swapaxes(dot, -1, -2)
+        case ast.Call(ast.Name("normalise"), [*blocks, ast.Constant(eps)]):
+            values = [_value(b, names) for b in blocks]
+            dot = [_tangent(b, names, dots) for b in blocks]
+            shape = np.broadcast_shapes(*(np.shape(d) for d in dot), values[0].shape)
+            dot = np.concatenate([np.broadcast_to(d, shape) for d in dot], axis=-1)
+            _, jacobian = _normal(np.concatenate(values, axis=1), eps)
+            dot = np.einsum("bij,...bj->...bi", jacobian, dot)
+            return np.split(dot, len(values), axis=-1) if len(values) > 1 else dot
         case ast.Call(ast.Name(f), [inner]):
             return DERIVATIVES[f](_value(inner, names)) * _tangent(inner, names, dots)
         case ast.BinOp(left, ast.Add(), right):
             return _tangent(left, names, dots) + _tangent(right, names, dots)
+        case ast.BinOp(left, ast.Sub(), right):
+            return _tangent(left, names, dots) - _tangent(right, names, dots)
         case ast.BinOp(left, op, right):
             product = np.matmul if isinstance(op, ast.MatMult) else np.multiply
             left_dot, right_dot = _tangent(left, names, dots), _tangent(right, names, dots)
@@ -116,13 +176,25 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
         case ast.Name(name):
             shape = np.shape(names[name])
             total[name] = total[name] + (np.sum(d, axis=0, keepdims=True) if shape[0] == 1 < len(d) else d)
+        case ast.Constant():
+            pass
         case ast.Attribute(inner, "T"):
             _cotangent(inner, names, d.T, total)
+        case ast.Call(ast.Name("normalise"), [*blocks, ast.Constant(eps)]):
+            values = [_value(b, names) for b in blocks]
+            _, jacobian = _normal(np.concatenate(values, axis=1), eps)
+            arriving = np.concatenate(d, axis=1) if len(values) > 1 else d
+            split = np.split(np.einsum("bij,bi->bj", jacobian, arriving), len(values), axis=1)
+            for block, part in zip(blocks, split, strict=True):
+                _cotangent(block, names, part, total)
         case ast.Call(ast.Name(f), [inner]):
             _cotangent(inner, names, d * DERIVATIVES[f](_value(inner, names)), total)
         case ast.BinOp(left, ast.Add(), right):
             _cotangent(left, names, d, total)
             _cotangent(right, names, d, total)
+        case ast.BinOp(left, ast.Sub(), right):
+            _cotangent(left, names, d, total)
+            _cotangent(right, names, -d, total)
         case ast.BinOp(left, ast.Mult(), right):
             _cotangent(left, names, d * _value(right, names), total)
             _cotangent(right, names, d * _value(left, names), total)
@@ -131,3 +203,11 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             _cotangent(right, names, _value(left, names).T @ d, total)
         case _:
             raise SyntaxError(f"no rule for {ast.unparse(e)}")
+
+
+def _normal(v: Any, eps: float) -> tuple[Any, Any]:
+    """(v - mean)/s for each row of v (B,N), and its Jacobian (B,N,N) written out: (1 - 1/N - n n^T/N) / s."""
+    N = v.shape[1]
+    s = np.sqrt(np.var(v, axis=1) + eps)
+    n = (v - np.mean(v, axis=1, keepdims=True)) / s[:, None]
+    return n, (np.eye(N) - 1 / N - n[:, :, None] * n[:, None, :] / N) / s[:, None, None]

@@ -13,13 +13,13 @@ from .chain_rule import Row, Values, evaluate, pull, push, rows
 def reverse_mode(problem: check.Problem) -> check.Point:
     """The chain rule backward through the rows of every step."""
     problem = problem.dense()
-    equations, fields = rows(problem.cell.name), problem.cell.State._fields
+    equations, fields = rows(problem.cell), problem.cell.State._fields
     steps = list(_steps(equations, problem))
     carried = problem.cotangents.last._asdict()
     total = dict.fromkeys(problem.point.params._fields, 0.0)
     dxs = []
     for t in reversed(range(len(steps))):
-        arriving = {k: carried[k] + getattr(problem.cotangents.states, k)[t] for k in fields}
+        arriving = {k: carried[k] + d for k, d in _arriving(problem, t).items()}
         d = pull(equations, steps[t], arriving)
         carried = {k: d[f"{k}_prev"] for k in fields}
         total = {name: total[name] + d[name] for name in total}
@@ -31,14 +31,15 @@ def reverse_mode(problem: check.Problem) -> check.Point:
 
 def jvp(problem: check.Problem, directions: check.Point) -> check.Outputs:
     """Forward mode: the tangents of every state, for directions along a leading axis of every leaf."""
-    equations, fields = rows(problem.cell.name), problem.cell.State._fields
+    equations, fields = rows(problem.cell), problem.cell.State._fields
     dots = {f"{k}_prev": getattr(directions.first, k) for k in fields} | _matrices(directions.params)
     states = []
     for t, names in enumerate(_steps(equations, problem)):
         pushed = push(equations, names, dots | {"x": directions.xs[:, t]})
         dots |= {f"{k}_prev": pushed[k] for k in fields}
         states.append(problem.cell.State(**{k: pushed[k] for k in fields}))
-    return check.Outputs(tree.map(lambda *steps: np.stack(steps, axis=1), *states), states[-1])
+    seen = {k: np.stack([getattr(s, k) for s in states], axis=1) for k in fields if k in ("h", "c")}
+    return check.Outputs(problem.cell.partial_state(**seen), states[-1])
 
 
 def forward_mode(problem: check.Problem) -> check.Point:
@@ -55,7 +56,7 @@ def rtrl(problem: check.Problem) -> check.Point:
     state Jacobian and F_t its immediate parameter Jacobian. It has no gradient for ``xs``: that entry is None.
     """
     problem = problem.dense()
-    equations, fields = rows(problem.cell.name), problem.cell.State._fields
+    equations, fields = rows(problem.cell), problem.cell.State._fields
     params, first = problem.point.params, problem.point.first
     n_params, n_rows = tree.size(params), problem.point.xs.shape[1]
     states = [first._asdict()[k] for k in fields]
@@ -74,7 +75,7 @@ def rtrl(problem: check.Problem) -> check.Point:
         F = _by_row(push(equations, names, param_seeds), fields)
         influence = A @ influence
         influence[:, :, :n_params] += F
-        arriving = np.concatenate([getattr(problem.cotangents.states, k)[t] for k in fields], axis=1)
+        arriving = np.concatenate(list(_arriving(problem, t).values()), axis=1)
         if t == problem.point.xs.shape[0] - 1:
             arriving = arriving + np.concatenate(problem.cotangents.last, axis=1)
         gradient += np.einsum("bs,bsp->p", arriving, influence)
@@ -82,6 +83,15 @@ def rtrl(problem: check.Problem) -> check.Point:
     by_row = gradient[n_params:].reshape(n_rows, n_state)
     parts = np.split(by_row, np.cumsum(widths)[:-1], axis=1)
     return check.Point(tree.unflatten(gradient[:n_params], params), None, type(first)(*parts))
+
+
+def _arriving(problem: check.Problem, t: int) -> Values:
+    """The cotangent of each field of the state at step t; only h and c can have one."""
+    states, last = problem.cotangents
+    return {
+        k: np.zeros_like(getattr(last, k)) if getattr(states, k) is None else getattr(states, k)[t]
+        for k in last._fields
+    }
 
 
 def _steps(equations: tuple[Row, ...], problem: check.Problem) -> Iterator[Values]:

@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import LSTM, check, init, tree
+from numpy_lstm import LSTM, Cell, check, init, tree
+
+Regime = Callable[[Any, np.random.Generator], Any]
 
 
-def shifted(**by: float) -> Callable[[Any, np.random.Generator], Any]:
+def shifted(**by: float) -> Regime:
     """Add a constant to every entry of the biases named."""
     return lambda p, rng: p._replace(**{name: getattr(p, name) + value for name, value in by.items()})
 
 
-REGIMES: dict[str, Callable[[Any, np.random.Generator], Any]] = {
+REGIMES: dict[str, Regime] = {
     "standard": lambda p, rng: p,
     "forget bias +5": shifted(b_f=5.0),
     "forget bias +10": shifted(b_f=10.0),
@@ -23,11 +25,35 @@ REGIMES: dict[str, Callable[[Any, np.random.Generator], Any]] = {
     "chrono, T_max 1000": lambda p, rng: init.chrono(p, 1000, rng),
 }
 
+_UNIT: dict[str, Regime] = {
+    "update bias +10": shifted(b_z=10.0),
+    "update bias -10": shifted(b_z=-10.0),
+    "reset bias +10": shifted(b_r=10.0),
+    "candidate bias +8": shifted(b_n=8.0),
+}
+_COUPLED = ("forget bias +5", "forget bias +10", "forget bias +15", "candidate bias +8")
+OF_PAGE: dict[str, dict[str, Regime]] = {
+    "rnn": {"bias +3": shifted(b=3.0)},
+    "lstm": REGIMES,
+    "peephole_lstm": REGIMES,
+    "peephole_old_lstm": REGIMES,
+    "layer_norm_lstm": REGIMES,
+    "full_gate_lstm": REGIMES,
+    "coupled_lstm": {name: REGIMES[name] for name in _COUPLED} | {"forget bias -10": shifted(b_f=-10.0)},
+    "gru": _UNIT,
+    "gru_reset_before": _UNIT,
+}
 
-def lstm_problem(regime: str, seed: int, T: int = 20, B: int = 4, D: int = 5, H: int = 7) -> check.Problem:
-    """A random LSTM problem in that regime, its numbers rounded to float32 as in ``Problem.random``."""
+
+def problem(cell: Cell, regime: str, seed: int, T: int = 20, B: int = 4, D: int = 5, H: int = 7) -> check.Problem:
+    """A random problem in a regime of the cell's page, its numbers rounded to float32 as in ``Problem.random``."""
     rng = np.random.default_rng(seed)
-    problem = check.Problem.random(LSTM, T, B, D, H, rng)
-    params = REGIMES[regime](problem.point.params, rng)
+    drawn = check.Problem.random(cell, T, B, D, H, rng)
+    params = OF_PAGE[cell.page][regime](drawn.point.params, rng)
     rounded = tree.map(lambda a: a.astype(np.float32).astype(np.float64), params)
-    return problem._replace(point=problem.point._replace(params=rounded))
+    return drawn._replace(point=drawn.point._replace(params=rounded))
+
+
+def lstm_problem(regime: str, seed: int) -> check.Problem:
+    """A random LSTM problem in that regime."""
+    return problem(LSTM, regime, seed)

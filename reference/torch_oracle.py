@@ -1,100 +1,206 @@
 """PyTorch autograd as an oracle. The only file that imports torch; nothing of numpy_lstm needs it.
 
-Two routes: the cells as tutorials write them, from tensor operations on [h, x] with one matrix per gate, and
-``torch.nn.LSTM`` / ``torch.nn.RNN`` with its weights stacked i, f, g, o and two biases.
+Two routes: the cells as tutorials write them, from tensor operations, and ``torch.nn`` with its weights stacked i, f,
+g, o (r, z, n) and two biases.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn.functional import layer_norm
 
 from numpy_lstm import check, tree
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "identity": lambda a: a,
+    "one": torch.ones_like,
+}
 
 
 def tensor_cell(problem: check.Problem) -> check.Point:
     """Autograd through a cell written from tensor operations."""
-    return _gradient(problem, {"RNN": _rnn_states, "LSTM": _lstm_states}[problem.cell.name])
+    return _gradient(problem, lambda point, _: _scan(problem, point))
 
 
 def module(problem: check.Problem) -> check.Point:
     """Autograd through torch.nn. With cotangents for every c_t, which it does not return, it is called step by step."""
-    return _gradient(problem, {"RNN": _nn_rnn_states, "LSTM": _nn_lstm_states}[problem.cell.name])
+    states = {"rnn": _nn_rnn, "lstm": _nn_lstm, "gru": _nn_gru}[problem.cell.page]
+    return _gradient(problem, lambda point, every: states(problem, point, every))
 
 
 def truncated(problem: check.Problem, length: int) -> check.Point:
-    """The gradient with the state detached before every ``length``-th step."""
-
-    def states(point: check.Point, _: bool) -> Any:
-        run, state = [], point.first
-        for t in range(point.xs.shape[0]):
-            if t and t % length == 0:
-                state = type(state)(*(a.detach() for a in state))
-            step = _lstm_states(point._replace(xs=point.xs[t : t + 1], first=state), True)
-            run.append(step)
-            state = type(state)(*(a[-1] for a in step))
-        return type(state)(*(torch.cat(column) for column in zip(*run, strict=True)))
-
-    return _gradient(problem, states)
+    """Through the tensor-operation cell with the state detached before every ``length``-th step."""
+    return _gradient(problem, lambda point, _: _scan(problem, point, detach=length))
 
 
 def _gradient(problem: check.Problem, states: Callable[[check.Point, bool], Any]) -> check.Point:
     point = tree.map(lambda a: torch.tensor(a, requires_grad=True), problem.point)
     given = tree.map(torch.tensor, problem.cotangents)
-    every = getattr(given.states, "c", None) is not None
-    out = states(point, every)
+    out = states(point, getattr(given.states, "c", None) is not None)
     loss = sum((d * a).sum() for d, a in zip(given.states, out, strict=True) if d is not None)
-    loss = loss + sum((d * a[-1]).sum() for d, a in zip(given.last, out, strict=True) if d is not None)
+    if given.last is not None:
+        loss = loss + sum((d * a[-1]).sum() for d, a in zip(given.last, out, strict=True) if d is not None)
     loss.backward()
-    return tree.map(lambda a: a.grad.numpy(), point)
+    return tree.map(lambda a: torch.zeros_like(a).numpy() if a.grad is None else a.grad.numpy(), point)
 
 
-def _rnn_states(point: check.Point, _: bool) -> Any:
-    p, h = point.params, point.first.h
-    W = torch.cat([p.U, p.W], dim=1)
-    hs = []
-    for x in point.xs:
-        h = torch.tanh(torch.cat([h, x], dim=1) @ W.T + p.b)
-        hs.append(h)
-    return type(point.first)(h=torch.stack(hs))
+def _scan(problem: check.Problem, point: check.Point, detach: int = 0) -> Any:
+    """Every state of a run, stacked over time."""
+    cell = problem.cell
+    functions = {name: FUNCTIONS[f.name] for name, f in cell.functions._asdict().items()}
+    step = CELLS[cell.page]
+    state, states = point.first, []
+    for t in range(next(a.shape[0] for _, a in tree.leaves(point.xs))):
+        if detach and t % detach == 0 and t:
+            state = tree.map(lambda a: a.detach(), state)
+        x = tree.map(lambda a, t=t: a[t], point.xs)
+        if cell.Input is None:
+            state = _projected(step, functions, point.params, x, state)
+        else:
+            new = _projected(step, functions, point.params, x.x, state)
+            state = type(state)(*(torch.lerp(n, s, k) for n, s, k in zip(new, state, x[1:], strict=True)))
+        states.append(state)
+    return tree.map(lambda *steps: torch.stack(steps), *states)
 
 
-def _lstm_states(point: check.Point, _: bool) -> Any:
-    p, (h, c) = point.params, (point.first.h, point.first.c)
-    W = {k: torch.cat([getattr(p, f"U_{k}"), getattr(p, f"W_{k}")], dim=1) for k in "fiog"}
-    hs, cs = [], []
-    for x in point.xs:
-        hx = torch.cat([h, x], dim=1)
-        a = {k: hx @ W[k].T + getattr(p, f"b_{k}") for k in "fiog"}
-        c = torch.sigmoid(a["f"]) * c + torch.sigmoid(a["i"]) * torch.tanh(a["g"])
-        h = torch.sigmoid(a["o"]) * torch.tanh(c)
-        hs.append(h)
-        cs.append(c)
-    return type(point.first)(h=torch.stack(hs), c=torch.stack(cs))
+def _projected(step: Any, functions: Any, p: Any, x: Any, state: Any) -> Any:
+    new = type(state)(**step(p, functions, x, **state._asdict()))
+    return new._replace(h=new.h @ p.M.T) if "M" in p._fields else new
 
 
-def _nn_rnn_states(point: check.Point, _: bool) -> Any:
+def _gates(p: Any, hx: Any, names: str) -> dict[str, Any]:
+    """Pre-activations from [h, x] concatenated, one matrix per gate."""
+    joined = {k: torch.cat([getattr(p, f"U_{k}"), getattr(p, f"W_{k}")], dim=1) for k in names}
+    return {k: hx @ joined[k].T + getattr(p, f"b_{k}") for k in names}
+
+
+def _rnn(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
+    return {"h": F["h"](torch.cat([h, x], dim=1) @ torch.cat([p.U, p.W], dim=1).T + p.b)}
+
+
+def _lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
+    c = F["f"](a["f"]) * c + F["i"](a["i"]) * F["g"](a["g"])
+    return {"h": F["o"](a["o"]) * F["y"](c), "c": c}
+
+
+def _peephole_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
+    c = F["f"](a["f"] + p.p_f * c) * c + F["i"](a["i"] + p.p_i * c) * F["g"](a["g"])
+    return {"h": F["o"](a["o"] + p.p_o * c) * F["y"](c), "c": c}
+
+
+def _peephole_old_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
+    o = F["o"](a["o"] + p.p_o * c)
+    c = F["f"](a["f"] + p.p_f * c) * c + F["i"](a["i"] + p.p_i * c) * F["g"](a["g"])
+    return {"h": o * F["y"](c), "c": c}
+
+
+def _coupled_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "fog")
+    c = torch.lerp(F["g"](a["g"]), c, F["f"](a["f"]))
+    return {"h": F["o"](a["o"]) * F["y"](c), "c": c}
+
+
+def _full_gate_lstm(p: Any, F: Any, x: Any, h: Any, c: Any, i: Any, f: Any, o: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
+    previous = torch.cat([i, f, o], dim=1)
+    gate = {}
+    for k in "ifo":
+        R = torch.cat([getattr(p, f"R_{s}{k}") for s in "ifo"], dim=1)
+        gate[k] = F[k](a[k] + previous @ R.T)
+    c = gate["f"] * c + gate["i"] * F["g"](a["g"])
+    return {"h": gate["o"] * F["y"](c), "c": c} | gate
+
+
+def _layer_norm_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
+    W, U, b, gain_x, gain_h = (
+        torch.cat([getattr(p, f"{kind}{k}") for k in "ifgo"]) for kind in ("W_", "U_", "b_", "gain_x", "gain_h")
+    )
+    u, w = x @ W.T, h @ U.T
+    a = layer_norm(u, u.shape[1:], gain_x, b) + layer_norm(w, w.shape[1:], gain_h)
+    i, f, g, o = (F[k](part) for k, part in zip("ifgo", a.chunk(4, dim=1), strict=True))
+    c = f * c + i * g
+    return {"h": o * F["y"](layer_norm(c, c.shape[1:], p.gain_c, p.shift_c)), "c": c}
+
+
+def _gru(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "rz")
+    n = F["n"](x @ p.W_n.T + p.b_n + F["r"](a["r"]) * (h @ p.U_n.T + p.b_hn))
+    return {"h": torch.lerp(n, h, F["z"](a["z"]))}
+
+
+def _gru_reset_before(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
+    a = _gates(p, torch.cat([h, x], dim=1), "rz")
+    n = _gates(p, torch.cat([F["r"](a["r"]) * h, x], dim=1), "n")["n"]
+    return {"h": torch.lerp(F["n"](n), h, F["z"](a["z"]))}
+
+
+CELLS: dict[str, Callable[..., dict[str, Any]]] = {
+    "rnn": _rnn,
+    "lstm": _lstm,
+    "peephole_lstm": _peephole_lstm,
+    "peephole_old_lstm": _peephole_old_lstm,
+    "coupled_lstm": _coupled_lstm,
+    "full_gate_lstm": _full_gate_lstm,
+    "layer_norm_lstm": _layer_norm_lstm,
+    "gru": _gru,
+    "gru_reset_before": _gru_reset_before,
+}
+
+
+def _nn_rnn(problem: check.Problem, point: check.Point, _: bool) -> Any:
     p = point.params
-    layer = torch.nn.RNN(*p.W.shape[::-1], dtype=p.W.dtype)
-    hs, _last = _call(layer, (p.W, p.U, p.b), point.xs, point.first.h[None])
+    layer = torch.nn.RNN(*p.W.shape[::-1], nonlinearity=problem.cell.functions.h.name, dtype=p.W.dtype)
+    hs, _last = _call(layer, p.W, p.U, p.b, torch.zeros_like(p.b), point.xs, point.first.h[None])
     return type(point.first)(h=hs)
 
 
-def _nn_lstm_states(point: check.Point, every: bool) -> Any:
+def _nn_gru(_: check.Problem, point: check.Point, __: bool) -> Any:
+    p = point.params
+    layer = torch.nn.GRU(*p.W_r.shape[::-1], dtype=p.W_r.dtype)
+    W, U, b = (torch.cat([getattr(p, f"{kind}_{k}") for k in "rzn"]) for kind in "WUb")
+    second = torch.cat([torch.zeros_like(p.b_r), torch.zeros_like(p.b_z), p.b_hn])
+    hs, _last = _call(layer, W, U, b, second, point.xs, point.first.h[None])
+    return type(point.first)(h=hs)
+
+
+def _nn_lstm(_: check.Problem, point: check.Point, every: bool) -> Any:
     p = point.params
     layer = torch.nn.LSTM(*p.W_i.shape[::-1], dtype=p.W_i.dtype)
-    weights = [torch.cat([getattr(p, f"{kind}_{k}") for k in "ifgo"]) for kind in "WUb"]
+    W, U, b = (torch.cat([getattr(p, f"{kind}_{k}") for k in "ifgo"]) for kind in "WUb")
     state = (point.first.h[None], point.first.c[None])
     hs, cs = [], []
     for x in point.xs if every else [point.xs]:
-        out, state = _call(layer, weights, x[None] if every else x, state)
+        out, state = _call(layer, W, U, b, torch.zeros_like(b), x[None] if every else x, state)
         hs.append(out)
         cs.append(state[1])
     return type(point.first)(h=torch.cat(hs), c=torch.cat(cs))
 
 
-def _call(layer: torch.nn.Module, weights: Any, xs: Any, state: Any) -> Any:
-    """Run the layer on our tensors in place of its own parameters (second bias zero), so that gradients reach them."""
-    W, U, b = weights
-    names = {"weight_ih_l0": W, "weight_hh_l0": U, "bias_ih_l0": b, "bias_hh_l0": torch.zeros_like(b)}
+def _call(layer: torch.nn.Module, W: Any, U: Any, b: Any, second: Any, xs: Any, state: Any) -> Any:
+    """Run the layer on our tensors in place of its own parameters, so that gradients reach them."""
+    names = {"weight_ih_l0": W, "weight_hh_l0": U, "bias_ih_l0": b, "bias_hh_l0": second}
     return torch.func.functional_call(layer, names, (xs, state))
+
+
+def ragged(twin: Any, x: Any, lengths: list[int], cotangents: list[Any]) -> list[Any]:
+    """output, h_n, c_n, the gradient of x and of each parameter by name, of torch.nn on a packed batch (T,B,D)."""
+    options = {"num_layers": twin.num_layers, "bias": twin.bias, "bidirectional": twin.bidirectional}
+    if twin.cell.R:
+        options["proj_size"] = twin.cell.R
+    layer = getattr(torch.nn, type(twin).__name__)(twin.input_size, twin.hidden_size, dtype=torch.float64, **options)
+    layer.load_state_dict({name: torch.tensor(a) for name, a in twin.state_dict().items()})
+    leaf = torch.tensor(x, requires_grad=True)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(leaf, torch.tensor(lengths), enforce_sorted=False)
+    out, last = layer(packed)
+    output, _ = torch.nn.utils.rnn.pad_packed_sequence(out, total_length=len(x))
+    values = [output, *(last if isinstance(last, tuple) else (last, None))]
+    sum((torch.tensor(d) * a).sum() for d, a in zip(cotangents, values, strict=True) if d is not None).backward()
+    gradients = {name: parameter.grad.numpy() for name, parameter in layer.named_parameters()}
+    return [*(None if a is None else a.detach().numpy() for a in values), leaf.grad.numpy(), gradients]

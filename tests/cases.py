@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import check, tree
+from numpy_lstm import check
 from reference import chain_rule
 
-CELLS = [nl.RNN, nl.LSTM]
+PAGES = list(nl.PAGES)
+VARIANTS = [nl.ReLURNN, *(nl.ABLATIONS[name] for name in ("NIG", "NFG", "NOG", "NIAF", "NOAF"))]
+CELLS = PAGES + VARIANTS
 SEEDS = range(20)
 
 
@@ -20,32 +22,33 @@ def standard(cell: nl.Cell, seed: int = 0, **sizes: int) -> check.Problem:
 
 def equation_ids(cell: nl.Cell) -> list[str]:
     """``lstm-L9'-f``: the adjoint of row L9 with respect to its operand f."""
-    return [f"{cell.name.lower()}-{row.tag}'-{k}" for row in chain_rule.rows(cell.name) for k in row.operands()]
+    return [f"{cell.name.lower()}-{row.tag}'-{k}" for row in chain_rule.rows(cell) for k in row.operands()]
 
 
 def equation_error(cell: nl.Cell, equation: str, seed: int = 0) -> float:
-    """Normwise distance between what the page and what the machine say this row adds to this operand's cotangent.
+    """Normwise distance between what the page and what the machine say reaches this operand, seen through this row.
 
-    To see one row at a time, the parameters of all other rows are zero where the page contracts cotangents with
-    them, and nothing from outside arrives at the operand itself.
+    The parameters by which other rows multiply the operand are zero when cotangents are contracted with them, and
+    nothing from outside arrives at the operand itself; so of the rows with parameters only this one contributes.
     """
     _, tag, operand = equation.split("-")
-    rows = chain_rule.rows(cell.name)
+    rows = chain_rule.rows(cell)
     row = next(row for row in rows if f"{row.tag}'" == tag)
     problem = standard(cell, seed, T=1)
-    (params, xs, first), (states, _) = problem.point, problem.cotangents
-    arriving = tree.map(lambda a: a[0], states)
+    (params, xs, first), (_, arriving) = problem.point, problem.cotangents
     if operand in cell.State._fields:
         arriving = arriving._replace(**{operand: np.zeros_like(getattr(arriving, operand))})
+    silenced = {k for other in rows if other is not row for k in other.factors(operand)} - set(row.operands())
+    only = type(params)(*(0 * a if k in silenced else a for k, a in params._asdict().items()))
 
     _, values = cell.step(params, xs[0], first)
-    only = type(params)(*(a if k in row.operands() else 0 * a for k, a in params._asdict().items()))
     _, d = cell.step_adjoint(only, values, arriving)
     got = getattr(d, operand) if operand in d._fields else getattr(cell.step_gradients(values, d), operand)
 
     names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
     names |= {f"{k}_prev": a for k, a in first._asdict().items()} | {"x": xs[0]}
-    names = chain_rule.evaluate(rows, names)
-    reached = chain_rule.pull(rows, names, arriving._asdict())[row.target]
-    expected: Any = chain_rule.pull((row,), names, {row.target: reached})[operand]
+    names = chain_rule.evaluate(rows, names) | {k: np.atleast_2d(a) for k, a in only._asdict().items()}
+    expected: Any = chain_rule.pull(rows, names, arriving._asdict())[operand]
+    if cell in PAGES and not np.any(expected):
+        return np.inf  # a comparison of zeros with zeros would see nothing
     return check.normwise(got, np.reshape(expected, got.shape))

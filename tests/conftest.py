@@ -6,6 +6,9 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
+import torch
+
+torch.set_num_threads(1)  # the arrays here are small: more threads only wait for one another
 
 
 def read_only(a: np.ndarray) -> np.ndarray:
@@ -14,7 +17,7 @@ def read_only(a: np.ndarray) -> np.ndarray:
     return a
 
 
-@pytest.fixture(params=["numpy", "read-only numpy", "array_api_strict"])
+@pytest.fixture(params=["read-only numpy", "array_api_strict"])
 def to_library(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     """A function that moves a NumPy array to the library under test."""
-    return {"numpy": np.copy, "read-only numpy": read_only, "array_api_strict": array_api_strict.asarray}[request.param]
+    return {"read-only numpy": read_only, "array_api_strict": array_api_strict.asarray}[request.param]

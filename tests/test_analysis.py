@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from analysis import gradient_flow, next_symbol, output, routes, text, verification
+from analysis import coverage, gradient_flow, next_symbol, output, routes, text, verification
 from analysis.__main__ import main
 from numpy_lstm import check, tree
 
@@ -33,9 +33,14 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(r["passed"] and r["error"] <= r["bound"] for r in saved["routes"])
     assert max(k["numpy-lstm"] for k in saved["saturated"].values()) <= 16
     assert saved["saturated"]["forget bias +10"]["torch.nn.LSTM"] > 100
+    covered = json.loads((tmp_path / "coverage.json").read_text(encoding="utf-8"))
+    assert len(covered["cells"]) == len(coverage.CELLS)
+    assert set(covered["layouts"]) == set(nl.layouts.names())
+    assert max(row["truth"] for row in covered["cells"]) <= 1e-15
     assert (tmp_path / "verification.md").read_text(encoding="utf-8") in printed.out
     assert {f.name for f in tmp_path.iterdir()} == {
         *("verification.json", "verification.md", "gradient_flow.csv", "gradient_flow_rates.csv"),
+        *("coverage.json", "coverage.md"),
         *("gradient_flow.svg", "gradient_flow.png"),
     }
     for name in ("gradient_flow.svg", "gradient_flow.png"):
@@ -175,3 +180,20 @@ def test_the_layer_in_a_case_has_no_zero_to_hide_behind(corpus: text.Corpus) -> 
             assert np.all(a != 0), (network, name)
         if c.cell is nl.LSTM:
             assert not np.array_equal(c.problem.point.first.h, c.problem.point.first.c)
+
+
+def test_a_wrong_layout_fails_the_coverage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(coverage, "cells", lambda seed: [{"name": "RNN", "truth": 0.0}])
+    monkeypatch.setattr(coverage, "twins", lambda seed: [{"name": "twin", "complex step": 0.0}])
+    assert coverage.run(tmp_path, seed=0)
+    swapped = nl.layouts.load
+
+    def wrong(name: str, arrays: object, cell: nl.Cell) -> object:
+        p = swapped(name, arrays, cell)
+        return p._replace(W_i=p.W_f, W_f=p.W_i) if name == "keras" and cell is nl.LSTM else p
+
+    monkeypatch.setattr(nl.layouts, "load", wrong)
+    assert not coverage.run(tmp_path, seed=0)
+    assert "FAILED: worst error" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "numpy_lstm"
 # Each room may import rooms further up this list, and those of its own line never import one another.
-ORDER = ["arrays", "ops tree shapes", "init", "cells", "scan", "compose", "check"]
+ORDER = ["arrays", "ops tree shapes", "init activations", "cells", "scan layouts", "compose", "twin", "nn onnx check"]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
 
 
@@ -44,15 +44,17 @@ def test_arrows_between_rooms(path: Path) -> None:
         assert name.split(".")[0] not in {"reference", "analysis", "tests"}
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if f.parent.name == "cells"], ids=lambda f: f.stem)
+COMBINATORS = {"__init__", "cell", "ablations", "projected", "zoneout"}
+PAGES = [f for f in FILES if f.parent.name == "cells" and f.stem not in COMBINATORS]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda f: f.stem)
 def test_pages_name_no_array_library_and_no_other_page(path: Path) -> None:
-    if path.stem in {"__init__", "cell"}:
-        return
     names = imported(path)
     assert not any(name.split(".")[0] in {"numpy", "cupy", "scipy"} for name in names)
     assert not {n for n in names if n.startswith("numpy_lstm.cells.") and not n.startswith("numpy_lstm.cells.cell.")}
     assert not re.search(r"\bif\b(?!.*#)", re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.S))
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 120
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_who_imports_torch_and_matplotlib() -> None:
@@ -74,6 +76,6 @@ def test_importing_the_package_needs_numpy_and_scipy_only() -> None:
 
 
 def test_every_page_has_its_derivation() -> None:
-    pages = {f.stem for f in (PACKAGE / "cells").glob("*.py")} - {"__init__", "cell"}
+    pages = {f.stem for f in PAGES}
     assert {f.stem for f in (PACKAGE / "cells").glob("*.md")} == pages
     assert {f.stem for f in (ROOT / "reference" / "equations").glob("*.txt")} == pages

@@ -11,7 +11,7 @@ from scipy import special
 
 import numpy_lstm as nl
 from cases import CELLS, standard
-from numpy_lstm import check, ops, tree
+from numpy_lstm import activations, check, ops, tree
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
@@ -107,11 +107,28 @@ def test_gate_functions_are_analytic(name: str) -> None:
 
 
 def test_numbers_bring_their_own_functions() -> None:
-    """Object arrays of decimals: exp is a method there, and there is no tanh to find."""
+    """exp may be a method of the number, or belong to its context; what cannot be found is refused."""
     a = np.array([[Decimal(1), Decimal(-2)]], dtype=object)
     np.testing.assert_allclose(ops.sigmoid(a).astype(float), special.expit([[1.0, -2.0]]), rtol=1e-15)
     with pytest.raises(TypeError, match="cannot take tanh of a Decimal in an object array"):
         ops.tanh(a)
+
+
+def test_complex_numbers_in_object_arrays() -> None:
+    """A branch looks at the real part there too: a complex step in 50 digits."""
+    with mpmath.workdps(50):
+        h = mpmath.mpf("1e-40")
+        for name, slope in SLOPES.items():
+            for z in (-3, 2):
+                a = np.array([mpmath.mpc(z, h)], dtype=object)
+                assert abs(getattr(ops, name)(a)[0].imag / h - slope(mpmath.mpf(z))) < 1e-45, (name, z)
+
+
+def test_numbers_in_foreign_byte_order_are_refused() -> None:
+    params, xs, _ = standard(nl.RNN).point
+    swapped = params._replace(W=params.W.astype(">f8"))
+    with pytest.raises(TypeError, match=r"^params.W has dtype >f8; expected float32"):
+        nl.forward(nl.RNN, swapped, xs)
 
 
 def test_trees_are_vectors() -> None:
@@ -141,3 +158,61 @@ def test_compare_reports_the_worst_entry() -> None:
     got["b"] = np.array([0, np.nan])
     assert check.K(got, truth, {"a": np.ones((2, 3)), "b": np.ones(2)}) == np.inf
     assert check.normwise({"b": np.ones(2)}, {"b": np.zeros(2)}) == np.inf
+
+
+PAIRS = [
+    activations.SIGMOID,
+    activations.TANH,
+    activations.RELU,
+    activations.IDENTITY,
+    activations.ONE,
+    activations.SOFTSIGN,
+    activations.SOFTPLUS,
+    activations.affine(0.7, -0.2),
+    activations.leaky_relu(0.1),
+    activations.thresholded_relu(0.6),
+    activations.scaled_tanh(1.7, 0.6),
+    activations.hard_sigmoid(),
+    activations.elu(0.8),
+    activations.clipped(activations.TANH, 1.5),
+    activations.clipped(activations.SIGMOID, 0.5),
+    activations.complement(activations.SIGMOID),
+    activations.complement(activations.hard_sigmoid(0.3, 0.4)),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_activation_and_its_derivative_are_a_pair(pair: activations.Activation, dtype: Any) -> None:
+    """The derivative is the complex step of the function, away from kinks; the complement is 1 - f."""
+    a = np.random.default_rng(0).uniform(-4, 4, 500).astype(dtype)
+    for f in (pair, pair.d, pair.complement):
+        assert f(a).dtype == dtype
+        assert f(a).shape == a.shape
+    step = np.imag(pair(a + (1e-20j if dtype == np.float64 else np.complex64(1e-20j)))) / 1e-20
+    tolerance = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(pair.d(a), step, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(pair.complement(a), 1 - pair(a), rtol=0, atol=4 * tolerance)
+    values = mpmath_values(pair, a[:5].astype(np.float64))
+    np.testing.assert_allclose(values.astype(float), pair(a[:5]).astype(np.float64), rtol=4 * tolerance, atol=tolerance)
+
+
+def mpmath_values(pair: activations.Activation, a: np.ndarray) -> np.ndarray:
+    """The same code on 50-digit numbers."""
+    with mpmath.workdps(50):
+        return pair(np.vectorize(mpmath.mpf, otypes=[object])(a))
+
+
+def test_a_saturated_gate_has_an_exact_complement() -> None:
+    a = np.array([40.0, 100.0, 700.0])
+    np.testing.assert_allclose(activations.SIGMOID.complement(a), np.exp(-a), rtol=1e-15)
+    assert np.all(1 - activations.SIGMOID(a) == 0)
+
+
+def test_straight_through_differs_where_it_clips_only() -> None:
+    true, through = (activations.clipped(activations.TANH, 1.0, s) for s in (False, True))
+    a = np.array([-3.0, -0.5, 0.5, 3.0])
+    np.testing.assert_array_equal(true(a), through(a))
+    np.testing.assert_array_equal(true.d(a)[1:3], through.d(a)[1:3])
+    assert not true.d(a)[[0, 3]].any()
+    np.testing.assert_array_equal(through.d(a)[[0, 3]], ops.dtanh(np.array([-1.0, 1.0])))

@@ -70,12 +70,12 @@ def test_hidden_units_have_no_order(cell: nl.Cell) -> None:
     order = np.random.default_rng(1).permutation(7)
 
     def permute(name: str, a: np.ndarray) -> np.ndarray:
-        if name.startswith("U"):
+        if name[0] in "UR":
             return a[order][:, order]
-        return a[order] if name[0] in "Wb" else a[..., order]
+        return a[order] if name[0] == "W" else a[..., order]
 
     def permuted(record: object) -> object:
-        return type(record)(**{k: permute(k, a) for k, a in record._asdict().items()})
+        return type(record)(**{k: None if a is None else permute(k, a) for k, a in record._asdict().items()})
 
     (params, xs, first), (states, last) = problem.point, problem.cotangents
     shuffled = check.Problem(
@@ -179,3 +179,23 @@ def test_padding_has_no_influence(cell: nl.Cell) -> None:
         assert check.normwise(row(back.dxs)[:n], back_alone.dxs) <= 2e-15
         dparams = tree.add(dparams, back_alone.dparams)
     assert check.normwise(back.dparams, dparams) <= 2e-15
+
+
+def test_a_row_that_is_never_alive_contributes_nothing(cell: nl.Cell) -> None:
+    """Not even if its first state is NaN."""
+    problem = standard(cell)
+    (params, xs, first), (states, _) = problem.point, problem.cotangents
+    first = tree.map(np.copy, first)
+    for _, a in tree.leaves(first):
+        a[3] = np.nan
+    run = nl.forward(cell, params, xs, first, lengths=LENGTHS)
+    back = nl.backward(cell, params, run, states.h)
+    assert np.isfinite(tree.flatten(back.dparams)).all()
+
+
+def test_lengths_of_an_empty_sequence(cell: nl.Cell) -> None:
+    params, xs, first = standard(cell).point
+    run = nl.forward(cell, params, xs[:0], first, lengths=[0, 0, 0, 0])
+    assert run.alive.shape == (0, 4, 1)
+    assert run.alive.dtype == bool
+    assert same_bits(nl.backward(cell, params, run, dlast=first).dfirst, first)

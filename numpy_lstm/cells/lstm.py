@@ -7,8 +7,9 @@ pre-activation of gate k; y = tanh c. The backward pass is the forward pass read
 
 from typing import NamedTuple
 
+from ..activations import SIGMOID, TANH, Activation
 from ..arrays import Array
-from ..ops import affine, contract, dsigmoid, dtanh, sigmoid, sum_rows, tanh
+from ..ops import affine, contract, sum_rows
 from ..shapes import BD, BH, BR, HD, HR, H
 from .cell import Cell
 
@@ -35,34 +36,40 @@ class Trace(NamedTuple):
     c: BH;   y: BH;   h: BH
 
 
-def step(p: Params, x: Array, s: State) -> tuple[State, Trace]:
+class Functions(NamedTuple):
+    """The activations: the logistic function for the gates, tanh for the candidate and the cell's output."""
+    i: Activation = SIGMOID; f: Activation = SIGMOID; o: Activation = SIGMOID
+    g: Activation = TANH;    y: Activation = TANH
+
+
+def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
     """One step forward. x (B,D); s.h (B,R), s.c (B,H)."""
     a_i = affine(x, p.W_i, s.h, p.U_i, p.b_i)                       # (L1)
     a_f = affine(x, p.W_f, s.h, p.U_f, p.b_f)                       # (L2)
     a_g = affine(x, p.W_g, s.h, p.U_g, p.b_g)                       # (L3)
     a_o = affine(x, p.W_o, s.h, p.U_o, p.b_o)                       # (L4)
-    i = sigmoid(a_i)                                                # (L5)
-    f = sigmoid(a_f)                                                # (L6)
-    g = tanh(a_g)                                                   # (L7)
-    o = sigmoid(a_o)                                                # (L8)
+    i = F.i(a_i)                                                    # (L5)
+    f = F.f(a_f)                                                    # (L6)
+    g = F.g(a_g)                                                    # (L7)
+    o = F.o(a_o)                                                    # (L8)
     c = f * s.c + i * g                                             # (L9)
-    y = tanh(c)                                                     # (L10)
+    y = F.y(c)                                                      # (L10)
     h = o * y                                                       # (L11)
     return State(h=h, c=c), Trace(x=x, h_prev=s.h, c_prev=s.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
                                   i=i, f=f, g=g, o=o, c=c, y=y, h=h)
 
 
-def step_adjoint(p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
+def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
     """One step back: ds holds all of dL/dh_t, and what reaches c_t other than through h_t."""
     dh = ds.h
     do, dy = dh * v.y, dh * v.o                                     # (L11')
-    dc = ds.c + dy * dtanh(v.c)                                     # (L10')  from c itself, not from y
+    dc = ds.c + dy * F.y.d(v.c)                                     # (L10')  from c itself, not from y
     df, di, dg = dc * v.c_prev, dc * v.g, dc * v.i                  # (L9')
     dc_prev = dc * v.f                                              # (L9')
-    da_o = do * dsigmoid(v.a_o)                                     # (L8')
-    da_g = dg * dtanh(v.a_g)                                        # (L7')
-    da_f = df * dsigmoid(v.a_f)                                     # (L6')
-    da_i = di * dsigmoid(v.a_i)                                     # (L5')
+    da_o = do * F.o.d(v.a_o)                                        # (L8')
+    da_g = dg * F.g.d(v.a_g)                                        # (L7')
+    da_f = df * F.f.d(v.a_f)                                        # (L6')
+    da_i = di * F.i.d(v.a_i)                                        # (L5')
     dx, dh_prev = da_o @ p.W_o, da_o @ p.U_o                        # (L4')
     dx, dh_prev = dx + da_g @ p.W_g, dh_prev + da_g @ p.U_g         # (L3')
     dx, dh_prev = dx + da_f @ p.W_f, dh_prev + da_f @ p.U_f         # (L2')
@@ -81,4 +88,9 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     )
 
 
-LSTM = Cell("LSTM", Params, State, Trace, step, step_adjoint, step_gradients)
+def lstm(name: str, **functions: Activation) -> Cell:
+    """The cell with other activations: ``lstm("no forget gate", f=ONE)``."""
+    return Cell.of_page(name, globals(), Functions(**functions))
+
+
+LSTM = lstm("LSTM")

@@ -6,8 +6,9 @@ with gates happens here once, bare.
 
 from typing import NamedTuple
 
+from ..activations import RELU, TANH, Activation
 from ..arrays import Array
-from ..ops import affine, contract, dtanh, sum_rows, tanh
+from ..ops import affine, contract, sum_rows
 from ..shapes import BD, BH, BR, HD, HR, H
 from .cell import Cell
 
@@ -29,17 +30,22 @@ class Trace(NamedTuple):
     x: BD; h_prev: BR; a: BH; h: BH
 
 
-def step(p: Params, x: Array, s: State) -> tuple[State, Trace]:
+class Functions(NamedTuple):
+    """The activation: tanh."""
+    h: Activation = TANH
+
+
+def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
     """One step forward. x (B,D); s.h (B,R)."""
     a = affine(x, p.W, s.h, p.U, p.b)                               # (R1)
-    h = tanh(a)                                                     # (R2)
+    h = F.h(a)                                                      # (R2)
     return State(h=h), Trace(x=x, h_prev=s.h, a=a, h=h)
 
 
-def step_adjoint(p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
+def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
     """One step back: ds.h holds all of dL/dh_t."""
     dh = ds.h
-    da = dh * dtanh(v.a)                                            # (R2')  from a itself, not from h
+    da = dh * F.h.d(v.a)                                            # (R2')  from a itself, not from h
     dx, dh_prev = da @ p.W, da @ p.U                                # (R1')
     return State(h=dh_prev), Trace(x=dx, h_prev=dh_prev, a=da, h=dh)
 
@@ -49,4 +55,10 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     return Params(W=contract(d.a, v.x), U=contract(d.a, v.h_prev), b=sum_rows(d.a))        # (R1')
 
 
-RNN = Cell("RNN", Params, State, Trace, step, step_adjoint, step_gradients)
+def rnn(name: str, **functions: Activation) -> Cell:
+    """The cell with another activation: ``rnn("ReLURNN", h=RELU)``."""
+    return Cell.of_page(name, globals(), Functions(**functions))
+
+
+RNN = rnn("RNN")
+ReLURNN = rnn("ReLURNN", h=RELU)

@@ -5,21 +5,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import scan, tree
-from ..arrays import Array
 from ..cells.cell import Cell
 from ..shapes import axes
+from .paths import Sized
 
 
 class Point(NamedTuple):
-    """All that the loss is differentiated by: ``params``, ``xs`` (T,B,D) and the ``first`` state."""
+    """All that the loss is differentiated by: ``params``, ``xs`` (T,B,D) (or a record) and the ``first`` state."""
 
     params: Any
-    xs: Array
+    xs: Any
     first: Any
 
 
 class Outputs(NamedTuple):
-    """All that a loss can see: ``states``, a State with a time axis in front, and the ``last`` state."""
+    """All that a loss can see: ``states``, every h and c with a time axis in front, and all of the ``last`` state."""
 
     states: Any
     last: Any
@@ -39,32 +39,40 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(
-        cls, cell: Cell, params: Any, xs: Any, first: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None
+        cls, cell: Cell, params: Any, xs: Any, first: Any = None, dhs: Any = None, dcs: Any = None, dlast: Any = None
     ) -> "Problem":
-        """The problem that ``forward`` and ``backward`` solve with these arguments."""
-        return cls(cell, Point(params, xs, first), Outputs(cell.partial_state(dhs, dcs), dlast))
+        """The problem that ``forward`` and ``backward`` solve with these arguments; raises as they do."""
+        sizes, first = scan.bind_inputs(cell, params, xs, first)
+        given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+        return cls(cell, Point(params, xs, first), Outputs(given, cell.partial_state() if dlast is None else dlast))
 
     @classmethod
     def random(
         cls, cell: Cell, T: int, B: int, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64
     ) -> "Problem":
-        """Weights and biases U(-1/sqrt(H), 1/sqrt(H)); inputs, states and all cotangents standard normal.
+        """Weights and biases U(-1/sqrt(H), 1/sqrt(H)); inputs, states and all cotangents normal, masks U(0, 1).
 
         h0 and c0 are unequal and non-zero, and gradient enters every h_t, every c_t and the last state. Every
         number is rounded to float32 first, so that all precisions differentiate exactly the same function.
         """
-        size = {"T": T, "B": B, "D": D, "H": H, "R": H}
+        size = cell.sizes(H, T=T, B=B, D=D)
 
         def array(letters: str, draw: Any) -> Any:
             return draw([size[k] for k in letters]).astype(np.float32).astype(dtype)
 
-        def record(record_type: Any, draw: Any, lead: str = "") -> Any:
-            return record_type(**{k: array(lead + letters, draw) for k, letters in axes(record_type).items()})
+        def record(record_type: Any, draw: Any) -> Any:
+            return record_type(**{k: array(letters, draw) for k, letters in axes(record_type).items()})
 
         normal = rng.standard_normal
         params = record(cell.Params, lambda shape: rng.uniform(-1, 1, shape) / np.sqrt(H))
-        point = Point(params, array("TBD", normal), record(cell.State, normal))
-        return cls(cell, point, Outputs(record(cell.State, normal, "T"), record(cell.State, normal)))
+        if cell.Input is None:
+            xs = array("TBD", normal)
+        else:
+            letters = axes(cell.Input)
+            xs = cell.Input(**{k: array("T" + letters[k], normal if k == "x" else rng.random) for k in letters})
+        point = Point(params, xs, record(cell.State, normal))
+        states = {k: array("T" + letters, normal) for k, letters in axes(cell.State).items() if k in ("h", "c")}
+        return cls(cell, point, Outputs(cell.partial_state(**states), record(cell.State, normal)))
 
     def astype(self, dtype: Any) -> "Problem":
         """The same problem in another NumPy dtype."""
@@ -81,35 +89,38 @@ class Problem(NamedTuple):
     def outputs(self, point: Point) -> Outputs:
         """The states that the cell passes through."""
         state, states = point.first, []
-        for t in range(point.xs.shape[-3]):
-            state, _ = self.cell.step(point.params, point.xs[..., t, :, :], state)
+        steps = next(a.shape[-3] for _, a in tree.leaves(point.xs))
+        for t in range(steps):
+            x = tree.map(lambda a, t=t: a[..., t, :, :], point.xs)
+            state, _ = self.cell.step(point.params, x, state)
             states.append(state)
-        return Outputs(tree.map(lambda *steps: np.stack(steps, axis=-3), *states), state)
+        seen = {k: np.stack([getattr(s, k) for s in states], axis=-3) for k in state._fields if k in ("h", "c")}
+        return Outputs(self.cell.partial_state(**seen), state)
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
         outputs = dict(tree.leaves(self.outputs(point)))
         terms = [np.sum(d * outputs[name], axis=tuple(range(-d.ndim, 0))) for name, d in tree.leaves(self.cotangents)]
-        return sum(terms[1:], start=terms[0])
+        return sum(terms, start=0.0 * outputs["last.h"][..., 0, 0])
 
     def gradient(self, point: Point | None = None) -> Point:
         """The gradient under test, from ``numpy_lstm.forward`` and ``backward``, at ``point`` (this one's own)."""
         params, xs, first = self.point if point is None else point
         run = scan.forward(self.cell, params, xs, first)
-        return self._backward(params, run)
+        dtype = run.hs.dtype  # complex for a Hessian-vector product, where the cotangents are real
+        return self._backward(params, run, tree.map(lambda a: a.astype(dtype), self.cotangents))
 
     def absolute_paths(self) -> Point:
-        """S: the gradient with every path through the recursion counted positively.
+        """S: the gradient with every path through the recursion counted positively; ``check.K`` is relative to it.
 
-        That is the backward pass on absolute values; ``check.K`` counts roundings against it.
+        That is the backward pass on arrays that add up absolute values (``check.paths``).
         """
         run = scan.forward(self.cell, *self.point)
-        run = run._replace(values=tree.map(abs, run.values))
-        absolute = self._replace(cotangents=tree.map(abs, self.cotangents))
-        return absolute._backward(tree.map(abs, self.point.params), run)
+        run = run._replace(values=tree.map(Sized, run.values))
+        gradient = self._backward(tree.map(Sized, self.point.params), run, tree.map(Sized, self.cotangents))
+        return tree.map(lambda a: a.size, gradient)
 
-    def _backward(self, params: Any, run: scan.Forward) -> Point:
-        dtype = run.hs.dtype  # complex for a Hessian-vector product, where the cotangents are real
-        states, last = tree.map(lambda a: a.astype(dtype), self.cotangents)
+    def _backward(self, params: Any, run: scan.Forward, cotangents: Outputs) -> Point:
+        states, last = cotangents
         back = scan.backward(self.cell, params, run, states.h, getattr(states, "c", None), last)
         return Point(back.dparams, back.dxs, back.dfirst)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
+from .report import worst
 
 Function = Callable[[Any], Any]
 
@@ -35,13 +36,13 @@ def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int
 
     def central(e: Any) -> Any:
         d = tree.scale(step, e)
-        return (loss(tree.add(point, d)) - loss(tree.map(np.subtract, tree.map(np.asarray, point), d))) / (2 * step)
+        return (loss(tree.add(point, d)) - loss(tree.add(point, tree.scale(-1, d)))) / (2 * step)
 
     return _per_component(central, point, chunk)
 
 
 def richardson(loss: Function, point: Any, step: float = 2.0**-5, levels: int = 4, chunk: int | None = None) -> Any:
-    """Central differences at step, step/2, ..., combined so that the error terms up to step^(2 levels) cancel."""
+    """Central differences at step, step/2, ..., combined so that an error of O(step^(2 levels)) is left."""
     row = [finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)]
     for order in range(1, levels):
         weight = 4.0**order
@@ -78,13 +79,13 @@ def dot_test(
     for _ in range(pairs):
         v, w = tree.random_like(point, rng), tree.random_like(outputs, rng)
         pulled = vjp(w)
-        gap = float(abs(tree.dot(w, jvp(v)) - tree.dot(pulled, v)))
-        errors.append(gap / (tree.norm(pulled) * tree.norm(v)))
-    return DotTest(max(errors), pairs)
+        gap, scale = float(abs(tree.dot(w, jvp(v)) - tree.dot(pulled, v))), tree.norm(pulled) * tree.norm(v)
+        errors.append(gap / scale if scale > 0 else (0.0 if gap == 0 else math.inf))
+    return DotTest(worst(errors), pairs)
 
 
 class TaylorTest(NamedTuple):
-    """Remainders of the Taylor polynomial for steps e; ``slope`` is the least-squares slope of log against log."""
+    """Remainders of the Taylor polynomial for steps e; ``slope`` is that of log against log where it is straight."""
 
     steps: tuple[float, ...]
     remainders: tuple[float, ...]
@@ -103,21 +104,23 @@ def taylor_test(
 
     ``gradient`` and ``hessian_vector`` are the values under test at ``point``, H v along ``direction``. A wrong
     gradient pulls the slope to 1, a wrong H v to 2, at any scale of the loss and without a tolerance. The default
-    steps, for a direction of norm 1, span four decades (two or more for the third order) between the next
-    Taylor term and the rounding of the loss; a longdouble point leaves more room there.
+    steps, for a direction of norm 1, span five decades. At the coarse end the next Taylor term shows, at the fine
+    end the rounding of the loss (less of it at a longdouble point); the slope is taken between them, over the five
+    consecutive steps where the line is straightest.
     """
     at, slope = loss(point), tree.dot(gradient, direction)
     if steps is None:
-        wide = np.finfo(np.asarray(at).dtype).eps < 1e-17
-        first, last = (-1.5, -5.5) if hessian_vector is None else (-2.0, -4.5) if wide else (-1.5, -3.5)
-        steps = tuple(10.0**k for k in np.linspace(first, last, 9))
+        steps = tuple(10.0**k for k in np.linspace(-0.5, -5.5, 16))
     curvature = 0 if hessian_vector is None else tree.dot(hessian_vector, direction)
     remainders = tuple(
         float(abs(loss(tree.add(point, tree.scale(e, direction))) - at - e * slope - e * e / 2 * curvature))
         for e in steps
     )
-    fit = np.polyfit(np.log(steps), np.log(remainders), 1)[0] if min(remainders) > 0 else math.nan
-    return TaylorTest(steps, remainders, float(fit))
+    if not min(remainders) > 0:
+        return TaylorTest(steps, remainders, math.nan)
+    slopes = np.diff(np.log(remainders)) / np.diff(np.log(steps))
+    windows = [slopes[k : k + 4] for k in range(max(1, len(slopes) - 3))]
+    return TaylorTest(steps, remainders, float(np.median(min(windows, key=np.ptp))))
 
 
 def _per_component(derivative: Function, point: Any, chunk: int | None) -> Any:

@@ -1,0 +1,132 @@
+"""Activations as pairs: a function of the pre-activation and its derivative, both to full precision.
+
+A page asks for nothing more, so another function, a gate that is always open, or a clipped pre-activation is
+another pair and never a flag. The named ones and their parameters are those of ONNX. relu'(0) = 0, as in PyTorch;
+branches look at the real part only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from . import ops
+from .arrays import Array, exp, expm1, log1p, real, where
+
+Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """``f`` and its derivative ``d`` at the pre-activation; ``complement`` is 1 - f, without cancellation."""
+
+    name: str
+    f: Function
+    d: Function
+    complement: Function
+
+    def __call__(self, a: Array) -> Array:
+        """``f`` at the pre-activation."""
+        return self.f(a)
+
+    def __repr__(self) -> str:
+        return f"<Activation {self.name}>"
+
+
+def activation(name: str, f: Function, d: Function) -> Activation:
+    """A pair of your own; its complement is taken by subtraction."""
+    return Activation(name, f, d, lambda a: 1 - f(a))
+
+
+SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
+TANH = activation("tanh", ops.tanh, ops.dtanh)
+RELU = activation("relu", lambda a: _positive(a, a, 0 * a), lambda a: _positive(a, 1 + 0 * a, 0 * a))
+IDENTITY = activation("identity", lambda a: a, lambda a: 1 + 0 * a)
+ONE = Activation("one", lambda a: 1 + 0 * a, lambda a: 0 * a, lambda a: 0 * a)
+SOFTSIGN = activation(
+    "softsign",
+    lambda a: a / (1 + ops.magnitude(a)),
+    lambda a: 1 / ((1 + ops.magnitude(a)) * (1 + ops.magnitude(a))),
+)
+SOFTPLUS = activation("softplus", lambda a: _positive(a, a, 0 * a) + log1p(exp(-ops.magnitude(a))), ops.sigmoid)
+
+
+def affine(alpha: float = 1.0, beta: float = 0.0) -> Activation:
+    """alpha a + beta."""
+    return activation("affine", lambda a: alpha * a + beta, lambda a: alpha + 0 * a)
+
+
+def leaky_relu(alpha: float = 0.01) -> Activation:
+    """a, or alpha a where a is negative."""
+    return activation(
+        "leaky_relu", lambda a: _positive(a, a, alpha * a), lambda a: _positive(a, 1 + 0 * a, alpha + 0 * a)
+    )
+
+
+def thresholded_relu(alpha: float = 1.0) -> Activation:
+    """a where a >= alpha, else 0: as in the text of ONNX's LSTM. (The operator ThresholdedRelu has a > alpha.)"""
+    return activation(
+        "thresholded_relu",
+        lambda a: where(real(a) >= alpha, a, 0 * a),
+        lambda a: where(real(a) >= alpha, 1 + 0 * a, 0 * a),
+    )
+
+
+def scaled_tanh(alpha: float = 1.0, beta: float = 1.0) -> Activation:
+    """alpha tanh(beta a)."""
+    return activation("scaled_tanh", lambda a: alpha * ops.tanh(beta * a), lambda a: alpha * beta * ops.dtanh(beta * a))
+
+
+def hard_sigmoid(alpha: float = 0.2, beta: float = 0.5) -> Activation:
+    """max(0, min(1, alpha a + beta)). Keras 3 has alpha = 1/6."""
+
+    def between(a: Array, inside: Array, below: Array, above: Array) -> Array:
+        line = real(alpha * a + beta)
+        return where(line > 0, where(line < 1, inside, above), below)
+
+    return activation(
+        "hard_sigmoid",
+        lambda a: between(a, alpha * a + beta, 0 * a, 1 + 0 * a),
+        lambda a: between(a, alpha + 0 * a, 0 * a, 0 * a),
+    )
+
+
+def elu(alpha: float = 1.0) -> Activation:
+    """a, or alpha (exp(a) - 1) where a is negative."""
+
+    return activation(  # -magnitude(a) is a where it is used, and cannot overflow where it is not
+        "elu",
+        lambda a: _positive(a, a, alpha * expm1(-ops.magnitude(a))),
+        lambda a: _positive(a, 1 + 0 * a, alpha * exp(-ops.magnitude(a))),
+    )
+
+
+def clipped(inner: Activation, limit: float, straight_through: bool = False) -> Activation:
+    """``inner`` of the pre-activation clipped to [-limit, limit].
+
+    The true derivative is zero outside. With ``straight_through`` the clip counts as the identity in the backward
+    pass, as in TensorFlow's block kernels: then the gradient is that of no function.
+    """
+
+    def clip(a: Array) -> Array:
+        low = where(real(a) < -limit, -limit + 0 * a, a)
+        return where(real(a) > limit, limit + 0 * a, low)
+
+    def d(a: Array) -> Array:
+        slope = inner.d(clip(a))
+        return slope if straight_through else where(real(ops.magnitude(a)) > limit, 0 * slope, slope)
+
+    return replace(
+        inner,
+        name=f"{inner.name} clipped at {limit:g}",
+        f=lambda a: inner.f(clip(a)),
+        d=d,
+        complement=lambda a: inner.complement(clip(a)),
+    )
+
+
+def complement(inner: Activation) -> Activation:
+    """1 - inner: a forget gate tied to its input gate."""
+    return Activation(f"1 - {inner.name}", inner.complement, lambda a: -inner.d(a), inner.f)
+
+
+def _positive(a: Array, then: Array, otherwise: Array) -> Array:
+    return where(real(a) > 0, then, otherwise)

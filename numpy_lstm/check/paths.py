@@ -1,0 +1,99 @@
+"""Arrays that carry, beside each value, the sum of the absolute values of all terms that went into it.
+
+Back-propagating them through a page, as through any other array library, gives S: the gradient with every path
+counted positively, whatever the page computes.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+
+class Sized:
+    """A NumPy array ``value`` with its ``size`` >= abs(value): differences add sizes, products multiply them.
+
+    A number added or subtracted (the 1 of 1 - z) is part of a function, and the result starts afresh with its own
+    size: a page that loses digits there is not forgiven.
+    """
+
+    def __init__(self, value: Any, size: Any = None) -> None:
+        self.value = value
+        self.size = np.abs(value) if size is None else size
+
+    shape = property(lambda self: self.value.shape)
+    ndim = property(lambda self: self.value.ndim)
+    dtype = property(lambda self: self.value.dtype)
+    T = property(lambda self: Sized(self.value.T, self.size.T))
+    mT = property(lambda self: Sized(self.value.mT, self.size.mT))
+
+    def __array_namespace__(self) -> Any:
+        return NAMESPACE
+
+    def __getitem__(self, key: Any) -> "Sized":
+        return Sized(self.value[key], self.size[key])
+
+    def __neg__(self) -> "Sized":
+        return Sized(-self.value, self.size)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.value >= other
+
+    def __gt__(self, other: Any) -> Any:
+        return self.value > other
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < other
+
+    def __add__(self, other: Any) -> "Sized":
+        if isinstance(other, Sized):
+            return Sized(self.value + other.value, self.size + other.size)
+        return Sized(self.value + other)
+
+    def __sub__(self, other: Any) -> "Sized":
+        return self.__add__(-other)
+
+    def __rsub__(self, other: Any) -> "Sized":
+        return (-self).__add__(other)
+
+    def __mul__(self, other: Any) -> "Sized":
+        other = _sized(other)
+        return Sized(self.value * other.value, self.size * other.size)
+
+    def __truediv__(self, other: Any) -> "Sized":
+        other = _sized(other)
+        return Sized(self.value / other.value, self.size / np.abs(other.value))
+
+    def __rtruediv__(self, other: Any) -> "Sized":
+        return _sized(other) / self
+
+    def __matmul__(self, other: Any) -> "Sized":
+        return Sized(self.value @ other.value, self.size @ other.size)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _sized(value: Any) -> Sized:
+    return value if isinstance(value, Sized) else Sized(value)
+
+
+def _of_value(f: Any) -> Any:
+    """An elementary function: accurate in itself, so its result starts afresh with its own size."""
+    return lambda a: Sized(f(a.value))
+
+
+def _of_both(f: Any) -> Any:
+    """A linear rearrangement or sum: the same for values and sizes."""
+    return lambda a, *args, **options: Sized(f(a.value, *args, **options), f(a.size, *args, **options))
+
+
+NAMESPACE = SimpleNamespace(
+    __name__="numpy_lstm",
+    **{f.__name__: _of_value(f) for f in (np.exp, np.tanh, np.sqrt, np.log1p, np.expm1)},
+    **{f.__name__: _of_both(f) for f in (np.sum, np.reshape)},
+    zeros=lambda shape, dtype: Sized(np.zeros(shape, dtype)),
+    stack=lambda arrays, axis: Sized(
+        np.stack([a.value for a in arrays], axis), np.stack([a.size for a in arrays], axis)
+    ),
+    where=lambda condition, a, b: Sized(np.where(condition, a.value, b.value), np.where(condition, a.size, b.size)),
+)

@@ -1,0 +1,247 @@
+"""Weights and gradients of other frameworks: arrays by name to a cell's ``Params``, and back.
+
+``table`` says what each framework stores and where every block of ``Params`` lies in it; this file reads that table
+and knows no framework. A block is a view of the array that stores it: to load is to read the views, to dump is to
+write them.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..cells import LSTM
+from .table import FORGET_BIAS, TABLE
+
+__all__ = ["LayoutError", "as_numpy", "dump", "dump_gradients", "load", "names"]
+
+BLOCK_AXES = {"W": "hd", "U": "hr", "b": "h", "p": "h", "M": "rh"}
+NOWHERE = "0"
+
+
+class LayoutError(ValueError):
+    """Arrays that a layout does not have: says which, what came and what was expected."""
+
+
+class Stored(NamedTuple):
+    """One stored array: its name, the blocks it holds (W, U, b, b2, p, M), their gates, its axes; see ``table``."""
+
+    name: str
+    kinds: tuple[str, ...]
+    gates: str
+    axes: tuple[str, ...]
+
+
+def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = None) -> Any:
+    """The ``Params`` of ``cell`` from arrays by name, as the framework ``name`` stores them.
+
+    ``arrays`` holds whatever NumPy can read, torch tensors among it; all of one dtype, converted to ``dtype`` if
+    that is given. Second biases are summed into the first. The result shares no memory with the arrays.
+    Raises LayoutError for an unknown layout or cell, missing or surplus arrays, wrong shapes and mixed dtypes.
+    """
+    rows = _rows(name, cell)
+    if not isinstance(arrays, Mapping):
+        raise LayoutError(f"arrays is a {type(arrays).__name__}; expected a mapping from names to arrays")
+    expected = [row.name for row in rows if row.name != NOWHERE]
+    whole = f"{name} stores {cell.name} as {', '.join(expected)}"
+    if missing := [k for k in expected if k not in arrays]:
+        raise LayoutError(f"{', '.join(missing)} missing; {whole}")
+    if surplus := [str(k) for k in arrays if k not in expected]:
+        raise LayoutError(f"{', '.join(surplus)} not expected; {whole}")
+
+    given = _of_one_dtype({k: arrays[k] for k in expected})
+    sizes = _Sizes(cell)
+    for row in rows:
+        if row.name != NOWHERE:
+            sizes.bind(row, given[row.name].shape)
+    target = given[expected[0]].dtype if dtype is None else np.dtype(dtype)
+    params: dict[str, Any] = {}
+    for row in rows:
+        array = np.zeros(sizes.shape(row), target) if row.name == NOWHERE else given[row.name].astype(target)
+        for field, block in _blocks(row, array, cell, sizes):
+            params[field] = params[field] + block if field in params else block.copy()
+    if name in FORGET_BIAS:
+        params["b_f"] = params["b_f"] + FORGET_BIAS[name]
+    return cell.Params(**params)
+
+
+def dump(name: str, params: Any, cell: Any = LSTM) -> dict[str, Any]:
+    """Arrays by name, as the framework ``name`` stores them; of two biases that are added, the second is zero.
+
+    ``load`` of the result gives ``params`` back bit for bit, but for the rounding of b_f where the framework adds a
+    forget bias while it runs.
+    Raises LayoutError for an unknown layout or cell, wrong shapes, mixed dtypes, and values it has no place for.
+    """
+    return _dump(name, "params", params, cell)
+
+
+def dump_gradients(name: str, dparams: Any, cell: Any = LSTM) -> dict[str, Any]:
+    """The gradients of the stored arrays: each of two biases that are added gets the whole of db.
+
+    The adjoint of ``load``; names, shapes and errors are those of ``dump``.
+    """
+    return _dump(name, "dparams", dparams, cell)
+
+
+def names(cell: Any = LSTM) -> tuple[str, ...]:
+    """The layouts that have a place for every parameter of ``cell``."""
+    return tuple(name for name in TABLE if _stored(name, cell))
+
+
+def as_numpy(array: Any) -> Any:
+    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph."""
+    return np.asarray(array.detach().cpu().numpy() if hasattr(array, "detach") else array)
+
+
+def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
+    rows = _rows(name, cell)
+    if not isinstance(record, cell.Params):
+        fields = ", ".join(cell.Params._fields)
+        raise LayoutError(f"{owner} is a {type(record).__name__}; expected {cell.name}.Params({fields})")
+    given = _of_one_dtype({f"{owner}.{k}": a for k, a in record._asdict().items()})
+    sizes = _Sizes(cell)
+    for field, array in given.items():
+        sizes.bind(Stored(field, (), "", tuple(BLOCK_AXES[field.split(".")[1][0]])), array.shape)
+    values = owner == "params"
+    if values and name in FORGET_BIAS:
+        given["params.b_f"] = given["params.b_f"] - FORGET_BIAS[name]
+
+    arrays, seen = {}, set()
+    for row in rows:
+        arrays[row.name] = array = np.zeros(sizes.shape(row), next(iter(given.values())).dtype)
+        for field, block in _blocks(row, array, cell, sizes):
+            if not values or field not in seen:
+                block[...] = given[f"{owner}.{field}"]
+            seen.add(field)
+            if values and row.name == NOWHERE and block.any():
+                raise LayoutError(f"params.{field} is not zero; {name} has no place for it in {cell.name}")
+    arrays.pop(NOWHERE, None)
+    return arrays
+
+
+def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
+    if name not in TABLE:
+        raise LayoutError(f"{name!r} is no layout; known are {', '.join(TABLE)}")
+    if not (rows := _stored(name, cell)):
+        known = ", ".join(names(cell)) or "none"
+        raise LayoutError(f"{name} has no place for the parameters of {cell.name}; layouts that have: {known}")
+    return rows
+
+
+def _stored(name: str, cell: Any) -> tuple[Stored, ...]:
+    """What the layout stores of this cell; nothing if it lacks the page or a place for one of its parameters."""
+    fields = set(cell.Params._fields)
+    rows = next((_parse(text) for pages, text in TABLE[name].items() if cell.page in pages.split()), ())
+    rows = tuple(row for row in rows if fields.issuperset(_fields(row, cell)))
+    return rows if fields == {field for row in rows for field in _fields(row, cell)} else ()
+
+
+@cache
+def _parse(text: str) -> tuple[Stored, ...]:
+    rows = []
+    for row in re.split(r"\s{2,}", text.strip()):
+        name, kinds, gates, axes = re.findall(r"(\S+) = ([^\s\[]+)(?:\[(\w+)\])? (.+)", row)[0]
+        stored = Stored(name, tuple(kinds.split(",")), gates, tuple(re.findall(r"\(.+?\)|\S+", axes)))
+        before, *spelled = re.split("[{}]", name)
+        if spelled:
+            spellings = zip(spelled[0].split(","), gates, strict=True)
+            rows += [stored._replace(name=before + k + spelled[1], gates=gate) for k, gate in spellings]
+        else:
+            rows.append(stored)
+    return tuple(rows)
+
+
+def _field(kind: str, gate: str, cell: Any) -> str:
+    """``W_i``, or ``W`` without gates. A second bias is the first, unless the page has one of its own: b_hn."""
+    if kind == "b2" and f"b_h{gate}" in cell.Params._fields:
+        return f"b_h{gate}"
+    return f"{kind[0]}_{gate}".rstrip("_")
+
+
+def _fields(row: Stored, cell: Any) -> list[str]:
+    return [_field(kind, gate, cell) for kind in row.kinds for gate in row.gates or [""]]
+
+
+def _blocks(row: Stored, array: Any, cell: Any, sizes: "_Sizes") -> Iterator[tuple[str, Any]]:
+    """Each field that ``array`` holds, with the view of its block, in the axes of the field."""
+    for n, kind in enumerate(row.kinds):
+        part, letters = array, ""
+        for axis, token in enumerate(row.axes):
+            if "+" in token:
+                widths = [sizes[k] for k in token.split("+")]
+                part, token = np.split(part, np.cumsum(widths)[:-1], axis)[n], token.split("+")[n]
+            letters += re.sub("[^a-z]", "", token)
+        counts = {"s": len(row.kinds), "g": len(row.gates)}
+        part = part.reshape([counts.get(k) or sizes[k] for k in letters])
+        part = part.transpose([letters.index(k) for k in "sg" + BLOCK_AXES[kind[0]] if k in letters])
+        part = part[n] if "s" in letters else part
+        for gate, block in zip(row.gates or [""], part if "g" in letters else [part], strict=True):
+            yield _field(kind, gate, cell), block
+
+
+def _lengths(row: Stored) -> list[dict[str, int]]:
+    """Each axis as a sum of sizes: ``(g h)`` is {"h": 4}, ``d+r`` is {"d": 1, "r": 1}, ``1`` is {"": 1}."""
+    counts = {"s": len(row.kinds), "g": len(row.gates)}
+
+    def length(token: str) -> dict[str, int]:
+        count = math.prod(n for k, n in counts.items() if k in token)
+        return dict.fromkeys(re.findall("[dhr]", token) or [""], count)
+
+    return [length(token) for token in row.axes]
+
+
+class _Sizes(dict[str, int]):
+    """The sizes d, h, r that the arrays of one call agree on, and which array fixed each. Unprojected, r is h."""
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__({"": 1})
+        self._tied = {} if "M" in cell.Params._fields else {"h": "r"}
+        self._fixed_by: dict[str, str] = {}
+
+    def shape(self, row: Stored) -> tuple[int, ...]:
+        """The shape of a stored array, once its sizes are known."""
+        return tuple(sum(n * self[k] for k, n in length.items()) for length in _lengths(row))
+
+    def bind(self, row: Stored, shape: tuple[int, ...]) -> None:
+        """Hold a shape against the axes; the first array that shows a letter fixes it."""
+        lengths = _lengths(row)
+        if len(shape) == len(lengths):
+            for length, came in sorted(zip(lengths, shape, strict=True), key=lambda pair: len(pair[0])):
+                unknown = [k for k in length if k not in self]
+                rest = came - sum(n * self[k] for k, n in length.items() if k in self)
+                if len(unknown) == 1 and rest > 0 and rest % length[unknown[0]] == 0:
+                    for k in (unknown[0], self._tied.get(unknown[0], unknown[0])):
+                        self[k], self._fixed_by[k] = rest // length[unknown[0]], row.name
+        if not all(k in self for length in lengths for k in length) or shape != self.shape(row):
+            raise LayoutError(f"{row.name} has shape {shape}; expected {self._expected(lengths, shape)}")
+
+    def _expected(self, lengths: list[dict[str, int]], came: tuple[int, ...]) -> str:
+        """``(4*H=28, R=7), where R=7 was fixed by weight_ih_l0``: the reasons only for what does not fit."""
+        texts, reasons = [], []
+        for length, n in zip(lengths, came if len(came) == len(lengths) else [None] * len(lengths), strict=True):
+            text = "+".join((f"{c}*" if c > 1 else "") + k.upper() for k, c in length.items() if k) or str(length[""])
+            known = sum(c * self[k] for k, c in length.items()) if self.keys() >= length.keys() else None
+            texts.append(text if known is None or "" in length else f"{text}={known}")
+            if n not in (None, known):
+                by = self._fixed_by
+                reasons += [f"{k.upper()}={self[k]} was fixed by {by[k]}" for k in length if k in by]
+                reasons += [f"no {k.upper()} >= 1 makes {text}={n}" for k in length if k not in self]
+        reasons = list(dict.fromkeys(reasons))
+        return f"({', '.join(texts)})" + (f", where {' and '.join(reasons)}" if reasons else "")
+
+
+def _of_one_dtype(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    given = {k: as_numpy(a) for k, a in arrays.items()}
+    first, like = next(iter(given.items()))
+    for k, a in given.items():
+        if a.dtype.kind not in "fcO":
+            raise LayoutError(f"{k} has dtype {a.dtype}; expected a real or complex floating-point dtype, or object")
+        if a.dtype != like.dtype:
+            raise LayoutError(
+                f"{k} has dtype {a.dtype}; expected {like.dtype}, the dtype of {first} "
+                "(nothing is promoted silently: convert one of them)"
+            )
+    return given

@@ -1,0 +1,139 @@
+"""Direction and depth: wirings are identities of the layers they wire."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numpy_lstm as nl
+from numpy_lstm import check, compose, tree
+
+LENGTHS = [6, 2, 1, 0]
+CELLS = [nl.LSTM, nl.GRU, nl.RNN, nl.projected(nl.LSTM, 3)]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def same_bits(a: object, b: object) -> bool:
+    return all(np.array_equal(x, y) for (_, x), (_, y) in zip(tree.leaves(a), tree.leaves(b), strict=True))
+
+
+def first_states(layer: Any, B: int, H: int, g: np.random.Generator) -> Any:
+    """Random non-zero states in the structure that the layer takes."""
+    if isinstance(layer, nl.Recurrent):
+        return tree.random_like(layer.cell.zero_state(B, H), g)
+    if isinstance(layer, nl.Reversed):
+        return first_states(layer.layer, B, H, g)
+    return tuple(first_states(one, B, H, g) for one in layer.layers)
+
+
+def layers(cell: nl.Cell) -> dict[str, Any]:
+    one = nl.Recurrent(cell)
+    return {
+        "recurrent": one,
+        "reversed": nl.Reversed(one),
+        "bidirectional": nl.bidirectional(cell),
+        "three wide": nl.Parallel((one, nl.Reversed(one), nl.Recurrent(nl.RNN))),
+        "stack": nl.Stack((one, nl.Reversed(one), nl.Recurrent(nl.GRU))),
+        "deep bidirectional": nl.Stack((nl.bidirectional(cell), nl.bidirectional(cell))),
+        "reversed stack": nl.Reversed(nl.Stack((one, nl.bidirectional(cell)))),
+    }
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("name", layers(nl.LSTM))
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
+def test_gradients_by_complex_step(cell: nl.Cell, name: str, lengths: Any) -> None:
+    """Of a loss on all outputs and all last states, with respect to everything."""
+    layer, g = layers(cell)[name], rng()
+    params, xs, first = layer.init(3, 4, g), g.standard_normal((6, 4, 3)), first_states(layer, 4, 4, g)
+    run = layer.forward(params, xs, first, lengths)
+    dhs, dlast = g.standard_normal(run.hs.shape), tree.random_like(run.last, g)
+    back = layer.backward(params, run, dhs, dlast=dlast)
+
+    def loss(point: Any) -> Any:
+        run = layer.forward(*point, lengths)
+        return tree.dot((dhs, dlast), (run.hs, run.last))
+
+    stepped = check.complex_step(loss, (params, xs, first))
+    assert check.normwise((back.dparams, back.dxs, back.dfirst), stepped) <= 2e-15
+    assert run.hs.shape[-1] == layer.width(4)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_reversal(lengths: Any) -> None:
+    """Reversed twice is the layer, bit for bit; once is not; and it is the layer run on the reversed rows."""
+    g, layer = rng(), nl.Recurrent(nl.LSTM)
+    params, xs = layer.init(3, 4, g), g.standard_normal((6, 4, 3))
+    plain = layer.forward(params, xs, None, lengths)
+    once = nl.Reversed(layer).forward(params, xs, None, lengths)
+    twice = nl.Reversed(nl.Reversed(layer)).forward(params, xs, None, lengths)
+    assert same_bits((twice.hs, twice.last), (plain.hs, plain.last))
+    assert np.abs(once.hs - plain.hs).max() > 0.01
+    for b, n in enumerate(lengths or [6] * 4):
+        alone = nl.forward(nl.LSTM, params, xs[:n, b : b + 1][::-1])
+        assert check.normwise(once.hs[:n, b : b + 1], alone.hs[::-1]) <= 1e-15 or n == 0
+        assert check.normwise(once.last.c[b : b + 1], alone.last.c) <= 1e-15
+    assert same_bits(compose.reverse(compose.reverse(xs, lengths), lengths), xs)
+
+
+def test_parallel_layers_are_independent() -> None:
+    g, (a, b) = rng(), (nl.Recurrent(nl.LSTM), nl.Recurrent(nl.GRU))
+    both = nl.Parallel((a, b))
+    params, xs = both.init(3, 4, g), g.standard_normal((6, 4, 3))
+    first, dhs = first_states(both, 4, 4, g), g.standard_normal((6, 4, 8))
+    run = both.forward(params, xs, first)
+    runs = [layer.forward(p, xs, s) for layer, p, s in zip((a, b), params, first, strict=True)]
+    assert same_bits(run.hs, np.concatenate([r.hs for r in runs], axis=-1))
+    assert same_bits(run.last, tuple(r.last for r in runs))
+    back = both.backward(params, run, dhs)
+    backs = [
+        layer.backward(p, r, d)
+        for layer, p, r, d in zip((a, b), params, runs, (dhs[..., :4], dhs[..., 4:]), strict=True)
+    ]
+    assert same_bits(back.dparams, tuple(one.dparams for one in backs))
+    assert same_bits(back.dxs, backs[0].dxs + backs[1].dxs)
+
+
+def test_a_stack_is_a_composition() -> None:
+    g, stack = rng(), nl.Stack((nl.Recurrent(nl.LSTM), nl.Recurrent(nl.GRU)))
+    params, xs = stack.init(3, 4, g), g.standard_normal((6, 4, 3))
+    mask = nl.dropout_mask(g, (6, 4, 4), 0.3)
+    run = stack.forward(params, xs, masks=(mask,))
+    below = nl.forward(nl.LSTM, params[0], xs)
+    above = nl.forward(nl.GRU, params[1], below.hs * mask)
+    assert same_bits(run.hs, above.hs)
+    dhs = g.standard_normal(run.hs.shape)
+    back = stack.backward(params, run, dhs)
+    up = nl.backward(nl.GRU, params[1], above, dhs)
+    down = nl.backward(nl.LSTM, params[0], below, up.dxs * mask)
+    assert same_bits((back.dxs, back.dparams), (down.dxs, (down.dparams, up.dparams)))
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_dropout_masks(variational: bool) -> None:
+    mask = nl.dropout_mask(rng(), (40, 30, 20), 0.25, variational=variational)
+    assert set(np.unique(mask)) == {0.0, 1 / 0.75}
+    assert mask.mean() == pytest.approx(1, abs=0.05)
+    assert np.all(mask == mask[:1]) == variational
+    assert not nl.dropout_mask(rng(), (2, 3, 4), 1.0).any()
+    assert np.all(nl.dropout_mask(rng(), (2, 3, 4), 0.0) == 1)
+    with pytest.raises(ValueError, match=r"^p is 1.5; expected a probability between 0 and 1$"):
+        nl.dropout_mask(rng(), (2, 3, 4), 1.5)
+
+
+def test_bad_wiring() -> None:
+    layer, g = nl.bidirectional(nl.LSTM), rng()
+    params, xs = layer.init(3, 4, g), g.standard_normal((6, 4, 3))
+    with pytest.raises(TypeError, match=r"^first is a tuple of 1; expected a tuple of 2, one for each layer$"):
+        layer.forward(params, xs, (None,))
+    state = nl.LSTM.zero_state(4, 4)
+    with pytest.raises(TypeError, match=r"^first is a numpy_lstm.cells.lstm.State; expected a tuple of 2"):
+        layer.forward(params, xs, state)
+    run = layer.forward(params, xs)
+    with pytest.raises(nl.ShapeError, match=r"^dhs has shape \(6, 4, 4\); expected \(6, 4, 8\), the shape of hs$"):
+        layer.backward(params, run, np.zeros((6, 4, 4)))
+    with pytest.raises(TypeError, match=r"^cell is a str; expected a Cell such as numpy_lstm.LSTM$"):
+        nl.Recurrent("LSTM")
