@@ -6,7 +6,7 @@ from .cells import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, C
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import layouts
-from .compose import Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .compose import Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
 from . import nn, onnx
 from . import check  # isort: skip
 from .shapes import ShapeError
@@ -27,6 +27,7 @@ __all__ = [
     "Cell",
     "Backward",
     "Forward",
+    "Given",
     "Parallel",
     "Recurrent",
     "Reversed",

@@ -154,6 +154,12 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return cast(Array, namespace(like).zeros(shape, dtype=like.dtype))
 
 
+def astype(a: Any, like: Array) -> Array:
+    """``a`` in the dtype of ``like``, an array of the same library."""
+    convert = getattr(namespace(a), "astype", None)  # a function in the standard, a method in older CuPy
+    return cast(Array, convert(a, like.dtype) if convert else a.astype(like.dtype))
+
+
 def booleans(nested: list[Any], shape: tuple[int, ...], like: Array) -> Array:
     """A boolean array of the library of ``like``."""
     xp = namespace(like)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, scan
+from . import arrays, scan, tree
 from .arrays import Array
 from .cells.cell import Cell
 from .scan import Backward, Forward
@@ -58,6 +58,36 @@ class Recurrent:
 
 
 @dataclass(frozen=True)
+class Given:
+    """A layer whose cell reads masks beside x (``zoneout``), with the masks given here, so that it can be wired.
+
+    ``masks`` maps the other fields of the cell's Input to arrays (T,B,H), in the order in which the layer reads; they
+    are converted to the dtype of x.
+    """
+
+    layer: Recurrent
+    masks: dict[str, Any]
+
+    def init(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
+        """Parameters of the layer."""
+        return self.layer.init(D, H, rng, dtype)
+
+    def width(self, H: int) -> int:
+        """That of the layer."""
+        return self.layer.width(H)
+
+    def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Forward:
+        """xs is the plain array x."""
+        masks = {k: arrays.astype(mask, xs) for k, mask in self.masks.items()}
+        return self.layer.forward(params, self.layer.cell.Input(x=xs, **masks), first, lengths)
+
+    def backward(self, params: Any, run: Forward, dhs: Array | None = None, dlast: Any = None) -> Backward:
+        """``dxs`` is the gradient of x alone."""
+        back = self.layer.backward(params, run, dhs, dlast=dlast)
+        return back._replace(dxs=back.dxs.x)
+
+
+@dataclass(frozen=True)
 class Reversed:
     """A layer that reads each row from its own end; outputs stand at the step they belong to."""
 
@@ -73,11 +103,13 @@ class Reversed:
 
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Run:
         """``last`` is the state after the first step of each row, the last one read."""
+        lengths = _own(lengths, xs)
         run = self.layer.forward(params, reverse(xs, lengths), first, lengths)
         return Run(reverse(run.hs, lengths), run.last, run, lengths)
 
     def backward(self, params: Any, run: Run, dhs: Array | None = None, dlast: Any = None) -> Backward:
         """Cotangents and gradients stand at the step they belong to."""
+        _expect_shape("dhs", dhs, run.hs)
         dhs = None if dhs is None else reverse(dhs, run.lengths)
         back: Backward = self.layer.backward(params, run.parts, dhs, dlast=dlast)
         return back._replace(dxs=reverse(back.dxs, run.lengths))
@@ -89,6 +121,9 @@ class Parallel:
 
     layers: Sequence[Any]
 
+    def __post_init__(self) -> None:
+        _check_layers(self.layers)
+
     def init(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
         """A tuple of parameters, H units each."""
         return tuple(layer.init(D, H, rng, dtype) for layer in self.layers)
@@ -99,6 +134,7 @@ class Parallel:
 
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Run:
         """``first`` is a tuple of states, any of them None, or None for all zero."""
+        lengths = _own(lengths, xs)
         runs = tuple(
             layer.forward(p, xs, s, lengths)
             for layer, p, s in zip(self.layers, params, _each(first, self.layers, "first"), strict=True)
@@ -115,7 +151,7 @@ class Parallel:
             start = stop
         dxs = backs[0].dxs
         for back in backs[1:]:
-            dxs = dxs + back.dxs
+            dxs = tree.add(dxs, back.dxs)
         return _gathered(dxs, backs)
 
 
@@ -124,6 +160,9 @@ class Stack:
     """Layers one above the other, each reading the outputs of the one below, with dropout masks between them."""
 
     layers: Sequence[Any]
+
+    def __post_init__(self) -> None:
+        _check_layers(self.layers)
 
     def init(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
         """A tuple of parameters, from the bottom up, H units each."""
@@ -139,13 +178,14 @@ class Stack:
 
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None, masks: Any = None) -> Run:
         """``masks`` are factors for the outputs of every layer but the top one (see ``dropout_mask``), or None."""
+        lengths = _own(lengths, xs)
         masks = _each(masks, self.layers[1:], "masks")
         runs: list[Any] = []
         for layer, p, s, mask in zip(
             self.layers, params, _each(first, self.layers, "first"), (*masks, None), strict=True
         ):
             runs.append(layer.forward(p, xs, s, lengths))
-            xs = runs[-1].hs if mask is None else runs[-1].hs * mask
+            xs = runs[-1].hs if mask is None else runs[-1].hs * _mask(mask, runs[-1].hs)
         return Run(runs[-1].hs, tuple(run.last for run in runs), tuple(runs), lengths, masks)
 
     def backward(self, params: Any, run: Run, dhs: Array | None = None, dlast: Any = None) -> Backward:
@@ -177,15 +217,25 @@ def dropout_mask(
     return np.broadcast_to(drawn / (1 - p) if p < 1 else 0.0 * drawn, shape).astype(dtype)
 
 
-def reverse(xs: Array, lengths: Any = None) -> Array:
-    """xs (T,B,N) with time reversed: each row within its own length, its padding left where it is."""
+def reverse(xs: Any, lengths: Any = None) -> Any:
+    """xs (T,B,N), or a record of such, with time reversed: each row within its length, its padding left in place."""
     if lengths is None:
-        return arrays.flip(xs)
-    rows = [
-        arrays.concat([arrays.flip(xs[:n, b, ...]), xs[n:, b, ...]], axis=0)
-        for b, n in enumerate(int(length) for length in lengths)
-    ]
-    return arrays.stack(rows, axis=1)
+        return tree.map(arrays.flip, xs)
+    lengths = _own(lengths, xs)
+
+    def one(a: Array) -> Array:
+        rows = [arrays.concat([arrays.flip(a[:n, b, ...]), a[n:, b, ...]], axis=0) for b, n in enumerate(lengths)]
+        return arrays.stack(rows, axis=1)
+
+    return tree.map(one, xs)
+
+
+def _own(lengths: Any, xs: Any) -> tuple[int, ...] | None:
+    """``lengths`` held against xs and copied, so that the run does not change when the caller's array does."""
+    if lengths is None:
+        return None
+    T, B = next(a.shape for _, a in tree.leaves(xs))[:2]
+    return scan.as_lengths(lengths, T, B)
 
 
 def _each(given: Any, layers: Sequence[Any], name: str) -> tuple[Any, ...]:
@@ -199,9 +249,24 @@ def _each(given: Any, layers: Sequence[Any], name: str) -> tuple[Any, ...]:
     return tuple(given)
 
 
+def _check_layers(layers: Sequence[Any]) -> None:
+    if not layers:
+        raise ValueError("expected at least one layer")
+    for layer in layers:
+        if not hasattr(layer, "backward"):
+            raise TypeError(f"a layer is a {arrays.type_name(layer)}; expected one such as Recurrent(cell)")
+
+
 def _expect_shape(name: str, array: Any, like: Array) -> None:
     if array is not None and tuple(array.shape) != tuple(like.shape):
         raise ShapeError(f"{name} has shape {tuple(array.shape)}; expected {tuple(like.shape)}, the shape of hs")
+
+
+def _mask(mask: Any, hs: Array) -> Any:
+    """The mask, if it has the shape of hs, or a single step that serves all."""
+    if tuple(mask.shape) not in {tuple(hs.shape), (1, *hs.shape[1:])}:
+        raise ShapeError(f"a mask has shape {tuple(mask.shape)}; expected {tuple(hs.shape)} or (1, *{hs.shape[1:]})")
+    return mask
 
 
 def _gathered(dxs: Any, backs: list[Any]) -> Backward:

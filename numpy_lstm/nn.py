@@ -1,7 +1,8 @@
 """Twins of torch.nn.RNN, LSTM and GRU: the same arguments, parameter names, shapes and order of outputs.
 
 A twin owns its parameters under torch's names and nothing else. ``forward`` returns the run, and the run knows how
-to go back; ``twin(x, hx)`` is torch's call. Where torch packs sequences, ``lengths`` is given. Methods: see ``Twin``.
+to go back; ``twin(x, hx)`` is torch's call. Where torch packs sequences, ``lengths`` is given (a length may be 0).
+Unlike torch, a batch of no rows is refused. Methods: see ``Twin``.
 """
 
 from typing import Any
@@ -36,6 +37,8 @@ class LSTM(Twin):
         rng: np.random.Generator | None = None,
         engine: str = "explicit",
     ) -> None:
+        if not isinstance(proj_size, int) or not isinstance(hidden_size, int):
+            raise ValueError(f"hidden_size is {hidden_size!r} and proj_size is {proj_size!r}; expected integers")
         if not 0 <= proj_size < max(hidden_size, 1):
             raise ValueError(f"proj_size is {proj_size}; expected 0 (none) or less than hidden_size={hidden_size}")
         cell = projected(LSTM_CELL, proj_size) if proj_size else LSTM_CELL

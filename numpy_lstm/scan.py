@@ -141,17 +141,25 @@ def bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) ->
     return given
 
 
+def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
+    """The lengths of B rows of at most T steps as integers of our own; None stands for T. Raises if they do not fit."""
+    if lengths is None:
+        return (T,) * B
+    try:
+        given = tuple(operator.index(n) for n in lengths)
+    except TypeError:
+        raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
+    if len(given) != B or not all(0 <= n <= T for n in given):
+        raise ShapeError(f"lengths is {list(given)}; expected B={B} integers from 0 to T={T}")
+    return given
+
+
 def _alive(lengths: Any, sizes: Sizes) -> Array | None:
     """(T,B,1): whether step t belongs to row b."""
     if lengths is None:
         return None
     T, B = sizes["T"], sizes["B"]
-    try:
-        lengths = [operator.index(n) for n in lengths]
-    except TypeError:
-        raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
-    if len(lengths) != B or not all(0 <= n <= T for n in lengths):
-        raise ShapeError(f"lengths is {lengths}; expected B={B} integers from 0 to T={T}")
+    lengths = as_lengths(lengths, T, B)
     return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], (T, B, 1), sizes.like)
 
 

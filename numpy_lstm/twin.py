@@ -73,6 +73,8 @@ class Twin:
             raise ValueError(f"dropout is {dropout!r}; expected a probability between 0 and 1")
         if dropout > 0 and num_layers == 1:
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
+        if np.dtype(dtype).kind != "f":
+            raise ValueError(f"dtype is {np.dtype(dtype)}; expected a floating one: float32, float64 or longdouble")
         if engine != "explicit":
             raise ValueError(f"engine is {engine!r}; expected 'explicit'")
         self.cell, self.dtype, self.training = cell, np.dtype(dtype), True
@@ -114,7 +116,10 @@ class Twin:
             raise layouts.LayoutError(f"surplus: {', '.join(surplus)}; expected only {', '.join(expected)}")
         loaded = {}
         for name, shape in expected.items():
-            array = layouts.as_numpy(given[name])
+            try:
+                array = layouts.as_numpy(given[name])
+            except TypeError as error:
+                raise layouts.LayoutError(f"{name} cannot be read as an array: {error}") from error
             if array.shape != shape:
                 raise layouts.LayoutError(f"{name} has shape {array.shape}; expected {shape}")
             if array.dtype.kind != "f" or not np.can_cast(array.dtype, self.dtype):
@@ -130,12 +135,15 @@ class Twin:
         x : (T,B,D), (B,T,D) with ``batch_first``, or (T,D) unbatched
         hx : (h_0, c_0) for an LSTM, else h_0; (layers * directions, B, R or H), without B if x is unbatched
         lengths : B integers, the number of steps of each row: the outputs beyond are zero
-        dropout_masks : one array (T,B,N) of factors for each layer but the last, in place of drawn ones
+        dropout_masks : one array of factors for each layer but the last, in place of drawn ones: (T,B,N), or (1,B,N)
+            for variational dropout
         """
         x = _array("x", x, self.dtype)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             axes = "(B, T, D" if self.batch_first else "(T, B, D"
             raise ShapeError(f"x has shape {x.shape}; expected {axes}={self.input_size}) or (T, D={self.input_size})")
+        if 0 in x.shape:
+            raise ShapeError(f"x has shape {x.shape}; expected at least one step and one row")
         batched = x.ndim == 3
         if lengths is not None and not batched:
             raise ShapeError("lengths was given; an unbatched x has only one length")
@@ -207,8 +215,9 @@ class Twin:
             if len(given) != self.num_layers - 1:
                 raise ShapeError(f"dropout_masks has {len(given)} entries; expected {self.num_layers - 1}")
             for k, mask in enumerate(given):
-                _expect(f"dropout_masks[{k}]", mask, shape, self.dtype)
-            return tuple(given)
+                if mask.shape != (1, *shape[1:]):  # one step that serves all: variational dropout
+                    _expect(f"dropout_masks[{k}]", mask, shape, self.dtype)
+            return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
             return None
         draw = compose.dropout_mask
@@ -277,6 +286,6 @@ def _read_safetensors(path: str) -> Mapping[str, Any]:
         raise ImportError(f"reading {path} needs the safetensors package: pip install 'numpy-lstm[files]'") from error
     try:
         loaded: Mapping[str, Any] = load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy does not have
         raise layouts.LayoutError(f"cannot read {path} as safetensors: {error}") from error
     return loaded

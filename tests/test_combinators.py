@@ -193,8 +193,15 @@ def test_zoneout_masks() -> None:
 def test_what_cannot_be_projected(cell: nl.Cell) -> None:
     with pytest.raises(ValueError, match="cannot be projected: its equations need an output of width H"):
         nl.projected(cell, 2)
-    with pytest.raises(ValueError, match="R is 0; expected at least 1"):
+    with pytest.raises(ValueError, match=r"^R is 0; expected a positive integer$"):
         nl.projected(nl.LSTM, 0)
+    with pytest.raises(ValueError, match=r"^R is 2.0; expected a positive integer$"):
+        nl.projected(nl.LSTM, 2.0)
+    assert nl.projected(nl.LSTM, 2).R == 2
+    with pytest.raises(ValueError, match=r"^zoneout\(LSTM\) cannot be projected: project first, then zoneout$"):
+        nl.projected(nl.zoneout(nl.LSTM), 2)
+    with pytest.raises(ValueError, match=r"^zoneout\(LSTM\) already has masks$"):
+        nl.zoneout(nl.zoneout(nl.LSTM))
 
 
 def test_a_projected_width_is_checked_by_name() -> None:

@@ -9,7 +9,7 @@ import numpy_lstm as nl
 from numpy_lstm import check, compose, tree
 
 LENGTHS = [6, 2, 1, 0]
-CELLS = [nl.LSTM, nl.GRU, nl.RNN, nl.projected(nl.LSTM, 3)]
+CELLS = [nl.LSTM, nl.GRU, nl.projected(nl.LSTM, 3), nl.zoneout(nl.LSTM)]
 
 
 def rng() -> np.random.Generator:
@@ -24,21 +24,25 @@ def first_states(layer: Any, B: int, H: int, g: np.random.Generator) -> Any:
     """Random non-zero states in the structure that the layer takes."""
     if isinstance(layer, nl.Recurrent):
         return tree.random_like(layer.cell.zero_state(B, H), g)
-    if isinstance(layer, nl.Reversed):
+    if isinstance(layer, nl.Given | nl.Reversed):
         return first_states(layer.layer, B, H, g)
     return tuple(first_states(one, B, H, g) for one in layer.layers)
 
 
 def layers(cell: nl.Cell) -> dict[str, Any]:
     one = nl.Recurrent(cell)
+    if cell.Input is not None:  # T=6, B=4, H=4: masks of zeros and ones
+        g = np.random.default_rng(0)
+        one = nl.Given(one, {k: (g.random((6, 4, 4)) < 0.4).astype(float) for k in cell.Input._fields if k != "x"})
+    both = nl.Parallel((one, nl.Reversed(one)))
     return {
         "recurrent": one,
         "reversed": nl.Reversed(one),
-        "bidirectional": nl.bidirectional(cell),
+        "bidirectional": both,
         "three wide": nl.Parallel((one, nl.Reversed(one), nl.Recurrent(nl.RNN))),
         "stack": nl.Stack((one, nl.Reversed(one), nl.Recurrent(nl.GRU))),
-        "deep bidirectional": nl.Stack((nl.bidirectional(cell), nl.bidirectional(cell))),
-        "reversed stack": nl.Reversed(nl.Stack((one, nl.bidirectional(cell)))),
+        "deep bidirectional": nl.Stack((both, both)),
+        "reversed stack": nl.Reversed(nl.Stack((one, both))),
     }
 
 
@@ -137,3 +141,49 @@ def test_bad_wiring() -> None:
         layer.backward(params, run, np.zeros((6, 4, 4)))
     with pytest.raises(TypeError, match=r"^cell is a str; expected a Cell such as numpy_lstm.LSTM$"):
         nl.Recurrent("LSTM")
+
+
+@pytest.mark.parametrize("name", ["reversed", "bidirectional", "stack"])
+def test_a_run_keeps_the_lengths_it_was_made_with(name: str) -> None:
+    g, layer = rng(), layers(nl.LSTM)[name]
+    params, xs, lengths = layer.init(3, 4, g), g.standard_normal((6, 4, 3)), np.array(LENGTHS)
+    run = layer.forward(params, xs, None, lengths)
+    before = layer.backward(params, run, np.ones_like(run.hs))
+    lengths[:] = 6
+    assert same_bits(before, layer.backward(params, run, np.ones_like(run.hs)))
+    once = layer.forward(params, xs, None, iter(LENGTHS))
+    assert same_bits((run.hs, run.last), (once.hs, once.last))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda layer, p, x: layer.forward(p, x, None, [3, 2]), nl.ShapeError, "lengths is [3, 2]; expected B=4 "),
+        (
+            lambda layer, p, x: layer.forward(p, x, None, 3),
+            TypeError,
+            "lengths is 3; expected B=4 integers from 0 ",
+        ),
+        (
+            lambda layer, p, x: layer.backward(p, layer.forward(p, x), np.zeros((6, 4, 3))),
+            nl.ShapeError,
+            "dhs has shape (6, 4, 3); expected (6, 4, 4), the shape of hs",
+        ),
+        (lambda *_: nl.Stack(()), ValueError, "expected at least one layer"),
+        (
+            lambda *_: nl.Parallel((nl.LSTM,)),
+            TypeError,
+            "a layer is a numpy_lstm.cells.cell.Cell; expected one such as Recurrent(cell)",
+        ),
+        (
+            lambda layer, p, x: nl.Stack((layer, layer)).forward((p, p), x, masks=(np.ones((3, 1)),)),
+            nl.ShapeError,
+            "a mask has shape (3, 1); expected (6, 4, 4) or (1, *(4, 4))",
+        ),
+    ],
+)
+def test_bad_input_to_layers(call: Any, kind: type[Exception], message: str) -> None:
+    layer = nl.Reversed(nl.Recurrent(nl.LSTM))
+    with pytest.raises(kind) as caught:
+        call(layer, layer.init(3, 4, rng()), rng().standard_normal((6, 4, 3)))
+    assert str(caught.value).startswith(message)

@@ -15,17 +15,23 @@ from ..shapes import axes, record
 from .cell import Cell
 
 
-@cache
 def projected(cell: Cell, R: int) -> Cell:
     """``cell`` with its output projected to R numbers. Params gain the field M, the Trace m.
 
     Raises ValueError for R < 1, and for a cell that uses its old output unit by unit, such as a GRU: there the
     output must be as wide as the cell.
     """
-    if R < 1:
-        raise ValueError(f"R is {R}; expected at least 1")
+    if isinstance(R, bool) or not isinstance(R, int) or R < 1:
+        raise ValueError(f"R is {R!r}; expected a positive integer")
     if axes(cell.State)["h"] != "BR" or cell.R is not None:
         raise ValueError(f"{cell.name} cannot be projected: its equations need an output of width H")
+    if cell.Input is not None:
+        raise ValueError(f"{cell.name} cannot be projected: project first, then zoneout")
+    return _projected(cell, R)
+
+
+@cache
+def _projected(cell: Cell, R: int) -> Cell:
     renamed = {"h": "m"}
     Params = record("Params", axes(cell.Params) | {"M": "RH"})
     Trace = record("Trace", {renamed.get(k, k): v for k, v in axes(cell.Trace).items()} | {"h": "BR"})

@@ -18,9 +18,15 @@ from ..shapes import axes, record
 from .cell import Cell
 
 
-@cache
 def zoneout(cell: Cell) -> Cell:
     """``cell`` with zoneout of every field of its state; its Input is (x, keep_h, ...), see ``zoneout_input``."""
+    if cell.Input is not None:
+        raise ValueError(f"{cell.name} already has masks")
+    return _zoneout(cell)
+
+
+@cache
+def _zoneout(cell: Cell) -> Cell:
     fields = axes(cell.State)
     renamed = {k: f"{k}_new" for k in fields}
     masks = {f"keep_{k}": letters for k, letters in fields.items()}

@@ -92,8 +92,14 @@ def names(cell: Any = LSTM) -> tuple[str, ...]:
 
 
 def as_numpy(array: Any) -> Any:
-    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph."""
-    return np.asarray(array.detach().cpu().numpy() if hasattr(array, "detach") else array)
+    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
+
+    bfloat16, which NumPy lacks, becomes float32, exactly.
+    """
+    if not hasattr(array, "detach"):
+        return np.asarray(array)
+    array = array.detach().cpu()
+    return np.asarray((array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy())
 
 
 def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
@@ -123,6 +129,8 @@ def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
 
 
 def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
+    if not hasattr(cell, "Params"):
+        raise LayoutError(f"cell is a {type(cell).__name__}; expected a Cell such as numpy_lstm.LSTM")
     if name not in TABLE:
         raise LayoutError(f"{name!r} is no layout; known are {', '.join(TABLE)}")
     if not (rows := _stored(name, cell)):
