@@ -2,11 +2,33 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from . import coverage, gradient_flow, routes, text, verification
+from . import case_studies, coverage, gradient_flow, kill_matrix, routes, text, verification
 
-LONGEST = {"verify": routes.SIZES, "flow": gradient_flow.SIZES}
+
+class Study(NamedTuple):
+    """What the command line can run: ``run(options, corpus)`` tells whether all passed.
+
+    ``window`` is the longest stretch of text it reads, ``in_all`` whether the main job runs it.
+    """
+
+    run: Callable[[argparse.Namespace, text.Corpus], bool]
+    window: int = 0
+    in_all: bool = False
+
+
+STUDIES = {
+    "verify": Study(lambda o, corpus: verification.run(corpus, o.out, o.seed), 1 + routes.SIZES["T"], True),
+    "coverage": Study(lambda o, corpus: coverage.run(o.out, o.seed), in_all=True),
+    "flow": Study(
+        lambda o, corpus: gradient_flow.run(corpus, o.out, o.seed, o.seeds), 1 + gradient_flow.SIZES["T"], True
+    ),
+    "kill_matrix": Study(lambda o, corpus: kill_matrix.run(o.out, o.seed)),
+    "case_studies": Study(lambda o, corpus: case_studies.run(o.out, o.seed)),
+}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -14,12 +36,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="A next-symbol loss through an RNN and LSTMs on real text: verify every gradient by every route, "
-        "check every cell, wiring and layout, and draw how far back gradients flow. "
+        "check every cell, wiring and layout, and draw how far back gradients flow. kill_matrix: which way of "
+        "checking a gradient catches which known mistake; case_studies: wrong gradients in shipping software (more "
+        "options: python -m analysis.case_studies). "
         "Exit status: 0 all passed, 1 a route failed, 2 bad input.",
     )
-    parser.add_argument(
-        "study", nargs="?", choices=["all", "verify", "flow", "coverage"], default="all", help="default: all"
-    )
+    parser.add_argument("study", nargs="?", choices=["all", *STUDIES], default="all", help="default: all")
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
     parser.add_argument("--seed", type=_natural, default=0, help="seed of all random numbers; default: 0")
@@ -30,25 +52,18 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the studies asked for."""
     options = arguments(argv)
+    chosen = [s for name, s in STUDIES.items() if options.study == name or (options.study == "all" and s.in_all)]
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         corpus = text.load(options.text)
-        text.require(
-            corpus, max((1 + s["T"] for study, s in LONGEST.items() if options.study in {"all", study}), default=0)
-        )
+        text.require(corpus, max(study.window for study in chosen))
         print(f"{corpus}\n")
-        passed = True
-        if options.study in {"all", "verify"}:
-            passed = verification.run(corpus, options.out, options.seed)
-        if options.study in {"all", "coverage"}:
-            passed = coverage.run(options.out, options.seed) and passed
-        if options.study in {"all", "flow"}:
-            gradient_flow.run(corpus, options.out, options.seed, options.seeds)
+        passed = [study.run(options, corpus) for study in chosen]
     except (text.InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"written to {options.out}")
-    return 0 if passed else 1
+    return 0 if all(passed) else 1
 
 
 def _natural(value: str) -> int:

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 import numpy_lstm as nl
 from numpy_lstm import check, layouts, tree
-from reference import frameworks, truth
+from numpy_lstm.check import truth
+from reference import frameworks
 
 from . import output, routes
 

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
 from . import output
 
@@ -84,3 +85,43 @@ def _label_ends(axes: Any, shown: Sequence[Any], style: dict[str, Any], gap: flo
             color=style[c.network]["color"],
             annotation_clip=False,
         )
+
+
+def kill_matrix(rows: Sequence[Any], counts: dict[str, Any], caption: str, stem: Path) -> None:
+    """One line for each mistake, one column for each recipe: pale where it is caught, dark where it is missed."""
+    names = list(counts)
+    width, height = len(names), len(rows)
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(8.2, 0.118 * height + 2.6), layout="constrained")
+        axes = figure.subplots()
+        for y, row in enumerate(rows):
+            for x, name in enumerate(names):
+                _square(axes, x, y, row.caught[name] / len(row.variants))
+        axes.set_xlim(-0.5, width - 0.5)
+        axes.set_ylim(height + 0.2, -0.5)
+        axes.set_xticks(range(width), names, rotation=55, ha="left", rotation_mode="anchor", fontsize=7)
+        axes.xaxis.tick_top()
+        axes.set_yticks(range(height), [row.mistake for row in rows], fontsize=5.6, family="monospace")
+        axes.tick_params(length=0, pad=2)
+        axes.spines[:].set_visible(False)
+        starts = [y for y in range(height) if y == 0 or rows[y].setting != rows[y - 1].setting]
+        for y, stop in zip(starts, [*starts[1:], height], strict=True):
+            axes.plot([-0.5, width - 0.5], [y - 0.5, y - 0.5], color="0.35", linewidth=0.5, clip_on=False)
+            axes.text(width - 0.3, (y + stop - 1) / 2, rows[y].setting, fontsize=6, va="center", color="0.25")
+        for x, name in enumerate(names):
+            missed = counts[name]["missed"] + counts[name]["partly"]
+            axes.text(x, height + 0.4, str(missed), ha="center", va="center", fontsize=7, fontweight="bold")
+        axes.text(-0.7, height + 0.4, "not caught, or not in every variant", ha="right", va="center", fontsize=6)
+        key = [(0.0, "missed"), (0.5, "some variants missed"), (1.0, "caught")]
+        handles = [Patch(facecolor=_SHADES[share], edgecolor="0.6", linewidth=0.4, label=text) for share, text in key]
+        figure.legend(handles=handles, loc="outside upper left", ncols=1, frameon=False, fontsize=7)
+        figure.supxlabel(caption, fontsize=6.5, color="0.35")
+        save(figure, stem)
+
+
+_SHADES = {0.0: "#A33B00", 0.5: "#E9A36F", 1.0: "#F2F2F2"}  # vermilion, darker and lighter: apart in grey, too
+
+
+def _square(axes: Any, x: float, y: float, share: float) -> None:
+    shade = _SHADES[share if share in (0.0, 1.0) else 0.5]
+    axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, facecolor=shade, linewidth=0))

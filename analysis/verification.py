@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from numpy_lstm import check
-from reference import regimes, truth
+from numpy_lstm.check import truth
+from reference import regimes
 
 from . import next_symbol, output, routes, text
 

@@ -2,8 +2,7 @@
 
 NumPy, CuPy and every library with ``__array_namespace__`` (array-api-strict, say) are served alike. NumPy
 arrays of ``dtype=object`` hold numbers that bring their own arithmetic (mpmath, gmpy2, python-flint): elementary
-functions are looked up from the number itself, so 50-digit arithmetic runs through the same pages. Zeros that a
-function makes itself are then the integer 0.
+functions are looked up from the number itself, so 50-digit arithmetic runs through the same pages.
 """
 
 import sys
@@ -150,7 +149,10 @@ def flip(a: Array) -> Array:
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Zeros of the library and dtype of ``like``."""
+    """Zeros of the library and dtype of ``like``; in an object array, zeros of the numbers it holds."""
+    if _holds_objects(like) and like.shape and 0 not in like.shape:
+        number: Any = type(like[(0,) * like.ndim])  # not times 0: the number may be a NaN on padding
+        return cast(Array, np.full(shape, number(0), dtype=object))
     return cast(Array, namespace(like).zeros(shape, dtype=like.dtype))
 
 

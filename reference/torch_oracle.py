@@ -4,6 +4,7 @@ Two routes: the cells as tutorials write them, from tensor operations, and ``tor
 g, o (r, z, n) and two biases.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -204,3 +205,62 @@ def ragged(twin: Any, x: Any, lengths: list[int], cotangents: list[Any]) -> list
     sum((torch.tensor(d) * a).sum() for d, a in zip(cotangents, values, strict=True) if d is not None).backward()
     gradients = {name: parameter.grad.numpy() for name, parameter in layer.named_parameters()}
     return [*(None if a is None else a.detach().numpy() for a in values), leaf.grad.numpy(), gradients]
+
+
+def answer(case: Any) -> dict[str, Any]:
+    """torch.nn's answer to a ``check.Case`` in the layout of torch: packed if it has lengths, in the case's dtype.
+
+    Every output and gradient that torch.nn gives, by the names of the case; the cells and cotangents of single steps
+    are not among them.
+    """
+    network, sizes = case.network, case.sizes
+    ways = ("", "_reverse") if network.direction == "bidirectional" else ("",)
+    leaf = {k: torch.tensor(a, dtype=getattr(torch, case.dtype)) for k, a in case.arrays.items() if k != "lengths"}
+    leaf = {k: a if k.rpartition(".")[2].startswith("d_") else a.requires_grad_() for k, a in leaf.items()}
+    layer = getattr(torch.nn, network.cell)(
+        *(sizes["D"], sizes["H"], network.layers),
+        bidirectional=len(ways) == 2,
+        dtype=getattr(torch, case.dtype),
+        **({"proj_size": network.projection} if network.projection else {}),
+    )
+    weights = {
+        k.replace("_l0", f"_l{n}{way}"): leaf[place + k]
+        for place, (n, way) in zip(
+            network.places(), [(n, way) for n in range(network.layers) for way in ways], strict=True
+        )
+        for k in case.names()
+    }
+    fields = [k for k in "hc" if f"{network.places()[0]}{k}_0" in leaf]
+    first = [torch.stack([leaf[f"{place}{k}_0"] for place in network.places()]) for k in fields]
+    xs = leaf["x"]
+    if (lengths := case.arrays.get("lengths")) is not None:
+        xs = torch.nn.utils.rnn.pack_padded_sequence(xs, torch.tensor(lengths), enforce_sorted=False)
+    out, last = torch.func.functional_call(layer, weights, (xs, tuple(first) if len(first) > 1 else first[0]))
+    if lengths is not None:
+        out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, total_length=sizes["T"])
+    values = {"output": out}
+    for k, stacked in zip(fields, last if len(fields) > 1 else [last], strict=True):
+        values |= {f"{place}{k}_n": a for place, a in zip(network.places(), stacked, strict=True)}
+    given = {k: re.sub(r"(output|[hc]_n)$", r"d_\1", k) for k in values}
+    sum((leaf[d] * values[k]).sum() for k, d in given.items()).backward()
+    gradients = {re.sub(r"(^|\.)(?=[^.]*$)", r"\1d_", k): a.grad for k, a in leaf.items() if a.grad is not None}
+    return {k: a.detach().numpy() for k, a in (values | gradients).items()}
+
+
+def gradcheck(loss: Callable[[list[Any]], float], gradients: list[Any], arrays: list[Any], fast_mode: bool) -> bool:
+    """Whether ``torch.autograd.gradcheck``, at its defaults, accepts these gradients of ``loss`` at these arrays.
+
+    Both are NumPy: the loss of a list of arrays, and one gradient for each of them.
+    """
+
+    class Loss(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *tensors: Any) -> Any:
+            return torch.tensor(loss([t.detach().numpy() for t in tensors]), dtype=torch.float64)
+
+        @staticmethod
+        def backward(ctx: Any, *given: Any) -> Any:
+            return tuple(given[0] * torch.tensor(g) for g in gradients)
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in arrays]
+    return bool(torch.autograd.gradcheck(Loss.apply, leaves, fast_mode=fast_mode, raise_exception=False))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import coverage, next_symbol, routes
+from analysis import coverage, next_symbol, recipes, routes
+from numpy_lstm.check.mistakes import CATALOGUE
 from reference import frameworks, regimes
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +54,16 @@ def test_its_tables_have_the_rows_and_bounds_of_the_main_job(name: str, rows: di
             assert all(float(entry.split("·")[0]) <= float(row[-2]) for entry in row[1:-2]), row[0]
     else:
         assert all(float(row[1]) <= 16 for row in cells[2:])
+
+
+def test_its_table_of_kills_is_up_to_date() -> None:
+    _, _, *rows = cells_of("kills")
+    assert [row[0].partition(" ")[2] for row in rows] == [recipe.name for recipe in recipes.recipes()]
+    assert f"The judge knows {len(CATALOGUE)} mistakes by name" in README
+    for row in rows:
+        caught, partly, missed = map(int, row[1:4])
+        assert caught + partly + missed == len(CATALOGUE)
+        assert row[0].partition(" ")[2].startswith("ours") == (caught == len(CATALOGUE))
 
 
 def test_its_links_lead_somewhere() -> None:

@@ -17,7 +17,8 @@ import numpy_lstm as nl
 from cases import equation_error, equation_ids, standard
 from numpy_lstm import check, scan, tree
 from numpy_lstm.cells import lstm
-from reference import regimes, truth
+from numpy_lstm.check import truth
+from reference import regimes
 
 
 def mutate(module: ModuleType, *edits: tuple[str, str]) -> ModuleType:

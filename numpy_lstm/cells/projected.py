@@ -30,11 +30,19 @@ def projected(cell: Cell, R: int) -> Cell:
     return _projected(cell, R)
 
 
+renamed = {"h": "m"}
+
+
+@cache
+def _records(params: type, trace: type) -> tuple[Any, Any]:
+    """Params and Trace, the same for all cells of one page, edited ones too."""
+    Params = record("Params", axes(params) | {"M": "RH"})
+    return Params, record("Trace", {renamed.get(k, k): v for k, v in axes(trace).items()} | {"h": "BR"})
+
+
 @cache
 def _projected(cell: Cell, R: int) -> Cell:
-    renamed = {"h": "m"}
-    Params = record("Params", axes(cell.Params) | {"M": "RH"})
-    Trace = record("Trace", {renamed.get(k, k): v for k, v in axes(cell.Trace).items()} | {"h": "BR"})
+    Params, Trace = _records(cell.Params, cell.Trace)
 
     def inner(trace: Any) -> Any:
         return cell.Trace(*(getattr(trace, renamed.get(k, k)) for k in cell.Trace._fields))

@@ -26,12 +26,19 @@ def zoneout(cell: Cell) -> Cell:
 
 
 @cache
+def _records(state: type, trace: type) -> tuple[Any, Any]:
+    """Input and Trace, the same for all cells of one page, edited ones too."""
+    fields = axes(state)
+    masks = {f"keep_{k}": letters for k, letters in fields.items()}
+    kept = {f"{k}_new" if k in fields else k: letters for k, letters in axes(trace).items()}
+    return record("Input", {"x": "BD"} | masks), record("Trace", kept | masks | fields)
+
+
+@cache
 def _zoneout(cell: Cell) -> Cell:
     fields = axes(cell.State)
     renamed = {k: f"{k}_new" for k in fields}
-    masks = {f"keep_{k}": letters for k, letters in fields.items()}
-    Input = record("Input", {"x": "BD"} | masks)
-    Trace = record("Trace", {renamed.get(k, k): v for k, v in axes(cell.Trace).items()} | masks | fields)
+    Input, Trace = _records(cell.State, cell.Trace)
 
     def inner(trace: Any) -> Any:
         return cell.Trace(*(getattr(trace, renamed.get(k, k)) for k in cell.Trace._fields))

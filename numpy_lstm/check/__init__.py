@@ -1,23 +1,40 @@
-"""Routes to a gradient that share no derivation with the pages, and the yardstick to compare by."""
+"""Routes to a gradient that share no derivation with the pages, the yardstick to compare by, and the judge."""
 
+from . import files, mistakes, truth, vectors
+from .case import Case, CaseError, Network
+from .judge import Judge, Judgement, judge
 from .problem import Outputs, Point, Problem
-from .report import K, Row, compare, normwise, worst
+from .report import K, Report, Row, compare, normwise, worst
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test
+from .testing import assert_gradients, verify
 
 __all__ = [
+    "Case",
+    "CaseError",
+    "Judge",
+    "Judgement",
     "K",
+    "Network",
     "Outputs",
     "Point",
     "Problem",
+    "Report",
     "Row",
+    "assert_gradients",
     "compare",
     "complex_step",
     "directional",
     "dot_test",
+    "files",
     "finite_difference",
     "hessian_vector",
+    "judge",
+    "mistakes",
     "normwise",
     "richardson",
     "taylor_test",
+    "truth",
+    "vectors",
+    "verify",
     "worst",
 ]

@@ -4,10 +4,16 @@ Back-propagating them through a page, as through any other array library, gives 
 counted positively, whatever the page computes.
 """
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from .. import ops
+from ..activations import SIGMOID, TANH, Activation
+from ..cells.cell import Cell
 
 
 class Sized:
@@ -32,6 +38,10 @@ class Sized:
 
     def __getitem__(self, key: Any) -> "Sized":
         return Sized(self.value[key], self.size[key])
+
+    def astype(self, _: Any) -> "Sized":
+        """Itself: there is one dtype."""
+        return self
 
     def __neg__(self) -> "Sized":
         return Sized(-self.value, self.size)
@@ -90,10 +100,56 @@ def _of_both(f: Any) -> Any:
 NAMESPACE = SimpleNamespace(
     __name__="numpy_lstm",
     **{f.__name__: _of_value(f) for f in (np.exp, np.tanh, np.sqrt, np.log1p, np.expm1)},
-    **{f.__name__: _of_both(f) for f in (np.sum, np.reshape)},
+    **{f.__name__: _of_both(f) for f in (np.sum, np.reshape, np.flip)},
     zeros=lambda shape, dtype: Sized(np.zeros(shape, dtype)),
     stack=lambda arrays, axis: Sized(
         np.stack([a.value for a in arrays], axis), np.stack([a.size for a in arrays], axis)
     ),
-    where=lambda condition, a, b: Sized(np.where(condition, a.value, b.value), np.where(condition, a.size, b.size)),
+    concat=lambda arrays, axis: Sized(
+        np.concat([a.value for a in arrays], axis), np.concat([a.size for a in arrays], axis)
+    ),
+    where=lambda condition, a, b: Sized(
+        *(np.where(_sized(condition).value, x, y) for x, y in ((a.value, b.value), (a.size, b.size)))
+    ),
+    asarray=lambda nested, dtype: Sized(np.asarray(nested, dtype)),
+    bool=bool,
 )
+
+
+# A second size is carried along to first order, as the imaginary part of ``size`` over TINY: what an error made once,
+# somewhere on a path, amounts to. (Multiplied out along all paths, such errors would grow without bound.)
+TINY = 1e-30
+
+
+def blurred(a: Sized) -> Sized:
+    """A value whose error is as large as the sum that it came from, on paths where it is but a factor."""
+    return Sized(a.value, np.abs(a.value) + 1j * TINY * a.size)
+
+
+def total_size(a: Sized) -> Any:
+    """The size, and the second size if there is one."""
+    return a.size.real + a.size.imag / TINY if np.iscomplexobj(a.size) else a.size
+
+
+def textbook(cell: Cell) -> Cell:
+    """A page's ``cell`` for Sized arrays as a textbook computes it: s (1 - s), 1 - t^2 and 1 - s are differences.
+
+    Along its paths stands what a code has to add up that takes derivatives from activations, as autograd does.
+    """
+    functions = type(cell.functions)(*(TEXTBOOK.get(f, f) for f in cell.functions))
+    step, adjoint = (partial(f.func, functions) for f in (cell.step, cell.step_adjoint))  # type: ignore[attr-defined]
+    return replace(cell, functions=functions, step=step, step_adjoint=adjoint)
+
+
+def _with_size(f: Any, size: Any, enter: Any = lambda a: a) -> Any:
+    return lambda a: enter(Sized(f(a.value), size(a.value)))
+
+
+TEXTBOOK: dict[Activation, Activation] = {
+    SIGMOID: replace(
+        SIGMOID,
+        d=_with_size(SIGMOID.d, lambda a: ops.sigmoid(a) * (1 + ops.sigmoid(a)), blurred),
+        complement=_with_size(SIGMOID.complement, lambda a: 1 + ops.sigmoid(a)),
+    ),
+    TANH: replace(TANH, d=_with_size(TANH.d, lambda a: 1 + np.tanh(a) ** 2, blurred)),
+}

@@ -7,7 +7,7 @@ import numpy as np
 from .. import scan, tree
 from ..cells.cell import Cell
 from ..shapes import axes
-from .paths import Sized
+from .paths import Sized, blurred, textbook, total_size
 
 
 class Point(NamedTuple):
@@ -116,9 +116,18 @@ class Problem(NamedTuple):
         That is the backward pass on arrays that add up absolute values (``check.paths``).
         """
         run = scan.forward(self.cell, *self.point)
-        run = run._replace(values=tree.map(Sized, run.values))
-        gradient = self._backward(tree.map(Sized, self.point.params), run, tree.map(Sized, self.cotangents))
-        return tree.map(lambda a: a.size, gradient)
+        return self._paths(self.cell, run._replace(values=tree.map(Sized, run.values)))
+
+    def textbook_paths(self) -> Point:
+        """S for a code that loses digits where a textbook does: see ``check.case``; a cell of a page only."""
+        cell = textbook(self.cell)
+        run = scan.forward(cell, *tree.map(Sized, self.point))
+        return self._paths(cell, run._replace(values=tree.map(blurred, run.values)))
+
+    def _paths(self, cell: Cell, run: scan.Forward) -> Point:
+        wide = self._replace(cell=cell)
+        gradient = wide._backward(tree.map(Sized, self.point.params), run, tree.map(Sized, self.cotangents))
+        return tree.map(total_size, gradient)
 
     def _backward(self, params: Any, run: scan.Forward, cotangents: Outputs) -> Point:
         states, last = cotangents

@@ -16,7 +16,7 @@ import numpy as np
 from ..cells import LSTM
 from .table import FORGET_BIAS, TABLE
 
-__all__ = ["LayoutError", "as_numpy", "dump", "dump_gradients", "load", "names"]
+__all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names"]
 
 BLOCK_AXES = {"W": "hd", "U": "hr", "b": "h", "p": "h", "M": "rh"}
 NOWHERE = "0"
@@ -84,6 +84,24 @@ def dump_gradients(name: str, dparams: Any, cell: Any = LSTM) -> dict[str, Any]:
     The adjoint of ``load``; names, shapes and errors are those of ``dump``.
     """
     return _dump(name, "dparams", dparams, cell)
+
+
+def blocks(name: str, arrays: Mapping[str, Any], cell: Any = LSTM) -> dict[str, dict[str, Any]]:
+    """Where each field of ``Params`` lies: ``blocks("torch", arrays)["weight_ih_l0"]["W_f"]`` is a view, (H,D).
+
+    ``arrays`` holds all that the layout stores, as for ``load``. Of two fields of one name in the same array, b and a
+    second bias, the second is called ``b2_f``. Raises LayoutError as ``load`` does.
+    """
+    rows = [row for row in _rows(name, cell) if row.name != NOWHERE]
+    sizes = _Sizes(cell)
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        sizes.bind(row, arrays[row.name].shape)
+    for row in rows:
+        here = found.setdefault(row.name, {})
+        for field, block in _blocks(row, arrays[row.name], cell, sizes):
+            here[field.replace("_", "2_", 1) if field in here else field] = block
+    return found
 
 
 def names(cell: Any = LSTM) -> tuple[str, ...]:

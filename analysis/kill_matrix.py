@@ -1,0 +1,125 @@
+"""Mistakes against recipes: which way of checking a gradient catches which mistake."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from numpy_lstm.check.mistakes import CATALOGUE, Mistake
+
+from . import figures, output
+from .node_cases import HAS_ONNX
+from .recipes import SETTINGS, Setting, recipes, suite
+from .routes import HAS_TORCH
+
+FOOTNOTES = (
+    "A mistake with variants (a gate, an order of gates, a length) is caught if each of at most six of them is.",
+    "In the form of TMVA's: sizes are ours; the LSTM test of TMVA itself discards its result and returns 0.",
+    "Consistent: forward and backward pass are wrong alike. No difference of such a network's own values shows it.",
+)
+
+
+class Row(NamedTuple):
+    """A mistake, the setting in which it was made, its variants, and by recipe how many of them were caught."""
+
+    mistake: str
+    setting: str
+    consistent: bool
+    variants: list[str]
+    caught: dict[str, int]
+
+
+def home(mistake: Mistake, seed: int, most: int = 6) -> tuple[Setting, list[str]]:
+    """The first setting in which the mistake can be made, and its variants there; of many, ``most`` evenly chosen."""
+    for setting in SETTINGS:
+        variants = [v for b in suite(setting, seed, 1.0) for v in mistake.variants(b)]
+        if variants:
+            variants = list(dict.fromkeys(variants))
+            return setting, variants[:: -(-len(variants) // most)]
+    raise LookupError(f"{mistake.name} can be made in no setting")
+
+
+def matrix(seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) -> list[Row]:
+    """One row for each mistake, all of the catalogue if no others are given."""
+    rows, columns = [], recipes()
+    for mistake in tqdm(list(mistakes), desc="kill matrix", disable=None, leave=False):
+        setting, variants = home(mistake, seed)
+        caught = {r.name: sum(r.catches(setting, mistake, v, seed) for v in variants) for r in columns}
+        rows.append(Row(mistake.name, setting.name, mistake.consistent, variants, caught))
+    order = [setting.name for setting in SETTINGS]
+    return sorted(rows, key=lambda row: order.index(row.setting))
+
+
+def counts(rows: list[Row]) -> dict[str, dict[str, int]]:
+    """By recipe, the number of mistakes ``caught``, caught ``partly`` (some variants), and ``missed``."""
+    found = {}
+    for name in rows[0].caught:
+        caught = sum(row.caught[name] == len(row.variants) for row in rows)
+        missed = sum(row.caught[name] == 0 for row in rows)
+        found[name] = {"caught": caught, "partly": len(rows) - caught - missed, "missed": missed}
+    return found
+
+
+def markdown(rows: list[Row]) -> str:
+    """The counts, and what every recipe catches."""
+    about = {r.name: r.about for r in recipes()}
+    table = [
+        [f"{k + 1} {name}", *map(str, c.values()), about[name]] for k, (name, c) in enumerate(counts(rows).items())
+    ]
+    summary = output.table(["recipe", "caught", "partly", "missed", "what it is"], table)
+
+    def entry(row: Row, name: str) -> str:
+        n, of = row.caught[name], len(row.variants)
+        return "x" if n == of else f"{n}/{of}" if n else "-"
+
+    whole = output.table(
+        ["mistake", "network", *(str(k + 1) for k in range(len(about)))],
+        [[row.mistake, row.setting, *(entry(row, name) for name in row.caught)] for row in rows],
+    )
+    left = [name for name, there in (("torch", HAS_TORCH), ("onnx", HAS_ONNX)) if not there]
+    missing = f"\n{' and '.join(left)} not installed: their recipes were left out.\n" if left else ""
+    notes = "\n".join(f"- {note}" for note in FOOTNOTES)
+    return (
+        f"{len(rows)} mistakes, {sum(len(row.variants) for row in rows)} with all variants.\n\n{summary}\n{missing}\n"
+        f"x caught, - missed, 2/3 two of three variants caught:\n\n{whole}\n\n{notes}\n"
+    )
+
+
+def caption(rows: list[Row]) -> str:
+    """One sentence of counts for the figure."""
+    found = counts(rows)
+    ours = [name for name in found if name.startswith("ours")]
+    worst = max(found[name]["missed"] + found[name]["partly"] for name in ours)
+    kills = f"our suite catches all {len(rows)}" if not worst else f"our suite misses {worst} of {len(rows)}"
+    others = {name: c["missed"] + c["partly"] for name, c in found.items() if name not in ours}
+    least, most = min(others, key=others.__getitem__), max(others, key=others.__getitem__)
+    return (
+        f"{len(rows)} mistakes: {kills} at each of three loss scales; the others miss "
+        f"between {others[least]} ({least}) and {others[most]} ({most}), wholly or in part"
+    )
+
+
+def run(out: Path, seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) -> bool:
+    """Make, print and save the matrix; True if our suite catches every mistake at every loss scale."""
+    start = time.perf_counter()
+    rows = matrix(seed, mistakes)
+    report = f"{caption(rows)}.\n\n{markdown(rows)}"
+    print(f"{report}\n{time.perf_counter() - start:.0f} s")
+    output.write_text(out / "kill_matrix.md", report)
+    names = list(rows[0].caught)
+    output.write_csv(
+        out / "kill_matrix.csv",
+        ["mistake", "network", "consistent", "variants", *names],
+        [[r.mistake, r.setting, int(r.consistent), len(r.variants), *r.caught.values()] for r in rows],
+    )
+    saved: dict[str, Any] = {"schema": 1, "seed": seed, "counts": counts(rows), "rows": [r._asdict() for r in rows]}
+    output.write_json(out / "kill_matrix.json", saved)
+    figures.kill_matrix(rows, counts(rows), caption(rows), out / "kill_matrix")
+    survivors = {
+        r.mistake for r in rows for name in names if name.startswith("ours") and r.caught[name] < len(r.variants)
+    }
+    for name in sorted(survivors):
+        print(f"FAILED: our suite misses {name}")
+    return not survivors

@@ -1,0 +1,342 @@
+"""A case for judging somebody else's gradients: a network, every number that goes in, and names for all that comes out.
+
+Everything is a flat dictionary of arrays, so that a case can be written to a file and an answer can come from any
+language:
+
+    x (T,B,D), lengths (B,)                      inputs; beyond its length a row of x is noise without influence
+    keep_h, keep_c (T,B,·)                       the masks of a zoneout cell
+    h_0, c_0 (B,·), weight_ih_l0, ...            the first state and the parameters, named and shaped by the layout
+    d_output (T,B,·), d_h_n, d_c_n (B,·)         the cotangents: L = <d_output, output> + <d_h_n, h_n> + <d_c_n, c_n>
+    output, h_n, c_n, values.f (T,B,H), ...      forward values, every one of each step among them
+    d_x, d_h_0, d_c_0, d_weight_ih_l0, ...       gradients of L
+    cotangents.f (T,B,H), ...                    dL/df_t and the like, all paths, of each step
+
+With several layers or directions the names of states, parameters, values and cotangents begin with their place:
+``l0.h_0``, ``l1_reverse.d_weight_ih_l0``. Steps of a reversed direction stand in the order in which it reads.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import layouts, scan, tree
+from ..cells import ABLATIONS, PAGES, ReLURNN, projected, zoneout
+from ..cells.cell import Cell
+from ..compose import Given, Parallel, Recurrent, Reversed, Stack
+from ..shapes import Sizes, axes
+from .paths import Sized, blurred, textbook, total_size
+
+CELLS: dict[str, Cell] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}
+DIRECTIONS = ("forward", "reverse", "bidirectional")
+RECORDS = "records"  # the layout of a cell's own Params, one array for each field
+
+
+class CaseError(ValueError):
+    """A case or an answer that cannot be read or does not fit: says what came and what was expected."""
+
+
+class Parts(NamedTuple):
+    """What a network is made of; a mistake replaces one of these."""
+
+    cell: Callable[[Cell], Cell] = lambda cell: cell
+    recurrent: Callable[[Cell], Any] = Recurrent
+    reversed: Callable[[Any], Any] = Reversed
+    parallel: Callable[[Any], Any] = Parallel
+
+
+class Network(NamedTuple):
+    """A wiring by name: a cell, perhaps projected to ``projection`` outputs or zoned out, direction and depth.
+
+    Zoneout is for one layer read forward.
+    """
+
+    cell: str = "LSTM"
+    projection: int = 0
+    zoneout: bool = False
+    direction: str = "forward"
+    layers: int = 1
+
+    def check(self) -> "Network":
+        """This network; raises CaseError if it names something unknown."""
+        if self.cell not in CELLS:
+            raise CaseError(f"cell is {self.cell!r}; known are {', '.join(CELLS)}")
+        if self.direction not in DIRECTIONS:
+            raise CaseError(f"direction is {self.direction!r}; expected one of {', '.join(DIRECTIONS)}")
+        for name, value, least in (("projection", self.projection, 0), ("layers", self.layers, 1)):
+            if not isinstance(value, int) or value < least:
+                raise CaseError(f"{name} is {value!r}; expected an integer of at least {least}")
+        if self.zoneout and (self.direction != "forward" or self.layers != 1):
+            raise CaseError("zoneout is for one layer read forward")
+        try:
+            self.of_cell()
+        except ValueError as error:
+            raise CaseError(str(error)) from None
+        return self
+
+    def of_cell(self, edit: Callable[[Cell], Cell] = lambda cell: cell) -> Cell:
+        """The cell, with ``edit`` applied to its page before anything is wrapped around it."""
+        cell = edit(CELLS[self.cell])
+        cell = projected(cell, self.projection) if self.projection else cell
+        return zoneout(cell) if self.zoneout else cell
+
+    def layer(self, masks: Mapping[str, Any] | None = None, parts: Parts = Parts()) -> Any:  # noqa: B008
+        """The layer of ``numpy_lstm.compose``, from these parts; ``masks`` for a zoneout cell."""
+        cell = self.of_cell(parts.cell)
+
+        def level() -> Any:
+            one = parts.recurrent(cell)
+            if self.zoneout:
+                return Given(one, dict(masks or {}))
+            if self.direction == "bidirectional":
+                return parts.parallel((one, parts.reversed(parts.recurrent(cell))))
+            return parts.reversed(one) if self.direction == "reverse" else one
+
+        return level() if self.layers == 1 else Stack([level() for _ in range(self.layers)])
+
+    def places(self) -> list[str]:
+        """The prefix of the names of each layer and direction; a single one has none."""
+        ways = ["", "_reverse"] if self.direction == "bidirectional" else [""]
+        several = self.layers * len(ways) > 1
+        return [f"l{k}{way}." if several else "" for k in range(self.layers) for way in ways]
+
+    def nest(self, records: list[Any]) -> Any:
+        """One record for each place, as the layer wants them: itself, or nested tuples."""
+        if self.direction == "bidirectional":
+            records = [tuple(records[k : k + 2]) for k in range(0, len(records), 2)]
+        return records[0] if self.layers == 1 else tuple(records)
+
+    def unnest(self, nested: Any) -> list[Any]:
+        """The inverse of ``nest``."""
+        levels = [nested] if self.layers == 1 else list(nested)
+        return [record for level in levels for record in level] if self.direction == "bidirectional" else levels
+
+    def widths(self, D: int, H: int) -> list[int]:
+        """The number of inputs of each place."""
+        ways = 2 if self.direction == "bidirectional" else 1
+        return [D if k < ways else ways * (self.projection or H) for k in range(self.layers * ways)]
+
+
+class Call(NamedTuple):
+    """The arguments of a network's forward and backward pass."""
+
+    params: Any
+    xs: Any
+    first: Any
+    lengths: tuple[int, ...] | None
+    masks: dict[str, Any]
+    dhs: Any
+    dlast: Any
+
+
+class Case(NamedTuple):
+    """``arrays`` holds every input and cotangent by name, ``expected`` the true results (or nothing).
+
+    ``dtype`` is the precision in which answers are to be given; ``about`` is what a reader may want to know.
+    """
+
+    name: str
+    network: Network
+    layout: str
+    dtype: str
+    arrays: dict[str, Any]
+    expected: dict[str, Any]
+    about: dict[str, Any]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """T, B, D and H."""
+        T, B, D = self.arrays["x"].shape
+        cell = self.network.of_cell()
+        sizes = Sizes(cell.name, cell.R)
+        sizes.bind_record("params", next(iter(self.stored().values())), cell.Params)
+        return {"T": T, "B": B, "D": D, "H": sizes["H"]}
+
+    @classmethod
+    def random(
+        cls,
+        network: Network,
+        layout: str,
+        sizes: Mapping[str, int],
+        rng: np.random.Generator,
+        *,
+        lengths: Sequence[int] | None = None,
+        shift: Mapping[str, float] | None = None,
+        scale: float = 1.0,
+        cotangents: float = 1.0,
+        name: str = "random",
+    ) -> "Case":
+        """A case without expected results; ``sizes`` has T, B, D, H.
+
+        What is stored is drawn from U(-1/sqrt(H), 1/sqrt(H)) times ``scale``, every array by itself, so that gates
+        and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
+        cotangents times ``cotangents``; masks are U(0, 1). Every number is one that float32 holds.
+        """
+        cell, (T, B, D, H) = network.check().of_cell(), (sizes[k] for k in "TBDH")
+        step = cell.sizes(H, B=B, D=D)
+
+        def single(a: Any) -> Any:
+            return a.astype(np.float32).astype(np.float64)
+
+        def draw(shape: Sequence[int], by: Any = rng.standard_normal, times: float = 1.0) -> Any:
+            return single(by(tuple(shape)) * times)
+
+        def weights(shape: Sequence[int]) -> Any:
+            return rng.uniform(-1, 1, shape) / np.sqrt(H) * scale
+
+        given: dict[str, Any] = {"x": draw((T, B, D))}
+        if lengths is not None:
+            given["lengths"] = np.array(scan.as_lengths(lengths, T, B))
+        if cell.Input is not None:
+            given |= {
+                k: draw((T, *(step[n] for n in letters)), rng.random)
+                for k, letters in axes(cell.Input).items()
+                if k != "x"
+            }
+        states = {k: [step[n] for n in letters] for k, letters in axes(cell.State).items()}
+        for place, width in zip(network.places(), network.widths(D, H), strict=True):
+            given |= {f"{place}{k}_0": draw(shape) for k, shape in states.items()}
+            size = cell.sizes(H, D=width)
+            zero = cell.Params(**{k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()})
+            added = zero._replace(**{k: getattr(zero, k) + v for k, v in (shift or {}).items()})
+            stored = [dump(layout, zero, cell), dump(layout, added, cell)]
+            given |= {f"{place}{k}": single(weights(a.shape) + (stored[1][k] - a)) for k, a in stored[0].items()}
+        given["d_output"] = draw((T, B, network.layer().width(H)), times=cotangents)
+        for place in network.places():
+            given |= {f"{place}d_{k}_n": draw(shape, times=cotangents) for k, shape in states.items()}
+        return cls(name, network, layout, "float64", given, {}, {})
+
+    def call(self, convert: Callable[[Any], Any] = lambda a: a) -> Call:
+        """The arguments, each array passed through ``convert``; raises CaseError if one is missing or has no place."""
+        cell = self.network.of_cell()
+        params, first, dlast = [], [], []
+        stored = self.stored()
+        for place in self.network.places():
+            params.append(tree.map(convert, stored[place]))
+            first.append(cell.State(**{k: convert(self._array(f"{place}{k}_0")) for k in cell.State._fields}))
+            dlast.append(cell.State(**{k: convert(self._array(f"{place}d_{k}_n")) for k in cell.State._fields}))
+        lengths = self.arrays.get("lengths")
+        fields = cell.Input._fields if cell.Input is not None else ()
+        return Call(
+            self.network.nest(params),
+            convert(self._array("x")),
+            self.network.nest(first),
+            None if lengths is None else tuple(int(n) for n in lengths),
+            {k: convert(self._array(k)) for k in fields if k != "x"},
+            convert(self._array("d_output")),
+            self.network.nest(dlast),
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """The names of a place's parameters."""
+        return names(self.layout, self.network.of_cell())
+
+    def stored(self) -> dict[str, Any]:
+        """The Params of each place."""
+        cell = self.network.of_cell()
+        return {
+            place: _load(self.layout, {k: self._array(place + k) for k in self.names()}, cell)
+            for place in self.network.places()
+        }
+
+    def answer(self, run: Any, back: Any) -> dict[str, Any]:
+        """All results by name, from what the layer's forward and backward pass returned."""
+        cell, places, unnest = self.network.of_cell(), self.network.places(), self.network.unnest
+        named: dict[str, Any] = {"output": run.hs}
+        for place, last, tape in zip(places, unnest(run.last), tapes(run), strict=True):
+            named |= {f"{place}{k}_n": a for k, a in last._asdict().items()}
+            named |= {f"{place}values.{k}": a for k, a in tape.values._asdict().items() if k in seen(cell)}
+        named["d_x"] = back.dxs
+        each = zip(places, *map(unnest, (back.dfirst, back.dparams, back.cotangents)), strict=True)
+        for place, dfirst, dparams, d in each:
+            named |= {f"{place}d_{k}_0": a for k, a in dfirst._asdict().items()}
+            named |= {f"{place}d_{k}": a for k, a in dump_gradients(self.layout, dparams, cell).items()}
+            named |= {f"{place}cotangents.{k}": a for k, a in d._asdict().items() if k in seen(cell)}
+        return named
+
+    def run(self, convert: Callable[[Any], Any] = lambda a: a) -> dict[str, Any]:
+        """Our own answer, in the arithmetic that ``convert`` brings."""
+        call = self.call(convert)
+        layer = self.network.layer(call.masks)
+        run = layer.forward(call.params, call.xs, call.first, call.lengths)
+        return self.answer(run, layer.backward(call.params, run, call.dhs, dlast=call.dlast))
+
+    def absolute_paths(self) -> dict[str, Any]:
+        """S of every gradient: all paths through the backward pass counted positively (see ``check.K``)."""
+        call = self.call()
+        layer = self.network.layer(call.masks)
+        run = layer.forward(call.params, call.xs, call.first, call.lengths)
+        params, dhs, dlast = tree.map(Sized, (call.params, call.dhs, call.dlast))
+        return self._sizes_of(run, layer.backward(params, _each_array(Sized, run), dhs, dlast=dlast))
+
+    def textbook_paths(self) -> dict[str, Any]:
+        """S for a code that loses digits where a textbook does: each path again for each difference on its way.
+
+        Those are s (1 - s), 1 - t^2 and 1 - s, and the sums of the forward pass; errors are followed to first order.
+        """
+        call = self.call(Sized)
+        layer = self.network.layer(call.masks, Parts(cell=textbook))
+        run = layer.forward(call.params, call.xs, call.first, call.lengths)
+        return self._sizes_of(run, layer.backward(call.params, _each_array(blurred, run), call.dhs, dlast=call.dlast))
+
+    def _sizes_of(self, run: Any, back: Any) -> dict[str, Any]:
+        back = tree.map(total_size, back)
+        return {k: a for k, a in self.answer(run, back).items() if is_gradient(k)}
+
+    def _array(self, name: str) -> Any:
+        if name not in self.arrays:
+            raise CaseError(f"case {self.name} has no array {name}; it has {', '.join(self.arrays)}")
+        return self.arrays[name]
+
+
+def is_gradient(name: str) -> bool:
+    """Whether a result of this name is a gradient or cotangent, not a forward value."""
+    return re.sub(r"^l\d+(_reverse)?\.", "", name).startswith(("d_", "cotangents."))
+
+
+def seen(cell: Cell) -> list[str]:
+    """The fields of a step that an answer may give: all but its inputs."""
+    inputs = {"x", *(f"{k}_prev" for k in cell.State._fields)}
+    if cell.Input is not None:
+        inputs |= set(cell.Input._fields)
+    return [k for k in cell.Trace._fields if k not in inputs]
+
+
+def tapes(run: Any) -> list[scan.Forward]:
+    """The run of each place."""
+    if isinstance(run, scan.Forward):
+        return [run]
+    parts = run.parts if type(run.parts) is tuple else (run.parts,)
+    return [tape for part in parts for tape in tapes(part)]
+
+
+def _each_array(f: Callable[[Any], Any], run: Any) -> Any:
+    """A run with ``f`` applied to all its arrays."""
+    if isinstance(run, scan.Forward):
+        return run._replace(hs=f(run.hs), values=tree.map(f, run.values))
+    parts = tuple(_each_array(f, part) for part in run.parts) if type(run.parts) is tuple else _each_array(f, run.parts)
+    return run._replace(hs=f(run.hs), parts=parts)
+
+
+@cache
+def names(layout: str, cell: Cell) -> tuple[str, ...]:
+    """The names of the arrays that hold the parameters."""
+    size = cell.sizes(3, D=2)
+    like = {k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()}
+    return tuple(dump(layout, cell.Params(**like), cell))
+
+
+def dump(layout: str, params: Any, cell: Cell) -> dict[str, Any]:
+    """Parameters by name."""
+    return dict(params._asdict()) if layout == RECORDS else layouts.dump(layout, params, cell)
+
+
+def dump_gradients(layout: str, dparams: Any, cell: Cell) -> dict[str, Any]:
+    """Parameter gradients by name."""
+    return dict(dparams._asdict()) if layout == RECORDS else layouts.dump_gradients(layout, dparams, cell)
+
+
+def _load(layout: str, stored: dict[str, Any], cell: Cell) -> Any:
+    return cell.Params(**stored) if layout == RECORDS else layouts.load(layout, stored, cell)

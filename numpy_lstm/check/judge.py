@@ -1,0 +1,231 @@
+"""The judge: somebody's answer to a case, compared, located, and held against the catalogue of mistakes."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from .. import layouts
+from . import files, truth
+from .case import Case, CaseError, is_gradient
+from .locate import Node, first_cotangent, first_value
+from .report import Report, Row, compare
+from .suspects import Lineup, Suspect, blocks, patterns
+
+SCHEMA = "numpy-lstm/judgement/1"
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
+NOISE_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What came out; prints as text for a terminal.
+
+    ``report`` has a row for each array of the answer and for each gate's block of it, ``own`` the same for our float64
+    (or float32) run; ``value`` and ``cotangent`` are where the answer first goes wrong, forward and backward.
+    """
+
+    case: Case
+    dtype: str
+    report: Report
+    own: Report
+    value: Node | None
+    cotangent: Node | None
+    suspects: list[Suspect]
+    patterns: dict[str, list[str]]
+    notes: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """``pass``, ``fail`` or ``cannot tell``."""
+        return self.report.verdict
+
+    def __str__(self) -> str:
+        return "\n".join([*self._head(), "", str(self._shown()), *self._tail()])
+
+    def markdown(self) -> str:
+        """The same with a Markdown table."""
+        return "\n".join([*self._head(), "", self._shown().markdown(), "", *self._tail()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, with a versioned schema."""
+        nodes = {"value": self.value, "cotangent": self.cotangent}
+        return {
+            "schema": SCHEMA,
+            "case": self.case.name,
+            "verdict": self.verdict,
+            "dtype": self.dtype,
+            "first_wrong": {k: None if node is None else node._asdict() for k, node in nodes.items()},
+            "suspects": [s._asdict() for s in self.suspects],
+            "patterns": self.patterns,
+            "notes": self.notes,
+            "report": self.report.to_dict(),
+            "own": self.own.to_dict(),
+            "environment": {"python": platform.python_version(), "numpy": np.__version__},
+        }
+
+    def _shown(self) -> Report:
+        """Whole arrays, and blocks where one of them does not pass as its array does."""
+        rows = {row.name: row for row in self.report}
+        keep = [r for r in self.report if "[" not in r.name or rows[r.name.partition("[")[0]].verdict == "fail"]
+        return Report(tuple(keep), self.report.unit_roundoff)
+
+    def _head(self) -> list[str]:
+        case = self.case
+        said = [f"{k} {v}" for k, v in case.network._asdict().items() if v]
+        said += [f"layout {case.layout}", *(f"{k}={n}" for k, n in case.sizes.items()), self.dtype]
+        return [f"{self.verdict.upper()}: {case.name} ({', '.join(said)})"]
+
+    def _tail(self) -> list[str]:
+        lines = [""]
+        if self.value:
+            lines.append(f"first wrong forward value: {self.value}")
+        if self.cotangent:
+            lines.append(f"first wrong in backward order: {self.cotangent}")
+        lines += [f"likely mistake: {s}" for s in self.suspects]
+        if self.verdict == "fail" and not self.suspects:
+            lines.append("no single mistake of the catalogue gives these numbers")
+        lines += [f"{name} is {', and '.join(found)}" for name, found in self.patterns.items()]
+        return [*lines, *self.notes] if lines[1:] or self.notes else []
+
+
+def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0) -> Judgement:
+    """Judge an answer: arrays by name, any subset of what ``Case`` names, or a file of them.
+
+    Answers in float32, or to a case that asks for float32, are judged by the roundoff of float32, all others by that
+    of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
+    Raises CaseError for files that cannot be read, unknown names, wrong shapes and numbers that are not finite.
+    """
+    return Judge(case if isinstance(case, Case) else files.read_case(case), seed)(answer)
+
+
+class Judge:
+    """A judge who has looked at a case and may be asked about many answers: ``Judge(case)(answer)``."""
+
+    def __init__(self, case: Case, seed: int = 0) -> None:
+        self.case = case if case.expected else truth.fill(case)
+        self.seed = seed
+
+    @cached_property
+    def _paths(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.case.absolute_paths(), self.case.textbook_paths()
+
+    @cached_property
+    def _blocks(self) -> dict[str, dict[str, Any]]:
+        return blocks(self.case)
+
+    @cached_property
+    def _lineup(self) -> Lineup:
+        return Lineup(self.case)
+
+    @cache  # noqa: B019 -- one entry for each precision; it goes with the judge
+    def _runs(self, dtype: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Our own run in this precision, and the same with inputs rounded differently."""
+        kind, rng = np.dtype(dtype).type, np.random.default_rng(self.seed)
+        noise = [self.case.run(lambda a: _moved(a, kind, rng)) for _ in range(NOISE_RUNS)]
+        return self.case.run(lambda a: a.astype(kind)), noise
+
+    def __call__(self, answer: Any) -> Judgement:
+        """See ``judge``."""
+        got, dtype = _checked(self.case, answer)
+        if not got.keys() <= self.case.expected.keys():  # a file may leave out what happens at single steps
+            self.case = self.case._replace(expected=truth.fill(self.case).expected | self.case.expected)
+        case = self.case
+        mine, noise = self._runs(dtype)
+        parts = {k: v for k, v in self._blocks.items() if k in got and len(v) > 1}
+
+        def rows(arrays: Mapping[str, Any]) -> dict[str, Any]:
+            """The arrays of the answer, each followed by its blocks."""
+            found = {}
+            for k in got:
+                found[k] = np.asarray(arrays[k], np.float64)
+                found |= {f"{k}[{field}]": found[k].flat[index] for field, index in parts.get(k, {}).items()}
+            return found
+
+        exact = rows(case.expected)
+        paths, wide = (rows({k: _scale(k, s, case.expected[k]) for k in got}) for s in self._paths)
+        moved = [rows(run) for run in noise]
+        report, own = (
+            compare(rows(a), exact, paths, UNIT_ROUNDOFF[dtype], textbook_paths=wide, noise=moved) for a in (got, mine)
+        )
+        failing = [row.name for row in report if row.verdict == "fail" and row.name in got]
+        single = {row.reason for row in report if row.verdict == "fail"} == {"single-precision"}
+        return Judgement(
+            case=case,
+            dtype=dtype,
+            report=report,
+            own=own,
+            value=first_value(case, got, exact, wide, report),
+            cotangent=first_cotangent(case, got, exact, wide, report),
+            suspects=self._lineup.suspects(got, single) if failing else [],
+            patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
+            notes=_notes(report, own),
+        )
+
+
+def _checked(case: Case, answer: Any) -> tuple[dict[str, Any], str]:
+    """The arrays of the answer as float64, and the precision by which they are judged."""
+    if not isinstance(answer, Mapping | files.Answer):
+        answer = files.read_answer(answer)
+    arrays, dtype = answer if isinstance(answer, files.Answer) else (dict(answer), None)
+    if not arrays:
+        raise CaseError("the answer has no arrays; expected any of those that the case names")
+    known = {k: a.shape for k, a in (case.run() | case.expected).items()}
+    found, single = {}, []
+    for k, given in arrays.items():
+        if k not in known:
+            raise CaseError(f"{k} is not expected by case {case.name}; it expects {', '.join(known)}")
+        a = layouts.as_numpy(given)
+        if a.dtype.kind not in "fiu" or a.dtype.itemsize > 8:
+            raise CaseError(f"{k} has dtype {a.dtype}; expected float64 or float32")
+        if a.shape != known[k]:
+            raise CaseError(f"{k} has shape {a.shape}; expected {known[k]}")
+        if bad := int(np.sum(~np.isfinite(a))):
+            raise CaseError(f"{k} has {bad} numbers that are not finite, of {a.size}")
+        found[k] = a.astype(np.float64)
+        single.append(a.dtype.itemsize <= 4 and a.dtype.kind == "f")
+    judged = dtype or ("float32" if all(single) else "float64")
+    return found, "float32" if "float32" in (judged, case.dtype) else "float64"
+
+
+def _moved(a: Any, kind: Any, rng: np.random.Generator) -> Any:
+    """``a`` with every number rounded another way: by one unit roundoff up or down."""
+    sign = rng.choice([-1.0, 1.0], a.shape)
+    return (a.astype(kind) * (1 + sign * np.finfo(kind).eps).astype(kind)).astype(kind)
+
+
+def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:
+    """S of a gradient, component by component; of values and cotangents of single steps, the largest of the array.
+
+    These are hardly sums: componentwise they would show the rounding of what was computed before them.
+    """
+    if not is_gradient(name):
+        return np.full(exact.shape, np.max(np.abs(exact), initial=0.0))
+    if "cotangents." in name:
+        return np.full(exact.shape, np.max(paths[name], initial=0.0))
+    return paths[name]
+
+
+def _notes(report: Report, own: Report) -> list[str]:
+    """Which side is wrong and by how much where digits are lost, and where rounding the inputs is what counts."""
+    notes = []
+    mine: dict[str, Row] = {row.name: row for row in own}
+    whole = [row for row in report if "[" not in row.name]
+    for row in whole:
+        if row.reason == "cancellation":
+            notes.append(
+                f"{row.name} is right by formula but loses digits: at [{','.join(map(str, row.worst))}] it is "
+                f"{row.relative:.1e} off, K = {row.K:.2g} roundings, where numpy-lstm has K = {mine[row.name].K:.2g}. "
+                "1 - s and 1 - t^2 cancel in saturated gates; take derivatives from the pre-activation."
+            )
+    dominated = [row.name for row in whole if row.reason in ("forward-error", "noise-limited")]
+    if dominated:
+        notes.append(
+            f"forward errors dominate in {', '.join(dominated)}: rounding the inputs alone moves the true result by up "
+            f"to K = {max(row.allowed for row in whole) / 16:.2g}; the comparison is with the high-precision run."
+        )
+    return notes

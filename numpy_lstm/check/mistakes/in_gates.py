@@ -1,0 +1,233 @@
+"""Mistakes on any page: weights left out or transposed; and those of the GRU, the RNN, peepholes and layer norm."""
+
+from typing import Any
+
+from ... import ops
+from .edits import (
+    PageEdit,
+    with_contracted,
+    with_derivative,
+    with_globals,
+    with_gradients,
+    with_params,
+    with_values,
+)
+from .in_lstm import on_page, per_gate
+from .workbench import Mistake, Workbench
+
+
+def _recurrent(b: Workbench) -> list[str]:
+    """What follows the U of each recurrent matrix: "_f", or nothing for the RNN."""
+    return b.gates if b.gates else ([""] if b.is_page else [])
+
+
+def _field(kind: str, gate: str) -> str:
+    return f"{kind}_{gate}" if gate else kind
+
+
+def _without(kind: str, gate: str) -> PageEdit:
+    name = _field(kind, gate)
+    return with_params(lambda p: p._replace(**{name: 0 * getattr(p, name)}))
+
+
+def _transposed(gate: str) -> PageEdit:
+    def change(p: Any) -> Any:
+        names = [k for k in p._fields if k[0] == "U"] if gate == "all" else [_field("U", gate)]
+        return p._replace(**{k: getattr(p, k).T for k in names})
+
+    return with_params(change)
+
+
+def _square(b: Workbench) -> list[str]:
+    if not b.is_page or b.sizes["R"] != b.sizes["H"] or b.sizes["H"] == 1:
+        return []
+    return [*b.gates, "all"] if b.gates else [""]
+
+
+ANY = [
+    per_gate(
+        "gate-omitted-in-dh",
+        "dh_{t-1} without the term of one gate (L1'-L4')",
+        "derived",
+        lambda b: b.gates,
+        lambda k: _without("U", k),
+        ("h", 1),
+    ),
+    per_gate(
+        "gate-omitted-in-dx",
+        "dx_t without the term of one gate (L1'-L4')",
+        "derived",
+        _recurrent,
+        lambda k: _without("W", k),
+    ),
+    per_gate(
+        "recurrent-weights-transposed",
+        "dh_{t-1} = da U^T in place of da U (L1'-L4')",
+        "TMVA's reference RNN of 2017",
+        _square,
+        _transposed,
+        ("h", 1),
+    ),
+]
+
+
+def _is(*pages: str) -> Any:
+    return lambda b: b.is_page and b.cell.page in pages
+
+
+GRU, AFTER, BEFORE = _is("gru", "gru_reset_before"), _is("gru"), _is("gru_reset_before")
+
+IN_GRU = [
+    on_page(
+        "gru-kept-state-forgotten",
+        "dh_{t-1} without dh z, the state that is kept (G9')",
+        "derived",
+        GRU,
+        with_values(lambda v: v._replace(z=0 * v.z)),
+        ("h", 1),
+    ),
+    on_page(
+        "gru-update-forgets-candidate",
+        "dz = dh h_{t-1}: the share of 1 - z is left out (G8')",
+        "derived",
+        GRU,
+        with_values(lambda v: v._replace(n=0 * v.n)),
+        ("q", 0),
+    ),
+    on_page(
+        "gru-update-sign",
+        "dz = dh (n - h_{t-1}), as if z let the new state in (G8', G9')",
+        "derived; polarity as in keras PR 22115",
+        GRU,
+        with_derivative(lambda f: lambda a: -f.d(a), "z"),
+        ("a_z", 0),
+    ),
+    on_page(
+        "gru-reset-missing-in-product",
+        "the cotangent of the recurrent product lacks the factor r (G6')",
+        "derived",
+        AFTER,
+        with_values(lambda v: v._replace(r=0 * v.r + 1)),
+        ("u", 0),
+    ),
+    on_page(
+        "gru-second-bias-without-reset",
+        "db_hn = db_n: the factor r is left out (G3')",
+        "derived; a second bias as in nntrainer PR 1644",
+        AFTER,
+        with_gradients(lambda v, d, dp: dp._replace(b_hn=dp.b_n)),
+    ),
+    on_page(
+        "gru-reset-missing-in-state",
+        "dh_{t-1} takes the cotangent of r h_{t-1} without the factor r (B5')",
+        "derived",
+        BEFORE,
+        with_values(lambda v: v._replace(r=0 * v.r + 1)),
+        ("h", 1),
+    ),
+    on_page(
+        "gru-candidate-from-unreset-state",
+        "dU_n from h_{t-1} in place of r h_{t-1} (B6')",
+        "derived",
+        BEFORE,
+        with_contracted(lambda v: v._replace(s=v.h_prev)),
+    ),
+]
+
+IN_RNN = [
+    on_page(
+        "rnn-derivative-missing",
+        "da = dh, without 1 - h^2 (R2')",
+        "derived",
+        _is("rnn"),
+        with_derivative(lambda f: lambda a: 1 + 0 * a, "h"),
+        ("a", 0),
+    ),
+    on_page(
+        "rnn-derivative-of-output",
+        "tanh'(h) in place of tanh'(a) (R2')",
+        "~nicklashansen 1",
+        _is("rnn"),
+        with_derivative(lambda f: lambda a: f.d(f(a)), "h"),
+        ("a", 0),
+    ),
+]
+
+
+def _peepholes(b: Workbench) -> list[str]:
+    """The gates that look at the old cell."""
+    return [k for k in {"peephole_lstm": "if", "peephole_old_lstm": "ifo"}.get(b.cell.page, "") if b.is_page]
+
+
+IN_PEEPHOLES = [
+    on_page(
+        "output-peephole-missing-in-cell",
+        "dc without the term p_o da_o (P8')",
+        "ONNX Runtime backward_np; ~tensorflow 34171",
+        _is("peephole_lstm"),
+        _without("p", "o"),
+        ("c", 0),
+    ),
+    per_gate(
+        "peephole-missing-in-cell",
+        "dc_{t-1} without the term p da of one gate (P1', P2')",
+        "ONNX Runtime backward_np; ~tensorflow 34171",
+        _peepholes,
+        lambda k: _without("p", k),
+        ("c", 1),
+    ),
+    on_page(
+        "output-peephole-from-old-cell",
+        "dp_o from c_{t-1} in place of c_t (P8')",
+        "derived",
+        _is("peephole_lstm"),
+        with_gradients(lambda v, d, dp: dp._replace(p_o=ops.sum_rows(d.a_o * v.c_prev))),
+    ),
+    per_gate(
+        "peephole-from-new-cell",
+        "dp from c_t in place of c_{t-1} (P1', P2')",
+        "derived",
+        _peepholes,
+        lambda k: with_gradients(lambda v, d, dp: dp._replace(**{f"p_{k}": ops.sum_rows(getattr(d, f"a_{k}") * v.c)})),
+    ),
+    on_page(
+        "forget-peephole-from-input-delta",
+        "dp_f from da_i in place of da_f (P2')",
+        "brainstorm lstm_layer.py",
+        _is("peephole_lstm", "peephole_old_lstm"),
+        with_gradients(lambda v, d, dp: dp._replace(p_f=dp.p_i)),
+    ),
+]
+
+
+def _statistics(constant: str) -> PageEdit:
+    """``normalise_adjoint`` with the mean, the variance or both (statistics) counted as constants."""
+
+    def adjoint(d: Any, blocks: Any, eps: float) -> Any:
+        count = sum(v.shape[-1] for v in blocks)
+
+        def mean(arrays: Any) -> Any:
+            return sum(a.sum(axis=-1, keepdims=True) for a in arrays) / count
+
+        middle = mean(blocks)
+        s = (mean([(v - middle) ** 2 for v in blocks]) + eps) ** 0.5
+        n = [(v - middle) / s for v in blocks]
+        through_mean = 0.0 if constant in ("mean", "statistics") else mean(d)
+        through_s = 0.0 if constant in ("variance", "statistics") else mean([a * b for a, b in zip(d, n, strict=True)])
+        return [(a - through_mean - b * through_s) / s for a, b in zip(d, n, strict=True)]
+
+    return with_globals(normalise_adjoint=adjoint)
+
+
+IN_LAYER_NORM: list[Mistake] = [
+    per_gate(
+        "statistics-constant",
+        "the mean, the variance or both of a normalisation taken for constants (N9', N10', N20')",
+        "derived",
+        lambda b: ["mean", "variance", "statistics"] if _is("layer_norm_lstm")(b) else [],
+        _statistics,
+        ("c", 0),
+    )
+]
+
+MISTAKES = [*ANY, *IN_GRU, *IN_RNN, *IN_PEEPHOLES, *IN_LAYER_NORM]

@@ -1,0 +1,305 @@
+"""The judge: names planted mistakes, finds the step and the node, raises no false alarm, and refuses bad answers."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numpy_lstm import check
+from numpy_lstm.check import mistakes
+from numpy_lstm.check.case import RECORDS, Case, Network, seen
+from numpy_lstm.check.judge import SCHEMA
+from numpy_lstm.check.locate import first_cotangent
+from numpy_lstm.check.suspects import Lineup
+from reference import torch_oracle
+
+NETWORKS = {
+    "LSTM": (Network(), "torch"),
+    "LSTM, reverse": (Network(direction="reverse"), "onnx"),
+    "LSTM, bidirectional": (Network(direction="bidirectional"), "keras"),
+    "LSTM, 2 layers": (Network(layers=2), "torch"),
+    "LSTM, projected": (Network(projection=2), "torch"),
+    "LSTM, zoneout": (Network(zoneout=True), RECORDS),
+    "GRU": (Network("GRU"), "torch"),
+    "GRU, bidirectional": (Network("GRU", direction="bidirectional"), "keras"),
+    "GRUResetBefore": (Network("GRUResetBefore"), "onnx"),
+    "RNN": (Network("RNN"), "torch"),
+    "PeepholeLSTM": (Network("PeepholeLSTM"), "onnx"),
+    "CoupledLSTM": (Network("CoupledLSTM"), RECORDS),
+    "LayerNormLSTM": (Network("LayerNormLSTM"), RECORDS),
+}
+
+
+def drawn(name: str, seed: int, ragged: bool = False, **sizes: int) -> Case:
+    """A case of random size, T >= 4 and all sizes different, without the truth: our own run stands for it here."""
+    network, layout = NETWORKS[name]
+    rng = np.random.default_rng(seed)
+    T, B, D, H = (int(n) for n in rng.choice(np.arange(4, 9), 4, replace=False))
+    sizes = {"T": T, "B": B, "D": D, "H": H} | sizes
+    lengths = [sizes["T"] // 2, sizes["T"], 1, *([sizes["T"] - 1] * sizes["B"])][: sizes["B"]] if ragged else None
+    case = Case.random(network, layout, sizes, rng, lengths=lengths, cotangents=20.0)
+    return case._replace(expected=case.run())
+
+
+RAGGED = ("LSTM", "LSTM, reverse", "LSTM, bidirectional", "GRU", "RNN")
+LINEUP = [(name, False) for name in NETWORKS] + [(name, True) for name in RAGGED]
+
+
+@pytest.mark.parametrize(("name", "ragged"), LINEUP)
+def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
+    """First or tied-first, in at least 95 of 100, from outputs and gradients alone; each fifth by the whole judge."""
+    case = drawn(name, 1, ragged)
+    judge = check.Judge(case)
+    lineup = Lineup(case)
+    missed, planted = [], 0
+    for n, (mistake, variant, answer) in enumerate(lineup.answers):
+        got = {k: a for k, a in answer.items() if "values." not in k and "cotangents." not in k}
+        if check.worst(check.normwise(a, case.expected[k]) for k, a in got.items()) < 1e-13:
+            continue  # its mark is in what was left out
+        planted += 1
+        found = lineup.suspects(got)
+        if n % 5 == 0:
+            judgement = judge(got)
+            assert judgement.verdict == "fail", mistake.name
+            assert judgement.suspects[0] == found[0]
+        if mistakes.label(mistake, variant) not in [s.label for s in found if s.left <= found[0].left + 1e-9]:
+            missed.append((mistakes.label(mistake, variant), found))
+    assert planted >= 10
+    assert len(missed) <= 0.05 * planted, missed
+
+
+def test_every_mistake_stood_in_the_lineup() -> None:
+    stood = {
+        mistake.name
+        for name, ragged in LINEUP
+        for mistake, _ in mistakes.made(mistakes.Workbench(drawn(name, 1, ragged)))
+    }
+    square = mistakes.Workbench(drawn("LSTM", 1, T=6, B=3, D=5, H=5))
+    assert stood | {mistake.name for mistake, _ in mistakes.made(square)} == set(mistakes.CATALOGUE)
+
+
+def test_it_passes_our_own_run_with_every_array() -> None:
+    for name in NETWORKS:
+        case = drawn(name, 3, True)._replace(expected={})
+        judgement = check.judge(case, case.run())
+        assert judgement.verdict == "pass", f"{judgement}"
+        assert not judgement.suspects
+        assert judgement.value is None
+        assert judgement.cotangent is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("network", "shift"),
+    [
+        (Network(), {}),
+        (Network(direction="bidirectional", layers=2), {}),
+        (Network("GRU", direction="bidirectional"), {}),
+        (Network("RNN", layers=2), {}),
+        (Network(projection=3), {}),
+        (Network(), {"b_f": 10.0}),
+        (Network(), {"b_g": 8.0}),
+        (Network("GRU"), {"b_z": 10.0}),
+    ],
+)
+def test_torch_is_not_failed(network: Network, shift: dict[str, float], dtype: str) -> None:
+    for seed in range(3):
+        for cotangents in (1e-6, 1.0, 1e3):
+            case = Case.random(
+                network, "torch", {"T": 9, "B": 3, "D": 4, "H": 5}, np.random.default_rng(seed), lengths=[4, 9, 1],
+                shift=shift, cotangents=cotangents,
+            )._replace(dtype=dtype)  # fmt: skip
+            judgement = check.judge(case, torch_oracle.answer(case))
+            assert judgement.verdict == "pass", f"{judgement}"
+            assert judgement.dtype == dtype
+    if shift:
+        assert any("loses digits" in note and "numpy-lstm has K" in note for note in judgement.notes)
+
+
+def test_float32_answers_to_a_float64_case_are_judged_as_float32() -> None:
+    case = drawn("LSTM", 0)
+    single = torch_oracle.answer(case._replace(dtype="float32"))
+    assert check.judge(case, single).verdict == "pass"
+    promised = check.judge(case, {k: a.astype(np.float64) for k, a in single.items()})
+    assert promised.verdict == "fail"
+    assert {row.reason for row in promised.report if row.verdict == "fail"} == {"single-precision"}
+    assert promised.suspects[0].label.startswith("computed-in-float32")
+
+
+def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
+    """T=20, B=4, H=7, cotangents of every step given; localisation of every mistake that says where it is."""
+    case = Case.random(Network(), "torch", {"T": 20, "B": 4, "D": 5, "H": 7}, np.random.default_rng(0), cotangents=20.0)
+    case = case._replace(expected=case.run())
+    bench, judge = mistakes.Workbench(case), check.Judge(case)
+    located = 0
+    for mistake, variant in mistakes.made(bench):
+        if mistake.at is None:
+            continue
+        judgement = judge(mistake.answer(bench, variant))
+        field, back = mistake.at
+        assert judgement.cotangent is not None, mistake.name
+        found = (judgement.cotangent.name, judgement.cotangent.step)
+        assert found == (f"cotangents.{field.format(variant)}", 19 - back), mistake.name
+        located += 1
+    assert located >= 15
+
+
+def test_locating_is_quick() -> None:
+    case = Case.random(Network(), "torch", {"T": 20, "B": 4, "D": 5, "H": 7}, np.random.default_rng(0))
+    case = case._replace(expected=case.run())
+    bench = mistakes.Workbench(case)
+    answer = mistakes.CATALOGUE["cell-carry-dropped"].answer(bench, "")
+    report, paths = check.judge(case, answer).report, case.textbook_paths()
+    paths = {k: paths.get(k, np.ones(1)) for k in answer}
+    start = time.process_time()
+    first_cotangent(case, answer, case.expected, paths, report)
+    assert time.process_time() - start < 0.2
+
+
+def test_a_mistake_in_one_row_at_one_step() -> None:
+    case = drawn("LSTM", 5, T=8, B=4)
+    answer = dict(case.expected)
+    answer["cotangents.a_f"] = answer["cotangents.a_f"].copy()
+    answer["cotangents.a_f"][3, 2] *= 1 + 1e-8
+    answer["values.c"] = answer["values.c"].copy()
+    answer["values.c"][5, 1] *= 1 + 1e-8
+    judgement = check.judge(case, answer)
+    assert judgement.cotangent[:3] == ("cotangents.a_f", 3, (2,))
+    assert judgement.value[:3] == ("values.c", 5, (1,))
+    assert "cotangents.a_f at step 3, batch row 2: off by" in str(judgement)
+
+
+def test_without_cotangents_of_steps_dx_tells_the_step() -> None:
+    for direction, step in (("forward", 6), ("reverse", 1)):
+        case = drawn("LSTM", 6, T=8)
+        case = case._replace(network=Network(direction=direction))
+        case = case._replace(expected=case.run())
+        bench = mistakes.Workbench(case)
+        answer = mistakes.CATALOGUE["hidden-carry-dropped"].answer(bench, "")
+        judgement = check.judge(case, {"d_x": answer["d_x"]})
+        assert (judgement.cotangent.name, judgement.cotangent.step) == ("d_x", step)
+
+
+def test_blocks_and_patterns() -> None:
+    case = drawn("LSTM", 7)
+    answer = {k: a.copy() for k, a in case.expected.items() if k.startswith("d_")}
+    H = case.sizes["H"]
+    answer["d_weight_ih_l0"][2 * H : 3 * H] *= 2
+    judgement = check.judge(case, answer)
+    rows = {row.name: row.verdict for row in judgement.report}
+    assert [rows[f"d_weight_ih_l0[W_{k}]"] for k in "ifgo"] == ["pass", "pass", "fail", "pass"]
+    assert "d_weight_ih_l0[W_g]" in str(judgement)
+    assert "d_weight_hh_l0[U_g]" not in str(judgement)
+
+    W, U = case.expected["d_weight_ih_l0"], case.expected["d_weight_hh_l0"].reshape(4, H, H)
+    looks = check.judge(case, {"d_weight_ih_l0": W / case.sizes["B"]}).patterns
+    assert looks["d_weight_ih_l0"] == [f"{1 / case.sizes['B']:.6g} times the truth = 1/B"]
+    looks = check.judge(case, {"d_weight_hh_l0": U[[1, 0, 2, 3]].reshape(4 * H, H)}).patterns
+    assert looks["d_weight_hh_l0"] == ["U_i holds the gradient of U_f, U_f holds the gradient of U_i"]
+    looks = check.judge(case, {"d_h_0": case.expected["d_c_0"]}).patterns
+    assert looks["d_h_0"] == ["the truth of d_c_0"]
+    rnn = drawn("RNN", 0)
+    looks = check.judge(rnn, {"d_weight_hh_l0": rnn.expected["d_weight_hh_l0"].T}).patterns
+    assert looks["d_weight_hh_l0"] == ["the truth transposed"]
+
+
+def test_what_no_catalogue_has() -> None:
+    case = drawn("LSTM", 8)
+    rng = np.random.default_rng(0)
+    judgement = check.judge(case, {k: a + rng.standard_normal(a.shape) for k, a in case.expected.items()})
+    assert judgement.verdict == "fail"
+    assert judgement.suspects == []
+    assert "no single mistake of the catalogue" in str(judgement)
+
+
+def test_chaotic_weights() -> None:
+    """Large weights: the judge says that rounding the inputs moves the truth, and how far, and allows for no more."""
+    sizes = {"T": 60, "B": 2, "D": 5, "H": 7}
+    case = Case.random(Network(), "torch", sizes, np.random.default_rng(2), scale=8 * np.sqrt(7))
+    judgement = check.judge(case, torch_oracle.answer(case))
+    assert judgement.verdict == "pass", f"{judgement}"
+    assert any("forward errors dominate" in note for note in judgement.notes)
+    wrong = {k: (1 + 1e-8) * a for k, a in case.run().items()}
+    assert check.judge(case, wrong).verdict == "fail"
+
+    case = Case.random(Network("RNN"), "torch", sizes | {"H": 16, "T": 80}, np.random.default_rng(2), scale=10.0)
+    assert check.judge(case, torch_oracle.answer(case)).verdict == "cannot tell"
+    assert check.judge(case, {k: 1.5 * a for k, a in case.run().items()}).verdict == "fail"
+
+
+def test_json(tmp_path: Path) -> None:
+    case = drawn("LSTM", 9)
+    bench = mistakes.Workbench(case)
+    judgement = check.judge(case, mistakes.CATALOGUE["cell-carry-dropped"].answer(bench, ""))
+    said = json.loads(json.dumps(judgement.to_dict(), allow_nan=False))
+    assert said["schema"] == SCHEMA
+    assert said["verdict"] == "fail"
+    assert said["first_wrong"]["cotangent"]["name"] == "cotangents.c"
+    assert said["suspects"][0]["label"] == "cell-carry-dropped"
+    assert {row["name"] for row in said["report"]["rows"]} >= set(case.expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({}, "no arrays"),
+        ({"dx": np.ones(3)}, "dx is not expected by case"),
+        ({"d_x": np.ones(3)}, r"d_x has shape \(3,\); expected \(\d, \d, \d\)"),
+        ({"d_x": "right"}, "d_x has dtype"),
+        ({"d_x": np.array(None)}, "d_x has dtype object"),
+        ({"d_x": np.ones(2, complex)}, "d_x has dtype complex128"),
+    ],
+)
+def test_bad_answers(answer: dict, says: str) -> None:
+    with pytest.raises(check.CaseError, match=says):
+        check.judge(drawn("LSTM", 0), answer)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(bad: float) -> None:
+    case = drawn("LSTM", 0)
+    wrong = case.expected["d_x"].copy()
+    wrong[0, 0, :2] = bad
+    with pytest.raises(check.CaseError, match="d_x has 2 numbers that are not finite"):
+        check.judge(case, {"d_x": wrong})
+
+
+def test_every_value_of_a_step_can_be_given() -> None:
+    case = drawn("PeepholeLSTM", 0)
+    assert {f"{kind}.{k}" for k in seen(case.network.of_cell()) for kind in ("values", "cotangents")} <= set(
+        case.expected
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_jax_is_not_failed(dtype: str) -> None:
+    """Run where JAX is installed (it is no part of the test extra: 600 MB)."""
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
+    for seed in range(3):
+        case = drawn("LSTM", seed)._replace(dtype=dtype)
+        stored = case.names()
+        with jax.enable_x64(True):
+            given = {k: jnp.asarray(a, dtype) for k, a in case.arrays.items()}
+            leaves = {k: a for k, a in given.items() if not k.startswith("d_")}
+
+            def loss(leaves: dict, given: dict = given, stored: tuple = stored) -> tuple:
+                def step(state: tuple, x: object) -> tuple:
+                    h, c = state
+                    W, U, b, b2 = (leaves[k] for k in stored)
+                    i, f, g, o = jnp.split(x @ W.T + h @ U.T + b + b2, 4, axis=1)
+                    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+                    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+                    return (h, c), h
+
+                (h, c), out = jax.lax.scan(step, (leaves["h_0"], leaves["c_0"]), leaves["x"])
+                total = sum((given[d] * a).sum() for d, a in (("d_output", out), ("d_h_n", h), ("d_c_n", c)))
+                return total, {"output": out, "h_n": h, "c_n": c}
+
+            (_, values), gradients = jax.value_and_grad(loss, has_aux=True)(leaves)
+            answer = values | {f"d_{k}": a for k, a in gradients.items()}
+            judgement = check.judge(case, {k: np.asarray(a) for k, a in answer.items()})
+        assert judgement.verdict == "pass", f"{judgement}"
+        assert judgement.dtype == dtype

@@ -1,0 +1,203 @@
+"""The catalogue of mistakes: each can be made, gives wrong numbers wherever it is made, and changes nothing."""
+
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import differences
+from numpy_lstm import check
+from numpy_lstm.check.case import Case, Network, is_gradient, seen
+from numpy_lstm.check.mistakes import CATALOGUE, Workbench, label, made
+from reference import chain_rule
+
+SHORT = (3, 5, 1)  # a short, a full and a length-1 row
+SETTINGS: dict[str, tuple[str, Network, tuple[int, ...] | None]] = {
+    "LSTM": ("torch", Network("LSTM"), None),
+    "LSTM, lengths": ("torch", Network("LSTM"), SHORT),
+    "LSTM, blocks in another order": ("onnx", Network("LSTM"), None),
+    "LSTM, one array per gate": ("tmva", Network("LSTM"), None),
+    "LSTM, [h, x]": ("tutorial", Network("LSTM"), None),
+    "LSTM, two layers, both directions": ("torch", Network("LSTM", direction="bidirectional", layers=2), SHORT),
+    "LSTM, projected": ("torch", Network("LSTM", projection=2), None),
+    "LSTM, zoneout": ("torch", Network("LSTM", zoneout=True), None),
+    "PeepholeLSTM": ("onnx", Network("PeepholeLSTM"), SHORT),
+    "PeepholeOldLSTM": ("records", Network("PeepholeOldLSTM"), None),
+    "CoupledLSTM": ("records", Network("CoupledLSTM"), None),
+    "LayerNormLSTM": ("records", Network("LayerNormLSTM"), None),
+    "FullGateLSTM": ("records", Network("FullGateLSTM"), None),
+    "NFG": ("records", Network("NFG"), None),
+    "GRU": ("torch", Network("GRU"), None),
+    "GRU, reversed": ("keras", Network("GRU", direction="reverse"), SHORT),
+    "GRUResetBefore": ("keras", Network("GRUResetBefore"), None),
+    "RNN": ("torch", Network("RNN"), None),
+    "ReLURNN": ("torch", Network("ReLURNN"), None),
+}
+SIZES = {"T": 5, "B": 3, "D": 4, "H": 6}
+SQUARE = SIZES | {"D": 6}
+PRECISION = {"computed-in-float32", "rounded-to-float32", "rounded-to-float16"}
+
+
+@cache
+def bench(setting: str, D: int = 4, cotangents: float = 1.0) -> Workbench:
+    layout, network, lengths = SETTINGS[setting]
+    rng = np.random.default_rng(0)
+    case = Case.random(network, layout, SIZES | {"D": D}, rng, lengths=lengths, cotangents=cotangents)
+    for array in case.arrays.values():
+        array.flags.writeable = False
+    return Workbench(case)
+
+
+def gap(answer: dict[str, Any], right: dict[str, Any]) -> float:
+    return check.worst(check.normwise(answer[k], a) for k, a in right.items())
+
+
+def test_names() -> None:
+    assert len(CATALOGUE) >= 55
+    for name, mistake in CATALOGUE.items():
+        assert name == mistake.name
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        assert mistake.says
+        assert mistake.source
+        assert "\n" not in mistake.says + mistake.source
+    assert len({m.says for m in CATALOGUE.values()}) == len(CATALOGUE)
+    files = {mistake.name for file in _files() for mistake in file.MISTAKES}
+    assert sum(len(file.MISTAKES) for file in _files()) == len(files) == len(CATALOGUE), "names are unique"
+
+
+def _files() -> tuple[Any, ...]:
+    from numpy_lstm.check import mistakes
+
+    return mistakes._FILES
+
+
+def test_every_mistake_can_be_made_somewhere() -> None:
+    found = {mistake.name for setting in SETTINGS for D in (4, 6) for mistake, _ in made(bench(setting, D))}
+    assert found == set(CATALOGUE)
+    assert label(CATALOGUE["cell-carry-dropped"], "") == "cell-carry-dropped"
+    assert label(CATALOGUE["sigmoid-derivative-missing"], "f") == "sigmoid-derivative-missing[f]"
+
+
+@pytest.mark.parametrize("D", [4, 6])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_mistake_is_silent_and_visible(setting: str, D: int) -> None:
+    b = bench(setting, D)
+    right = {k: a.copy() for k, a in b.right.items()}
+    for mistake, variant in made(b):
+        answer = mistake.answer(b, variant)
+        assert answer.keys() == right.keys(), label(mistake, variant)
+        for k, a in answer.items():
+            assert (a.shape, a.dtype) == (right[k].shape, right[k].dtype), label(mistake, variant)
+        assert gap(answer, right) > (1e-9 if mistake.name in PRECISION else 1e-4), label(mistake, variant)
+        changed = [k for k in right if not is_gradient(k) and not np.array_equal(answer[k], right[k])]
+        assert bool(changed) <= (mistake.consistent or mistake.name in PRECISION), label(mistake, variant)
+    assert all(np.array_equal(a, b.right[k]) for k, a in right.items()), "the workbench is as it was"
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 2, 4), (4, 1, 2, 3), (4, 3, 2, 1), (2, 2, 2, 2), (1, 1, 1, 1)])
+def test_no_mistake_is_made_where_it_cannot_be_seen(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    for cell, layout in (("LSTM", "torch"), ("GRU", "keras"), ("RNN", "torch"), ("PeepholeLSTM", "onnx")):
+        for direction in ("forward", "bidirectional"):
+            network = Network(cell, direction=direction)
+            b = Workbench(Case.random(network, layout, dict(zip("TBDH", sizes, strict=True)), rng))
+            for mistake, variant in made(b):
+                assert gap(mistake.answer(b, variant), b.right) > 1e-10, f"{label(mistake, variant)} {network}"
+
+
+def test_mistakes_of_precision_are_for_double_precision() -> None:
+    b = Workbench(bench("LSTM").case._replace(dtype="float32"))
+    assert {mistake.name for mistake, _ in made(b)}.isdisjoint({"computed-in-float32", "rounded-to-float32"})
+
+
+@cache
+def stepped(setting: str, scale: float) -> dict[str, Any]:
+    return differences.complex_step(bench(setting, cotangents=scale).case)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 560, 1e-6])
+@pytest.mark.parametrize("setting", ["LSTM", "PeepholeLSTM", "GRU", "GRUResetBefore", "LSTM, projected"])
+def test_the_plain_check_kills_all(setting: str, scale: float) -> None:
+    """Complex step at the promised tolerance; forward values, which no check of gradients judges, against ours."""
+    b = bench(setting, cotangents=scale)
+    truth = stepped(setting, scale) | {k: b.right[k] for k in ("output", "h_n")}
+    assert gap(b.right, truth) <= 2e-15
+    for mistake, variant in made(b):
+        assert gap(mistake.answer(b, variant), truth) > 1e-9, label(mistake, variant)
+
+
+def test_clipping_is_seen_with_large_cotangents() -> None:
+    b = bench("LSTM", cotangents=100.0)
+    assert {"1", "5"} == set(CATALOGUE["clipped-on-the-way"].variants(b))
+    assert CATALOGUE["clipped-on-the-way"].variants(bench("LSTM", cotangents=0.01)) == []
+
+
+CONSISTENT = [name for name, mistake in CATALOGUE.items() if mistake.consistent]
+
+
+@pytest.mark.parametrize("name", CONSISTENT)
+def test_a_consistent_mistake_agrees_with_its_own_differences(name: str) -> None:
+    """Along a random direction, the outputs of the wrong network change as its own gradient says."""
+    mistake = CATALOGUE[name]
+    setting = next(s for s in SETTINGS if mistake.variants(bench(s)))
+    case = bench(setting).case
+    variant = mistake.variants(bench(setting))[-1]
+    rng = np.random.default_rng(2)
+    direction = {k: rng.standard_normal(case.arrays[k].shape) for k in differences.inputs(case)}
+
+    def outputs(h: float) -> float:
+        arrays = {k: case.arrays[k] + h * a for k, a in direction.items()}
+        answer = mistake.answer(Workbench(case._replace(arrays=case.arrays | arrays)), variant)
+        return sum(float(np.sum(case.arrays[k] * answer[result])) for k, result in _given(case).items())
+
+    slope = (8 * (outputs(1e-4) - outputs(-1e-4)) - (outputs(2e-4) - outputs(-2e-4))) / 12e-4
+    answer = mistake.answer(bench(setting), variant)
+    expected = sum(float(np.sum(a * answer[differences.gradient_name(k)])) for k, a in direction.items())
+    assert slope == pytest.approx(expected, rel=1e-7, abs=1e-7)
+
+
+def _given(case: Case) -> dict[str, str]:
+    """The cotangents that come with the case, and the results to which they belong."""
+    fields = case.network.of_cell().State._fields
+    states = {f"{place}d_{k}_n": f"{place}{k}_n" for place in case.network.places() for k in fields}
+    return {"d_output": "output"} | states
+
+
+PLAIN = ["LSTM", "PeepholeLSTM, no lengths", "CoupledLSTM", "LayerNormLSTM", "GRU", "GRUResetBefore", "RNN"]
+
+
+@pytest.mark.parametrize("setting", PLAIN)
+def test_the_first_wrong_cotangent_is_where_it_is_said_to_be(setting: str) -> None:
+    name = setting.split(",")[0]
+    layout, network, _ = SETTINGS[name]
+    rng = np.random.default_rng(3)
+    b = Workbench(Case.random(network, layout, SIZES | {"D": 6}, rng, cotangents=20.0))
+    fields = [k for row in chain_rule.rows(b.cell)[::-1] for k in row.targets if k in seen(b.cell)]
+    checked = 0
+    for mistake, variant in made(b):
+        if mistake.at is None:
+            continue
+        answer = mistake.answer(b, variant)
+        order = [(k, t) for t in reversed(range(SIZES["T"])) for k in fields]
+        first = next((k, SIZES["T"] - 1 - t) for k, t in order if _differ(answer, b.right, f"cotangents.{k}", t))
+        field, back = mistake.at
+        if b.cell.page == "gru_reset_before" and variant in ("n", "all") and field == "h":
+            field, back = "s", 0  # U_n stands in the way from a_n to r h, not to h
+        assert first == (field.format(variant), back), label(mistake, variant)
+        checked += 1
+    assert checked >= 5
+
+
+def _differ(answer: dict[str, Any], right: dict[str, Any], name: str, t: int) -> bool:
+    return check.normwise(answer[name][t], right[name][t]) > 1e-12
+
+
+def test_a_mistake_with_lengths_is_about_short_rows() -> None:
+    with_lengths, without = ({m.name for m, _ in made(bench(s))} for s in ("LSTM, lengths", "LSTM"))
+    assert with_lengths - without == {
+        *("token-mean", "padding-in-the-backward-pass", "last-state-cotangent-of-short-rows-lost"),
+        *("cotangents-on-padding-counted", "lengths-ignored", "last-output-as-last-state"),
+        "last-output-held-on-padding",
+    }

@@ -1,0 +1,159 @@
+"""Verdicts and their reasons, reports as text and JSON, and checks of a plain loss: no false alarm, none missed."""
+
+import json
+
+import numpy as np
+import pytest
+
+import numpy_lstm as nl
+from cases import standard
+from numpy_lstm import check, tree
+from numpy_lstm.check import report, truth
+from reference import regimes, torch_oracle
+
+u = 2.0**-53
+
+
+def row(got: object, truth_: object, paths: object = None, roundoff: float = u, **options: object) -> check.Row:
+    (only,) = check.compare({"a": np.asarray(got)}, {"a": np.asarray(truth_)}, paths, roundoff, **options)
+    return only
+
+
+ONE = np.array([1.0, -2.0, 4.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("got", "options", "verdict", "reason"),
+    [
+        (ONE, {}, "pass", "rounding"),
+        (ONE * (1 + 15 * u), {}, "pass", "rounding"),
+        (ONE * (1 + 100 * u), {}, "fail", "single-precision"),
+        (ONE * (1 + 100 * u), {"textbook_paths": {"a": 100 * np.abs(ONE)}}, "pass", "cancellation"),
+        (ONE * (1 + 100 * u), {"noise": [{"a": ONE * (1 + 20 * u)}]}, "pass", "forward-error"),
+        (ONE * (1 + 1e-5), {"noise": [{"a": ONE * (1 + 1e-6)}]}, "cannot tell", "noise-limited"),
+        (ONE * (1 + 1e-3), {"noise": [{"a": ONE * (1 + 1e-6)}]}, "fail", "different"),
+        (ONE * (1 + 1e-9), {"resolution": 1e-8}, "cannot tell", "below-resolution"),
+        (ONE * (1 + 1e-7), {"resolution": 1e-8}, "fail", "single-precision"),
+        (ONE * (1 + 1e-9), {"tolerance": 1e-8, "resolution": 1e-9}, "pass", "within-tolerance"),
+        (ONE * (1 + 1e-9), {"tolerance": 1e-8, "resolution": 1e-7}, "cannot tell", "below-resolution"),
+        (ONE * (1 + 1e-6), {"tolerance": 1e-8, "resolution": 1e-7}, "fail", "different"),
+        (0 * ONE, {}, "fail", "all-zero"),
+        (ONE * np.array([1, np.nan, 1, 1]), {"tolerance": 1.0}, "fail", "not-finite"),
+        (ONE.astype(np.float32) / np.float32(3), {"roundoff": 2.0**-24}, "fail", "different"),
+        (2 * ONE, {}, "fail", "different"),
+    ],
+)
+def test_verdicts(got: np.ndarray, options: dict, verdict: str, reason: str) -> None:
+    paths = {"a": np.abs(ONE)}
+    found = row(got, ONE, paths, **options)
+    assert (found.verdict, found.reason) == (verdict, reason)
+
+
+def test_what_a_row_says() -> None:
+    found = row([1.0, 0.0, 3.0, np.inf], [1.0, 2.0, 3.0 + 4 * u, 1.0])
+    assert (found.zeros, found.nonfinite, found.absolute) == (1, 1, np.inf)
+    found = row([1.0, 2.0, 0.0], [1.0, 2.0 + 4 * u, 0.0])
+    assert (found.absolute, found.ulp, found.worst, found.zeros) == (4 * u, 1.0, (1,), 0)
+    assert (found.got, found.truth) == (2.0, 2.0 + 4 * u)
+    assert found.relative == pytest.approx(2 * u)
+    assert row([0.0, 1.0], [0.0, 1.0]).verdict == "pass"
+    assert np.inf == row([1e-30, 1.0], [0.0, 1.0], {"a": np.array([0.0, 1.0])}).K, "nothing may arrive there"
+
+
+def test_reports_as_text_and_json() -> None:
+    good, bad = {"a": ONE, "b": ONE}, {"a": ONE, "b": 2 * ONE}
+    passing, failing = check.compare(good, good), check.compare(bad, good)
+    assert (passing.verdict, failing.verdict) == ("pass", "fail")
+    assert [line.split()[0] for line in str(failing).splitlines()] == ["array", "a", "b"]
+    assert "fail (different)" in str(failing).splitlines()[2]
+    assert all(line.startswith("| ") and line.endswith(" |") for line in failing.markdown().splitlines())
+    said = json.loads(json.dumps(failing.to_dict(), allow_nan=False))
+    assert said["schema"] == report.SCHEMA
+    assert [r["verdict"] for r in said["rows"]] == ["pass", "fail"]
+    assert set(said["rows"][0]) == set(check.Row._fields)
+    json.dumps(check.compare({"a": ONE * np.inf}, {"a": ONE}).to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("regime", regimes.REGIMES)
+def test_torch_is_not_failed_for_its_cancellation(regime: str) -> None:
+    """In saturated gates its K is large, its formula right; the reason says so. A wrong digit there is still seen."""
+    for seed in range(5):
+        p = regimes.lstm_problem(regime, seed)
+        exact, paths, wide = truth.gradient(p), p.absolute_paths(), p.textbook_paths()
+        theirs = check.compare(torch_oracle.module(p), exact, paths, textbook_paths=wide)
+        assert theirs.verdict == "pass"
+        assert {r.reason for r in check.compare(p.gradient(), exact, paths, textbook_paths=wide)} == {"rounding"}
+        if regime.endswith(("+10", "+15", "+8", "counter", "1000")):
+            assert "cancellation" in {r.reason for r in theirs}
+        wrong = p.gradient()
+        largest = np.unravel_index(np.argmax(np.abs(wrong.params.U_o)), wrong.params.U_o.shape)
+        wrong.params.U_o[largest] *= 1 + 1e-9
+        assert check.compare(wrong, exact, paths, textbook_paths=wide).verdict == "fail"
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 560, 1e-6, 1e3])
+@pytest.mark.parametrize("cell", [nl.LSTM, nl.GRU, nl.RNN], ids=lambda cell: cell.name)
+def test_one_wrong_element_is_seen_at_any_scale(cell: nl.Cell, scale: float) -> None:
+    """A single element of median size, off by 1e-10 of itself."""
+    p = standard(cell)
+    p = p._replace(cotangents=tree.scale(scale, p.cotangents))
+    exact, paths = truth.gradient(p), p.absolute_paths()
+    right = p.gradient()
+    assert check.compare(right, exact, paths).verdict == "pass"
+    for k, (name, a) in enumerate(tree.leaves(right)):
+        vector = tree.flatten(right)
+        median = int(np.argsort(np.abs(a), axis=None)[a.size // 2])
+        start = sum(b.size for _, b in list(tree.leaves(right))[:k])
+        vector[start + median] *= 1 + 1e-10
+        assert check.compare(tree.unflatten(vector, right), exact, paths).verdict == "fail", name
+
+
+def bounded(problem: check.Problem, offset: float, scale: float, complex_numbers: bool) -> object:
+    """The loss with an offset and a scale; one that takes real numbers only, as a loss in another library."""
+
+    def loss(point: check.Point) -> object:
+        if not complex_numbers and np.iscomplexobj(point.params[0]):
+            raise TypeError("real numbers only")
+        return offset + scale * problem.loss(point)
+
+    return loss
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
+@pytest.mark.parametrize("route", ["complex step", "differences"])
+def test_checking_a_loss(offset: float, scale: float, route: str) -> None:
+    """A right gradient never fails, whatever is added to the loss; a wrong one passes at no offset."""
+    p = standard(nl.LSTM, T=3, B=2, D=2, H=3)
+    loss = bounded(p, offset, scale, route == "complex step")
+    right = tree.scale(scale, p.gradient())
+    found = check.verify(loss, right, p.point).verdict
+    if route == "complex step" or (offset == 0 or (offset == 1e3 and scale > 1e-6)):
+        assert found == "pass"
+    assert found != "fail"
+    assert check.verify(loss, tree.scale(0.0, right), p.point).verdict != "pass"
+    assert check.verify(loss, tree.scale(1 + 1e-5, right), p.point).verdict != "pass"
+    if found == "pass":
+        assert check.verify(loss, tree.scale(1 + 1e-6, right), p.point).verdict == "fail"
+
+
+def test_a_loss_that_is_not_analytic_is_not_stepped_into_the_complex() -> None:
+    point = {"w": np.array([0.3, -0.7, 1.1])}
+    right = {"w": np.sign(point["w"]) * 2}
+    assert check.verify(lambda p: 2 * np.sum(np.sqrt(p["w"] * np.conj(p["w"]))).real, right, point).verdict == "pass"
+    assert check.verify(lambda p: 2 * np.sum(np.abs(p["w"])), right, point).verdict == "pass"
+
+
+def test_assertion_on_plain_dicts() -> None:
+    want = {"dW": ONE, "db": ONE[:2]}
+    assert check.assert_gradients(want, {k: a.copy() for k, a in want.items()}).verdict == "pass"
+    check.assert_gradients(want, {k: a.astype(np.float32) for k, a in want.items()})
+    with pytest.raises(AssertionError, match=r"(?s)fail.*array .*dW .*different"):
+        check.assert_gradients(want, want | {"dW": -ONE})
+    with pytest.raises(check.CaseError, match=r"db: \(4,\), expected \(2,\)"):
+        check.assert_gradients(want, want | {"db": ONE})
+    with pytest.raises(check.CaseError, match="dW: absent"):
+        check.assert_gradients(want, {"db": ONE[:2]})
+    check.assert_gradients(want, {"dW": ONE * (1 + 1e-6), "db": ONE[:2]}, tolerance=1e-5)
+    with pytest.raises(AssertionError, match="cannot tell"):
+        check.assert_gradients(want, {"dW": ONE * (1 + 1e-6), "db": ONE[:2]}, resolution=1e-5)
