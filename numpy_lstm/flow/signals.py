@@ -1,6 +1,6 @@
 """How large each cotangent is at each step, and what each step adds to the parameter gradients."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,14 @@ from .passes import Pass
 from .table import Table
 
 
-def norms(p: Pass) -> Table:
-    """The Euclidean norm of every cotangent at every step: columns (T,B), one for each field of the cell's Trace.
+def norms(p: Pass, fields: Sequence[str] | None = None) -> Table:
+    """The Euclidean norm of every cotangent at every step: columns (T,B), one for each field of the cell's Trace
+    or each of ``fields``.
 
     ``h`` is |dL/dh_t|, ``c`` |dL/dc_t|, ``a_f`` that of the forget gate's pre-activation, ``x`` that of the input.
     Nothing underflows or overflows on the way; padding counts as zero.
     """
-    columns = {field: norm(getattr(p.cotangents, field)) for field in p.cell.Trace._fields}
+    columns = {field: norm(getattr(p.cotangents, field)) for field in fields or p.cell.Trace._fields}
     steps = np.arange(p.run.hs.shape[0])
     return Table(f"{p.name}: norm of dL/d(.) at each step", "step", steps, columns)
 
