@@ -2,11 +2,33 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from . import coverage, gradient_flow, routes, text, verification
+from .flow import command as flow
+from .sweep import SweepError
 
-LONGEST = {"verify": routes.SIZES, "flow": gradient_flow.SIZES}
+
+class Study(NamedTuple):
+    """What the command line can run: ``run(options, corpus)`` tells whether all passed.
+
+    ``window`` is the longest stretch of text it reads, ``in_all`` whether the main job runs it, ``arguments`` adds
+    options of its own to a parser.
+    """
+
+    run: Callable[[argparse.Namespace, text.Corpus], bool]
+    window: int = 0
+    in_all: bool = False
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+STUDIES = {
+    "verify": Study(lambda o, corpus: verification.run(corpus, o.out, o.seed), 1 + routes.SIZES["T"], True),
+    "coverage": Study(lambda o, corpus: coverage.run(o.out, o.seed), in_all=True),
+    "flow": Study(flow.study, 1 + gradient_flow.SIZES["T"], True, flow.arguments),
+}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -17,38 +39,38 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "check every cell, wiring and layout, and draw how far back gradients flow. "
         "Exit status: 0 all passed, 1 a route failed, 2 bad input.",
     )
-    parser.add_argument(
-        "study", nargs="?", choices=["all", "verify", "flow", "coverage"], default="all", help="default: all"
-    )
+    parser.add_argument("study", nargs="?", choices=["all", *STUDIES], default="all", help="default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of a flow study: all, {', '.join(flow.NAMES)}")
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
     parser.add_argument("--seed", type=_natural, default=0, help="seed of all random numbers; default: 0")
-    parser.add_argument("--seeds", type=_positive, default=20, help="networks per curve in the flow study; default: 20")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--seeds", type=_positive, default=20, help="networks per curve in the flow studies; default: 20"
+    )
+    for study in STUDIES.values():
+        if study.arguments is not None:
+            study.arguments(parser)
+    given = parser.parse_args(argv)
+    if given.names and given.study != "flow":
+        parser.error(f"unrecognized arguments: {' '.join(given.names)} (only flow has studies by name)")
+    return given
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the studies asked for."""
     options = arguments(argv)
+    chosen = [s for name, s in STUDIES.items() if options.study == name or (options.study == "all" and s.in_all)]
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         corpus = text.load(options.text)
-        text.require(
-            corpus, max((1 + s["T"] for study, s in LONGEST.items() if options.study in {"all", study}), default=0)
-        )
+        text.require(corpus, max(study.window for study in chosen))
         print(f"{corpus}\n")
-        passed = True
-        if options.study in {"all", "verify"}:
-            passed = verification.run(corpus, options.out, options.seed)
-        if options.study in {"all", "coverage"}:
-            passed = coverage.run(options.out, options.seed) and passed
-        if options.study in {"all", "flow"}:
-            gradient_flow.run(corpus, options.out, options.seed, options.seeds)
-    except (text.InputError, OSError) as error:
+        passed = [study.run(options, corpus) for study in chosen]
+    except (text.InputError, SweepError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"written to {options.out}")
-    return 0 if passed else 1
+    return 0 if all(passed) else 1
 
 
 def _natural(value: str) -> int:

@@ -30,7 +30,15 @@ RC = {
 GREY = "0.35"
 # For figures with more curves: colour, line style and marker, each telling them apart alone.
 COLORS = ["#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-DASHES = ["-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 2)), (0, (2, 2))]
+DASHES = [
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (9, 2)),
+    (0, (2, 2)),
+]
 MARKERS = "osD^vPX"
 MM = 1 / 25.4
 FLOAT32_FLOOR = float(np.finfo(np.float32).tiny)
@@ -107,9 +115,17 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float =
         heights[n] = min(heights[n], top)
         top = heights[n] - gap
     for (y, t, k), at in zip(ends, heights, strict=True):
+        t = t.replace("b_f", "$b_f$")
         axes.annotate(
-            t, (x, y), (x + 0.035, at), xycoords="axes fraction", va="center", fontsize=6.5, color=COLORS[k % len(COLORS)],
-            annotation_clip=False, arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.6", "shrinkA": 0, "shrinkB": 0},
+            t,
+            (x, y),
+            (x + 0.05, at),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=6.5,
+            color=COLORS[k % len(COLORS)],
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.6", "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)},
         )
 
 

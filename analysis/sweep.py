@@ -92,7 +92,7 @@ def _workers(jobs: int, dask: str | None) -> Iterator[dict[str, Any]]:
     except ImportError as error:
         raise SweepError("--dask needs a client: pip install 'numpy-lstm[cluster]'") from error
     try:
-        client = Client(dask, timeout="10s", set_as_default=True)
+        client = Client(dask, timeout="4s", set_as_default=True)
     except (OSError, ValueError) as error:
         raise SweepError(f"no Dask scheduler at {dask}: {error}") from error
     with client, joblib.parallel_config(backend="dask", wait_for_workers_timeout=60):

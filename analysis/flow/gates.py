@@ -53,7 +53,14 @@ def gates(o: Options) -> Found:
         f"(Karpathy et al. 2015). x ~ N(0,1). H={o.sizes['H']}, D={o.sizes['D']}, T={o.sizes['T']}, B={o.sizes['B']}; {seeds} seeds, "
         f"seed {o.seed}."
     )
-    return Found(caption, ["network", "gate", "value", "density"], rows, ["network", "gate", "mean", "open", "shut"], summary, data)
+    return Found(
+        caption,
+        ["network", "gate", "value", "density"],
+        rows,
+        ["network", "gate", "mean", "open", "shut"],
+        summary,
+        data,
+    )
 
 
 def draw_gates(data: Any, figure: Any) -> None:
@@ -66,14 +73,28 @@ def draw_gates(data: Any, figure: Any) -> None:
         for _, gate, density, opened, shut in (d for d in data if d[0] == label):
             k = kinds.index(gate)
             left.plot(x, density, **figures.style(k), label=gate)
-            right.plot(shut, opened, figures.marker(k), color=figures.COLORS[k], markersize=2.5, markerfacecolor="none", markeredgewidth=0.5)
-        left.set_title(label, loc="left")
+            right.plot(
+                shut,
+                opened,
+                figures.marker(k),
+                color=figures.COLORS[k],
+                markersize=2.5,
+                markerfacecolor="none",
+                markeredgewidth=0.5,
+            )
+        left.set_title(label.replace("b_f", "$b_f$"), loc="left")
         left.set_ylim(0, None)
         left.set_xlim(0, 1)
         right.set_xlim(-0.04, 1.04)
         right.set_ylim(-0.04, 1.04)
         right.plot([0, 1], [1, 0], color="0.7", linewidth=0.6)
-    panels[0, 0].legend(frameon=False, handlelength=3, ncols=len(kinds))
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(),
+        loc="outside upper center",
+        frameon=False,
+        handlelength=4,
+        ncols=len(kinds),
+    )
     panels[-1, 0].set_xlabel("value of the gate")
     panels[-1, 1].set_xlabel("share of time below 0.1")
     panels[len(labels) // 2, 1].set_ylabel("share of time above 0.9")
@@ -107,7 +128,9 @@ def connectivity(o: Options) -> Found:
         f"future, or below 1e-{DEPTH}. H={H}, D={D}, seed {o.seed}; one network each."
     )
     columns = ["network", "characters above 1 %", "first character at the last step"]
-    return Found(caption, ["network", "output_step", "input_step", "sensitivity"], rows, columns, summary, (letters, maps))
+    return Found(
+        caption, ["network", "output_step", "input_step", "sensitivity"], rows, columns, summary, (letters, maps)
+    )
 
 
 def draw_connectivity(data: Any, figure: Any) -> None:
@@ -122,7 +145,7 @@ def draw_connectivity(data: Any, figure: Any) -> None:
             image = np.log10(relative)
         image[(image < -DEPTH) | ~np.isfinite(image)] = np.nan
         drawn = axes.imshow(image, cmap="cividis", vmin=-DEPTH, vmax=0, interpolation="nearest")
-        axes.set_title(label, loc="left")
+        axes.set_title(label.replace("b_f", "$b_f$"), loc="left")
         axes.set_xticks(np.arange(0, T, 2), shown[::2], fontsize=5)
         axes.set_yticks(np.arange(0, T, 2), shown[::2], fontsize=5)
         axes.tick_params(length=1.5, pad=1)

@@ -67,7 +67,7 @@ def rate(runs: list[dict[str, Any]], signal: str) -> tuple[float, float, float]:
 
 def fit_lags(T: int) -> tuple[int, int]:
     """Lags 10 to 60, or what a shorter run has of them."""
-    return (FIT[0], FIT[1]) if T > FIT[1] else (T // 10, T - 1)
+    return (FIT[0], FIT[1]) if FIT[1] < T else (T // 10, T - 1)
 
 
 def text_of(value: float) -> str:
@@ -108,7 +108,11 @@ def signals(o: Options) -> Found:
 
 def draw_signals(data: Any, figure: Any) -> None:
     """Panels for h, c and the direct path."""
-    titles = {"h": r"$|\partial L/\partial h_t|$", "c": r"$|\partial L/\partial c_t|$", "direct": r"direct path $\prod f$"}
+    titles = {
+        "h": r"$|\partial L/\partial h_t|$",
+        "c": r"$|\partial L/\partial c_t|$",
+        "direct": r"direct path $\prod f$",
+    }
     shown = [s for s in titles if any(c[2] == s for c in data["curves"])]
     panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
     for axes, signal in zip(panels, shown, strict=True):
@@ -122,12 +126,15 @@ def draw_signals(data: Any, figure: Any) -> None:
             axes.plot(lags, guide**lags, color="0.7", linewidth=0.6, zorder=0)
         axes.set_xlim(0, lags[-1])
         labels = [
-            (c[3][1][-1], f"{c[1]}: {c[4]:.3f}, {text_of(flow.half_life(c[4]))}", data["names"].index(c[0])) for c in curves
+            (c[3][1][-1], f"{c[1]}: {c[4]:.3f}, {text_of(flow.half_life(c[4]))}", data["names"].index(c[0]))
+            for c in curves
         ]
         figures.label_ends(axes, labels, gap=0.088)
         axes.set_title(f"{titles[signal]}, relative to lag 0", loc="left")
-    panels[0].text(1.035, 1.08, "rate per step, half-life", transform=panels[0].transAxes, color=figures.GREY, fontsize=6.5)
-    panels[-1].set_xlabel("lag: steps back from the loss (fitted where shaded; grey: rates 1, 0.9, 0.5)")
+    panels[0].text(
+        1.035, 1.08, "rate per step, half-life", transform=panels[0].transAxes, color=figures.GREY, fontsize=6.5
+    )
+    panels[-1].set_xlabel("lag: steps back from the loss\n(fitted where shaded; grey: rates 1, 0.9, 0.5)")
 
 
 def ladder(o: Options) -> Found:
@@ -156,7 +163,14 @@ def draw_ladder(rows: Any, figure: Any) -> None:
     axes.plot(b, f, marker="s", markersize=3.5, **figures.style(1))
     axes.plot(b, direct, marker="D", markersize=3.5, **figures.style(2))
     axes.set_xlim(b[0] - 0.2, b[-1] + 0.2)
-    figures.label_ends(axes, [(middle[-1], r"rate of $\partial L/\partial c_t$", 0), (f[-1], "mean f", 1), (direct[-1], r"rate of $\prod f$", 2)])
+    figures.label_ends(
+        axes,
+        [
+            (middle[-1], r"rate of $\partial L/\partial c_t$", 0),
+            (f[-1], "mean f", 1),
+            (direct[-1], r"rate of $\prod f$", 2),
+        ],
+    )
     axes.set_xlabel("forget bias $b_f$")
     axes.set_ylabel("per step")
 
@@ -171,8 +185,17 @@ def robustness(o: Options) -> Found:
         for p, found in zip(points, runs, strict=True)
     ]
     summary = [[networks.setting(n).label, *(f"{r[2]:.3f}" for r in rows if r[0] == n)] for n in names]
-    caption = f"Rate per step of dL/dh_t (dL/dc_t of the LSTM) with U scaled by a gain; bands: least and largest. {about(o)}."
-    return Found(caption, ["network", "gain", "rate", "least", "largest"], rows, ["network", *(f"x{g:g}" for g in gains)], summary, rows)
+    caption = (
+        f"Rate per step of dL/dh_t (dL/dc_t of the LSTM) with U scaled by a gain; bands: least and largest. {about(o)}."
+    )
+    return Found(
+        caption,
+        ["network", "gain", "rate", "least", "largest"],
+        rows,
+        ["network", *(f"x{g:g}" for g in gains)],
+        summary,
+        rows,
+    )
 
 
 def draw_robustness(rows: Any, figure: Any) -> None:
@@ -205,7 +228,9 @@ def floor(o: Options) -> Found:
         lost = int(np.argmax(q[1] == 0)) if np.any(q[1] == 0) else None
         dtype = {"f8": "float64", "f4": "float32"}[p["dtype"]]
         curves.append((networks.setting(p["network"]).label, dtype, q))
-        summary.append([networks.setting(p["network"]).label, dtype, f"{q[1, -1]:.1e}", "never" if lost is None else f"{lost}"])
+        summary.append(
+            [networks.setting(p["network"]).label, dtype, f"{q[1, -1]:.1e}", "never" if lost is None else f"{lost}"]
+        )
         rows += [[p["network"], dtype, lag, *(float(v) for v in q[:, lag])] for lag in range(q.shape[1])]
     caption = (
         f"|dL/dh_t| against lag in float64 and float32, relative to lag 0. Crosses on the bottom line: the float32 gradient is "
@@ -224,7 +249,7 @@ def draw_floor(curves: Any, figure: Any) -> None:
     labels = []
     for k, (label, dtype, (lower, median, upper)) in enumerate(curves):
         lags, alive = np.arange(len(median)), median > 0
-        figures.band(axes, lags[alive], np.maximum(lower, zero)[alive], median[alive], upper[alive], k)
+        figures.band(axes, lags[alive], np.where(lower > 0, lower, np.nan)[alive], median[alive], upper[alive], k)
         gone = lags[~alive][k::8]
         axes.plot(gone, np.full(len(gone), zero), "x", color=figures.COLORS[k], markersize=3)
         labels.append((median[-1] or zero, f"{label}, {dtype}", k))
@@ -234,7 +259,7 @@ def draw_floor(curves: Any, figure: Any) -> None:
     axes.text(2, zero * 30, "exactly 0", color=figures.GREY)
     for value, name in ((figures.FLOAT32_FLOOR, "smallest normal float32"), (1.4e-45, "smallest float32")):
         axes.axhline(value, color="0.6", linewidth=0.5, linestyle=":")
-        axes.text(2, value, name, color=figures.GREY, va="bottom" if "normal" in name else "top")
+        axes.text(len(median) - 4, value, name, color=figures.GREY, va="bottom", ha="right")
     figures.label_ends(axes, labels, gap=0.07)
     axes.set_xlabel("lag: steps back from the loss")
     axes.set_ylabel(r"$|\partial L/\partial h_t|$, relative to lag 0")

@@ -46,7 +46,11 @@ def wall(o: Options) -> Found:
     line_b = np.linspace(*GRID["b"], 35001)
     line, _, slope = surface(np.full(len(line_b), 5.0), line_b)
     at = int(np.argmax(np.abs(slope)))
-    rows = [[float(w[i]), float(b[j]), float(error[i, j]), float(size[i, j])] for i in range(0, n, 10) for j in range(0, n, 10)]
+    rows = [
+        [float(w[i]), float(b[j]), float(error[i, j]), float(size[i, j])]
+        for i in range(0, n, 10)
+        for j in range(0, n, 10)
+    ]
     numbers = [
         ["largest gradient on the grid", f"{size[k, m]:.0f} at w={w[k]:.2f}, b={b[m]:.2f}"],
         ["median gradient on the grid", f"{np.median(size):.3f}"],
@@ -57,7 +61,14 @@ def wall(o: Options) -> Found:
         f"Error (h_T - {GRID['target']})^2 of one unit, x_t = w sigmoid(x_(t-1)) + b, x_0 = {GRID['x0']}, T = {GRID['T']} (Pascanu et "
         f"al. 2013), and the norm of its gradient by w and b, on {n} x {n} points; below, the cut w = 5. No random numbers."
     )
-    return Found(caption, ["w", "b", "error", "gradient_norm"], rows, ["number", "value"], numbers, (w, b, error, size, line_b, line, slope))
+    return Found(
+        caption,
+        ["w", "b", "error", "gradient_norm"],
+        rows,
+        ["number", "value"],
+        numbers,
+        (w, b, error, size, line_b, line, slope),
+    )
 
 
 def draw_wall(data: Any, figure: Any) -> None:
@@ -66,7 +77,7 @@ def draw_wall(data: Any, figure: Any) -> None:
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.35, 1])
     panels = top.subplots(1, 2, sharey=True)
     for axes, values, title in zip(panels, (error, np.log10(size)), ("error", r"log$_{10}$ |gradient|"), strict=True):
-        low = -4 if axes is panels[1] else 0
+        low = -2.5 if axes is panels[1] else 0
         image = axes.imshow(
             values.T, origin="lower", extent=(w[0], w[-1], b[0], b[-1]), aspect="auto", cmap="cividis", vmin=low,
         )  # fmt: skip
@@ -109,13 +120,19 @@ def step_size(o: Options) -> Found:
         U = _recurrent(problem.point.params)
         U32 = tree.map(lambda a: a.astype(np.float32), U)
         for step in STEPS:
-            central = gap(check.finite_difference(loss, U, step))
+            central = gap(check.finite_difference(loss, U, step, chunk=100))
             forward = gap(_forward_difference(loss, U, step))
-            rows.append([T, step, central, forward, gap(check.finite_difference(loss32, U32, np.float32(step)))])
-        rows.append([T, 0.0, gap(check.complex_step(loss, U)), None, None])
+            rows.append(
+                [T, step, central, forward, gap(check.finite_difference(loss32, U32, np.float32(step), chunk=100))]
+            )
+        rows.append([T, 0.0, gap(check.complex_step(loss, U, chunk=100)), None, None])
     best = {T: [(min((r[c], r[1]) for r in rows if r[0] == T and r[1])) for c in (2, 3, 4)] for T in (5, 50)}
     summary = [
-        [f"T={T}", *(f"{e:.0e} at {s:.0e}" for e, s in best[T]), f"{next(r[2] for r in rows if r[0] == T and not r[1]):.1e}"]
+        [
+            f"T={T}",
+            *(f"{e:.0e} at {s:.0e}" for e, s in best[T]),
+            f"{next(r[2] for r in rows if r[0] == T and not r[1]):.1e}",
+        ]
         for T in (5, 50)
     ]
     caption = (
@@ -132,9 +149,9 @@ def _recurrent(params: Any) -> dict[str, Any]:
 
 
 def _forward_difference(loss: Any, U: Any, step: float) -> Any:
-    start, vector = loss(U), tree.flatten(U)
-    slopes = [(loss(tree.unflatten(vector + step * e, U)) - start) / step for e in np.eye(len(vector))]
-    return tree.unflatten(np.array(slopes), U)
+    vector = tree.flatten(U)
+    moved = loss(tree.unflatten(vector + step * np.eye(len(vector)), U))
+    return tree.unflatten((moved - loss(U)) / step, U)
 
 
 def draw_step_size(rows: Any, figure: Any) -> None:
@@ -200,6 +217,8 @@ def draw_curse(rows: Any, figure: Any) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(memory[0] / 1.2, memory[-1] * 1.2)
+    axes.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axes.minorticks_off()
     labels = [(h[-1], r"$E\,h^2$: slope 1", 0), (slope[-1], r"$E(dh/d\lambda)^2$: slope 3", 1)]
     figures.label_ends(axes, labels)
     axes.set_xlabel(r"memory $1/(1-\lambda^2)$")

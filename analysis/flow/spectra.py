@@ -78,7 +78,7 @@ def draw_direct_path(curves: Any, figure: Any) -> None:
     figures.log_axis(lower, [v for c in curves for v in c[3]])
     upper.set_xlim(0, lags[-1])
     figures.label_ends(upper, [(c[1][-1], c[0], k) for k, c in enumerate(curves)], gap=0.1)
-    figures.label_ends(lower, [(c[3][-1], f"{c[3][-1]:.2g}", k) for k, c in enumerate(curves)], gap=0.1)
+    figures.label_ends(lower, [(c[3][-1], f"{c[3][-1]:.3g}", k) for k, c in enumerate(curves)], gap=0.1)
     upper.set_title(r"$\partial c_T/\partial c_t$, and thin $\prod f$", loc="left")
     lower.set_title("ratio: what the direct path leaves out", loc="left")
     lower.set_xlabel("lag: steps back from the loss")
@@ -106,7 +106,11 @@ def radius(o: Options) -> Found:
     found = o.sweep("spectral_radius", measure_radius, every)
     kinds = list(found[0])
     rows = [
-        [kind, rho, *(float(v) for v in np.quantile([f[kind] for f in found[n * o.seeds : (n + 1) * o.seeds]], [0.5, 0, 1]))]
+        [
+            kind,
+            rho,
+            *(float(v) for v in np.quantile([f[kind] for f in found[n * o.seeds : (n + 1) * o.seeds]], [0.5, 0, 1])),
+        ]
         for kind in kinds
         for n, rho in enumerate(radii)
     ]
@@ -116,7 +120,14 @@ def radius(o: Options) -> Found:
         "Rate per step of dL/dh_t, U orthogonal times rho (spectral radius and largest singular value are rho; 1/gamma = 1 for "
         f"tanh). Linear network: the log of the rate is log rho within {worst:.0e}. {rates.about(o)}."
     )
-    return Found(caption, ["network", "rho", "rate", "least", "largest"], rows, ["network", *(f"rho {r:g}" for r in radii)], summary, rows)
+    return Found(
+        caption,
+        ["network", "rho", "rate", "least", "largest"],
+        rows,
+        ["network", *(f"rho {r:g}" for r in radii)],
+        summary,
+        rows,
+    )
 
 
 def draw_radius(rows: Any, figure: Any) -> None:
@@ -145,7 +156,10 @@ def measure_exponent(point: dict[str, Any]) -> dict[str, float]:
     fit = rates.fit_lags(point["T"])
     skip = point["T"] - fit[1]
     exponent = flow.lyapunov_exponents(p.cell, p.params, p.run, 1, skip)[:, 0]
-    return {"exponent": float(np.median(exponent)), "rate": float(np.log(flow.fit_rate(np.median(norms / norms[0], axis=1), fit)))}
+    return {
+        "exponent": float(np.median(exponent)),
+        "rate": float(np.log(flow.fit_rate(np.median(norms / norms[0], axis=1), fit))),
+    }
 
 
 def lyapunov(o: Options) -> Found:
@@ -156,14 +170,39 @@ def lyapunov(o: Options) -> Found:
     rows = []
     for n, name in enumerate(names):
         e, r = (np.array([f[k] for f in found[n * o.seeds : (n + 1) * o.seeds]]) for k in ("exponent", "rate"))
-        rows.append([name, *(float(v) for v in (np.median(e), np.median(r), np.median(r) - np.median(e), *np.quantile(e, [0.25, 0.75]), *np.quantile(r, [0.25, 0.75])))])
+        rows.append(
+            [
+                name,
+                *(
+                    float(v)
+                    for v in (
+                        np.median(e),
+                        np.median(r),
+                        np.median(r) - np.median(e),
+                        *np.quantile(e, [0.25, 0.75]),
+                        *np.quantile(r, [0.25, 0.75]),
+                    )
+                ),
+            ]
+        )
     summary = [[networks.setting(r[0]).label, *(f"{v:+.4f}" for v in r[1:4])] for r in rows]
-    header = ["network", "largest_exponent", "log_backward_rate", "difference", "exponent_q1", "exponent_q3", "rate_q1", "rate_q3"]
+    header = [
+        "network",
+        "largest_exponent",
+        "log_backward_rate",
+        "difference",
+        "exponent_q1",
+        "exponent_q3",
+        "rate_q1",
+        "rate_q3",
+    ]
     caption = (
         "The largest Lyapunov exponent, by QR of forward Jacobians, against the log of the rate of the backward pass, in nats per "
         f"step; bars: quartiles over seeds. The two share no code beyond one step's adjoint. {rates.about(o._replace(sizes=sizes))}."
     )
-    return Found(caption, header, rows, ["network", "largest exponent", "log of backward rate", "difference"], summary, rows)
+    return Found(
+        caption, header, rows, ["network", "largest exponent", "log of backward rate", "difference"], summary, rows
+    )
 
 
 def draw_lyapunov(rows: Any, figure: Any) -> None:
@@ -174,7 +213,7 @@ def draw_lyapunov(rows: Any, figure: Any) -> None:
     for k, (name, e, r, _, e1, e3, r1, r3) in enumerate(rows):
         axes.errorbar(
             e, r, [[r - r1], [r3 - r]], [[e - e1], [e3 - e]], color=figures.COLORS[k % 7], marker=figures.marker(k + k // 7),
-            markersize=5, markerfacecolor="white" if k < 7 else None, linestyle="", elinewidth=0.7, label=networks.setting(name).label,
+            markersize=5, markerfacecolor="white" if k < 7 else None, linestyle="", elinewidth=0.7, label=networks.setting(name).label.replace("b_f", "$b_f$"),
         )  # fmt: skip
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
@@ -222,7 +261,9 @@ def draw_gain(rows: Any, figure: Any) -> None:
     axes.plot(g, log_g, **figures.style(1))
     axes.plot(g, log_rho, marker="D", markersize=3, **figures.style(2))
     axes.set_xlim(g[0] - 0.1, g[-1] + 0.1)
-    figures.label_ends(axes, [(e[-1], "largest exponent", 0), (log_g[-1], "log g", 1), (log_rho[-1], r"log $\rho$(U)", 2)], gap=0.08)
+    figures.label_ends(
+        axes, [(e[-1], "largest exponent", 0), (log_g[-1], "log g", 1), (log_rho[-1], r"log $\rho$(U)", 2)], gap=0.08
+    )
     axes.set_xlabel("gain g")
     axes.set_ylabel("nats per step")
 
@@ -237,7 +278,15 @@ def measure_singular_values(point: dict[str, Any]) -> dict[str, Any]:
 
 def singular_values(o: Options) -> Found:
     """F7."""
-    names = o.networks or ("RNN", "RNN:orthogonal", "GRU", "LSTM:uniform:0", "LSTM:uniform:1", "LSTM:uniform:chrono", "LSTM:uniform:5")
+    names = o.networks or (
+        "RNN",
+        "RNN:orthogonal",
+        "GRU",
+        "LSTM:uniform:0",
+        "LSTM:uniform:1",
+        "LSTM:uniform:chrono",
+        "LSTM:uniform:5",
+    )
     seeds, sizes = min(o.seeds, 5), {**o.sizes, "B": 2}
     every = [{**sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(seeds)]
     found = o.sweep("singular_values", measure_singular_values, every)
@@ -248,28 +297,50 @@ def singular_values(o: Options) -> Found:
         share = float(np.mean(np.concatenate([f["values"] for f in part]) > 0.1))
         curves.append((networks.setting(name).label, spectrum, share))
         rows += [[name, rank, float(v)] for rank, v in enumerate(spectrum)]
-        summary.append([networks.setting(name).label, f"{share:.3f}", f"{spectrum[0]:.3f}", f"{spectrum[len(spectrum) // 2]:.1e}"])
+        summary.append(
+            [networks.setting(name).label, f"{share:.3f}", f"{spectrum[0]:.3f}", f"{spectrum[len(spectrum) // 2]:.1e}"]
+        )
     caption = (
         f"Singular values of ds_T/ds_(T-{SPAN}), s = (h, c) of an LSTM, h of the others, against rank over size; median over "
         f"{seeds} seeds x {sizes['B']} rows; at each curve the share above 0.1. {rates.about(o._replace(sizes=sizes, seeds=seeds))}."
     )
-    return Found(caption, ["network", "rank", "singular_value"], rows, ["network", "share above 0.1", "largest", "middle"], summary, curves)
+    return Found(
+        caption,
+        ["network", "rank", "singular_value"],
+        rows,
+        ["network", "share above 0.1", "largest", "middle"],
+        summary,
+        curves,
+    )
 
 
 def draw_singular_values(curves: Any, figure: Any) -> None:
     """Spectra on a log axis, cut at 1e-16, where rounding begins."""
     axes = figure.subplots()
     for k, (label, spectrum, share) in enumerate(curves):
-        axes.plot((np.arange(len(spectrum)) + 0.5) / len(spectrum), spectrum, **figures.style(k), label=f"{label}: {share:.2f}")
+        axes.plot(
+            (np.arange(len(spectrum)) + 0.5) / len(spectrum),
+            np.maximum(spectrum, 2e-17),
+            **figures.style(k),
+            label=f"{label}: {share:.2f}".replace("b_f", "$b_f$"),
+        )
     axes.set_yscale("log")
-    axes.set_ylim(1e-18, 10)
+    axes.set_ylim(1e-17, 10)
     axes.set_xlim(0, 1)
-    axes.axhspan(1e-18, 1e-16, color="0.93", zorder=0)
-    axes.text(0.01, 2e-18, "rounding", color=figures.GREY)
+    axes.axhspan(1e-17, 1e-16, color="0.9", zorder=0)
+    axes.text(0.01, 2e-16, "below: rounding (drawn at the floor)", color=figures.GREY)
     axes.axhline(0.1, color="0.6", linewidth=0.6)
     axes.set_xlabel("rank / size of the state")
     axes.set_ylabel(f"singular value over {SPAN} steps")
-    axes.legend(frameon=False, fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3.2, title="share above 0.1", title_fontsize=6.5)
+    axes.legend(
+        frameon=False,
+        fontsize=6.5,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        handlelength=3.2,
+        title="share above 0.1",
+        title_fontsize=6.5,
+    )
 
 
 STUDIES = {
