@@ -139,7 +139,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(cluster: Any, tmp_path: Path
 
 def test_no_scheduler_is_one_clear_error(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    with pytest.raises(SweepError, match="no Dask scheduler at tcp://127.0.0.1:1"):
+    with pytest.raises(SweepError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1"):
         list(module._results(rates.measure, {"x": {}}, 1, "tcp://127.0.0.1:1"))
 
 

@@ -49,9 +49,9 @@ def gates(o: Options) -> Found:
             mean = np.mean([f[gate]["mean"] for f in part])
             summary.append([label, gate, f"{mean:.3f}", f"{np.mean(opened):.3f}", f"{np.mean(shut):.3f}"])
     caption = (
-        "Gates at initialisation: density over steps, rows and units; right, each unit's share of time above 0.9 against below 0.1 "
-        f"(Karpathy et al. 2015). x ~ N(0,1). H={o.sizes['H']}, D={o.sizes['D']}, T={o.sizes['T']}, B={o.sizes['B']}; {seeds} seeds, "
-        f"seed {o.seed}."
+        "Gates at initialisation: density over steps, rows and units; right, each unit's share of time above 0.9 "
+        f"against below 0.1 (Karpathy et al. 2015). x ~ N(0,1). H={o.sizes['H']}, D={o.sizes['D']}, T={o.sizes['T']}, "
+        f"B={o.sizes['B']}; {seeds} seeds, seed {o.seed}."
     )
     return Found(
         caption,
@@ -124,8 +124,8 @@ def connectivity(o: Options) -> Found:
         summary.append([s.label, f"{np.median(reach):.0f}", f"{relative[-1, 0]:.1e}"])
     letters = "".join(corpus.symbols[c] for c in codes[:, 0])
     caption = (
-        f"|dy_s/dx_t| of a random readout y at initialisation, on {corpus.name}, relative to the largest of each row, log scale; white: the "
-        f"future, or below 1e-{DEPTH}. H={H}, D={D}, seed {o.seed}; one network each."
+        f"|dy_s/dx_t| of a random readout y at initialisation, on {corpus.name}, relative to the largest of each "
+        f"row, log scale; white: the future, or below 1e-{DEPTH}. H={H}, D={D}, seed {o.seed}; one network each."
     )
     columns = ["network", "characters above 1 %", "first character at the last step"]
     return Found(

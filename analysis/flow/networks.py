@@ -36,7 +36,8 @@ def setting(name: str) -> Setting:
     how = how or "uniform"
     if cell not in CELLS or how not in INITS:
         raise text.InputError(
-            f"network {name!r}: expected CELL[:INIT[:FORGET]], CELL one of {', '.join(CELLS)}, INIT of {', '.join(INITS)}"
+            f"network {name!r}: expected CELL[:INIT[:FORGET]], CELL one of {', '.join(CELLS)}, INIT of "
+            f"{', '.join(INITS)}"
         )
     if forget and "b_f" not in CELLS[cell].Params._fields:
         raise text.InputError(f"network {name!r}: {cell} has no forget bias")
@@ -49,8 +50,11 @@ def setting(name: str) -> Setting:
 
 
 def params(s: Setting, D: int, H: int, T: int, rng: np.random.Generator, gain: float = 1.0, dtype: str = "f8") -> Any:
-    """Parameters: ``uniform`` in +-1/sqrt(H) with zero biases as PyTorch has it but for b; ``orthogonal`` U and Glorot W;
-    ``identity`` U and tiny W (Le et al. 2015). U is scaled by ``gain``; chrono holds memories up to T steps."""
+    """Parameters for D inputs and H units.
+
+    ``uniform``: in +-1/sqrt(H), PyTorch's, but with zero biases; ``orthogonal``: U, and Glorot-uniform W; ``identity``:
+    U, and tiny W (Le et al. 2015). U is scaled by ``gain``; chrono holds memories up to T steps.
+    """
     cell = CELLS[s.cell]
     if s.init == "uniform":
         p = init.uniform(cell.Params, cell.sizes(H, D=D), rng)

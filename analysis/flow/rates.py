@@ -148,8 +148,8 @@ def ladder(o: Options) -> Found:
     columns = ["forget bias", "rate of c", "least-largest", "mean f", "rate of direct path"]
     header = ["forget_bias", "rate_c", "least", "largest", "mean_forget_gate", "rate_direct"]
     caption = (
-        f"Rate per step of dL/dc_t against the forget bias, LSTM, U and W uniform in +-1/sqrt(H); bar: least and largest of "
-        f"single networks. {about(o)}."
+        "Rate per step of dL/dc_t against the forget bias, LSTM, U and W uniform in +-1/sqrt(H); bar: least and "
+        f"largest of single networks. {about(o)}."
     )
     return Found(caption, header, rows, columns, summary, rows)
 
@@ -233,8 +233,8 @@ def floor(o: Options) -> Found:
         )
         rows += [[p["network"], dtype, lag, *(float(v) for v in q[:, lag])] for lag in range(q.shape[1])]
     caption = (
-        f"|dL/dh_t| against lag in float64 and float32, relative to lag 0. Crosses on the bottom line: the float32 gradient is "
-        f"exactly zero. {about(o._replace(sizes=sizes)).removesuffix('; float64')}."
+        "|dL/dh_t| against lag in float64 and float32, relative to lag 0. Crosses on the bottom line: the float32 "
+        f"gradient is exactly zero. {about(o._replace(sizes=sizes)).removesuffix('; float64')}."
     )
     header = ["network", "dtype", "lag", "lower_quartile", "median", "upper_quartile"]
     return Found(caption, header, rows, ["network", "dtype", "at the last lag", "zero from lag"], summary, curves)

@@ -58,8 +58,10 @@ def wall(o: Options) -> Found:
         ["share of w=5 with slope above 1", f"{np.mean(np.abs(slope) > 1):.2%}"],
     ]
     caption = (
-        f"Error (h_T - {GRID['target']})^2 of one unit, x_t = w sigmoid(x_(t-1)) + b, x_0 = {GRID['x0']}, T = {GRID['T']} (Pascanu et "
-        f"al. 2013), and the norm of its gradient by w and b, on {n} x {n} points; below, the cut w = 5. No random numbers."
+        f"Error (h_T - {GRID['target']})^2 of one unit, x_t = w sigmoid(x_(t-1)) + b, x_0 = {GRID['x0']}, T = "
+        f"{GRID['T']} (Pascanu et "
+        f"al. 2013), and the norm of its gradient by w and b, on {n} x {n} points; below, the cut w = 5. No random "
+        "numbers."
     )
     return Found(
         caption,
@@ -136,8 +138,10 @@ def step_size(o: Options) -> Found:
         for T in (5, 50)
     ]
     caption = (
-        "Error of difference quotients of U's gradient (largest error over largest component) against the step; LSTM, H=5, D=3, B=2; "
-        f"complex step at 1e-30 as a line. Weights uniform in +-1/sqrt(H), normal states, inputs and cotangents; seed {o.seed}."
+        "Error of difference quotients of U's gradient (largest error over largest component) against the step; "
+        "LSTM, H=5, D=3, B=2; "
+        "complex step at 1e-30 as a line. Weights uniform in +-1/sqrt(H), normal states, inputs and cotangents; "
+        f"seed {o.seed}."
     )
     header = ["T", "step", "central_float64", "forward_float64", "central_float32"]
     names = ["best", "central", "forward", "central, float32", "complex step"]
@@ -200,8 +204,10 @@ def curse(o: Options) -> Found:
     summary = [[f"{r[0]:g}", *(f"{v:.4g}" for v in r[1:])] for r in rows]
     header = ["lambda", "mean_h2", "theory_h2", "mean_slope2", "theory_slope2"]
     caption = (
-        "Mean squares of h and of dh/dlambda for h = lambda h_prev + x, x white noise, against the memory 1/(1-lambda^2); lines: "
-        f"1/(1-l^2) and (1+l^2)/(1-l^2)^3 (Zucchet & Orvieto 2024). {500 * o.seeds} rows of 12/(1-lambda) steps, seed {o.seed}."
+        "Mean squares of h and of dh/dlambda for h = lambda h_prev + x, x white noise, against the memory "
+        "1/(1-lambda^2); lines: "
+        f"1/(1-l^2) and (1+l^2)/(1-l^2)^3 (Zucchet & Orvieto 2024). {500 * o.seeds} rows of 12/(1-lambda) steps, "
+        f"seed {o.seed}."
     )
     return Found(caption, header, rows, ["lambda", "E h^2", "theory", "E (dh/dl)^2", "theory "], summary, rows)
 

@@ -59,8 +59,8 @@ def direct_path(o: Options) -> Found:
         rows += [[name, lag, float(total[lag]), float(direct[lag]), float(ratio[lag])] for lag in range(lags + 1)]
         summary.append([networks.setting(name).label, *(f"{ratio[lag]:.3g}" for lag in LAGS if lag <= lags)])
     caption = (
-        "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin), against "
-        f"lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
+        "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin), "
+        f"against lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
     )
     columns = ["total over direct", *(f"lag {lag}" for lag in LAGS if lag <= lags)]
     return Found(caption, ["network", "lag", "total", "direct", "ratio"], rows, columns, summary, curves)
@@ -117,8 +117,8 @@ def radius(o: Options) -> Found:
     summary = [[kind, *(f"{r[2]:.7f}" for r in rows if r[0] == kind)] for kind in kinds]
     worst = max(abs(np.log(r[3 + n]) - np.log(r[1])) for r in rows if r[0] == "linear" for n in (0, 1))
     caption = (
-        "Rate per step of dL/dh_t, U orthogonal times rho (spectral radius and largest singular value are rho; 1/gamma = 1 for "
-        f"tanh). Linear network: the log of the rate is log rho within {worst:.0e}. {rates.about(o)}."
+        "Rate per step of dL/dh_t, U orthogonal times rho (spectral radius and largest singular value are rho; "
+        f"1/gamma = 1 for tanh). Linear network: the log of the rate is log rho within {worst:.0e}. {rates.about(o)}."
     )
     return Found(
         caption,
@@ -197,8 +197,9 @@ def lyapunov(o: Options) -> Found:
         "rate_q3",
     ]
     caption = (
-        "The largest Lyapunov exponent, by QR of forward Jacobians, against the log of the rate of the backward pass, in nats per "
-        f"step; bars: quartiles over seeds. The two share no code beyond one step's adjoint. {rates.about(o._replace(sizes=sizes))}."
+        "The largest Lyapunov exponent, by QR of forward Jacobians, against the log of the rate of the backward "
+        "pass, in nats per step; bars: quartiles over seeds. The two share no code beyond one step's adjoint. "
+        f"{rates.about(o._replace(sizes=sizes))}."
     )
     return Found(
         caption, header, rows, ["network", "largest exponent", "log of backward rate", "difference"], summary, rows
@@ -212,9 +213,18 @@ def draw_lyapunov(rows: Any, figure: Any) -> None:
     axes.plot(ends, ends, color="0.6", linewidth=0.6)
     for k, (name, e, r, _, e1, e3, r1, r3) in enumerate(rows):
         axes.errorbar(
-            e, r, [[r - r1], [r3 - r]], [[e - e1], [e3 - e]], color=figures.COLORS[k % 7], marker=figures.marker(k + k // 7),
-            markersize=5, markerfacecolor="white" if k < 7 else None, linestyle="", elinewidth=0.7, label=networks.setting(name).label.replace("b_f", "$b_f$"),
-        )  # fmt: skip
+            e,
+            r,
+            [[r - r1], [r3 - r]],
+            [[e - e1], [e3 - e]],
+            color=figures.COLORS[k % 7],
+            marker=figures.marker(k + k // 7),
+            markersize=5,
+            markerfacecolor="white" if k < 7 else None,
+            linestyle="",
+            elinewidth=0.7,
+            label=networks.setting(name).label.replace("b_f", "$b_f$"),
+        )
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_xlabel("largest Lyapunov exponent, forward QR")
@@ -246,8 +256,8 @@ def gain(o: Options) -> Found:
     summary = [[f"{r[0]:g}", *(f"{v:+.3f}" for v in (r[1], r[4], r[5]))] for r in rows]
     header = ["gain", "largest_exponent", "least", "largest", "log_gain", "log_spectral_radius"]
     caption = (
-        f"Largest Lyapunov exponent of a tanh network without input, U normal with variance g^2/N, N={N}, {T} steps of which the "
-        f"first fifth is left out; {seeds} seeds, seed {o.seed}; bars: least and largest."
+        f"Largest Lyapunov exponent of a tanh network without input, U normal with variance g^2/N, N={N}, {T} steps "
+        f"of which the first fifth is left out; {seeds} seeds, seed {o.seed}; bars: least and largest."
     )
     return Found(caption, header, rows, ["gain", "largest exponent", "log gain", "log rho(U)"], summary, rows)
 
@@ -301,8 +311,9 @@ def singular_values(o: Options) -> Found:
             [networks.setting(name).label, f"{share:.3f}", f"{spectrum[0]:.3f}", f"{spectrum[len(spectrum) // 2]:.1e}"]
         )
     caption = (
-        f"Singular values of ds_T/ds_(T-{SPAN}), s = (h, c) of an LSTM, h of the others, against rank over size; median over "
-        f"{seeds} seeds x {sizes['B']} rows; at each curve the share above 0.1. {rates.about(o._replace(sizes=sizes, seeds=seeds))}."
+        f"Singular values of ds_T/ds_(T-{SPAN}), s = (h, c) of an LSTM, h of the others, against rank over size; "
+        f"median over {seeds} seeds x {sizes['B']} rows; at each curve the share above 0.1. "
+        f"{rates.about(o._replace(sizes=sizes, seeds=seeds))}."
     )
     return Found(
         caption,

@@ -76,8 +76,8 @@ class Diagnosis(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{self.name}: dL/d{self.signal} {self.verdict}. Rate {self.rate:.3f} per step, half-life "
-            f"{self.half_life:.1f} steps, 1 % left after {self.reach:.0f}; {self.end:.1e} of it reaches the first step. "
-            f"{self.advice}"
+            f"{self.half_life:.1f} steps, 1 % left after {self.reach:.0f}; {self.end:.1e} of it reaches the first "
+            f"step. {self.advice}"
         )
 
     def to_dict(self) -> dict[str, Any]:
