@@ -123,7 +123,7 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float =
             xycoords="axes fraction",
             va="center",
             fontsize=6.5,
-            color=COLORS[k % len(COLORS)],
+            color=[0.72 * channel for channel in mpl.colors.to_rgb(COLORS[k % len(COLORS)])],  # darker: text is thin
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.6", "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)},
         )

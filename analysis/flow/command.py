@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from .. import gradient_flow, text
-from . import gates, rates, scalar, spectra
+from . import gates, rates, scalar, spectra, ungated
 from .study import arguments, options, run
 
-STUDIES = {**rates.STUDIES, **spectra.STUDIES, **scalar.STUDIES, **gates.STUDIES}
+STUDIES = {**rates.STUDIES, **spectra.STUDIES, **ungated.STUDIES, **scalar.STUDIES, **gates.STUDIES}
 NAMES = ["text", *STUDIES]
 
 __all__ = ["NAMES", "STUDIES", "arguments", "study"]

@@ -81,6 +81,7 @@ def draw_gates(data: Any, figure: Any) -> None:
                 markersize=2.5,
                 markerfacecolor="none",
                 markeredgewidth=0.5,
+                rasterized=True,
             )
         left.set_title(label.replace("b_f", "$b_f$"), loc="left")
         left.set_ylim(0, None)

@@ -257,9 +257,9 @@ def draw_floor(curves: Any, figure: Any) -> None:
     axes.set_xlim(0, len(median) - 1)
     axes.axhline(zero, color="0.6", linewidth=0.5)
     axes.text(2, zero * 30, "exactly 0", color=figures.GREY)
-    for value, name in ((figures.FLOAT32_FLOOR, "smallest normal float32"), (1.4e-45, "smallest float32")):
+    for value, name in ((figures.FLOAT32_FLOOR, "least normal float32"), (1.4e-45, "least float32")):
         axes.axhline(value, color="0.6", linewidth=0.5, linestyle=":")
-        axes.text(len(median) - 4, value, name, color=figures.GREY, va="bottom", ha="right")
+        axes.text(2, value, name, color=figures.GREY, fontsize=6, va="bottom" if "normal" in name else "top")
     figures.label_ends(axes, labels, gap=0.07)
     axes.set_xlabel("lag: steps back from the loss")
     axes.set_ylabel(r"$|\partial L/\partial h_t|$, relative to lag 0")

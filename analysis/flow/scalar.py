@@ -8,8 +8,8 @@ import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 
 from .. import figures
-from .spectra import LINEAR
 from .study import Found, Options, Study
+from .ungated import LINEAR
 
 SIGMOID = nl.cells.rnn.rnn("sigmoid", h=activations.SIGMOID)
 GRID = {"w": (3.0, 8.0), "b": (-4.5, -1.0), "points": 401, "T": 50, "x0": 0.5, "target": 0.7}

@@ -1,11 +1,10 @@
-"""F3 to F7: what the Jacobians of the state say: direct path, spectral radius, Lyapunov exponents, singular values."""
+"""F3, F5, F7: what the Jacobians of the state say: direct path, Lyapunov exponents, singular values."""
 
 from typing import Any
 
 import numpy as np
 
-import numpy_lstm as nl
-from numpy_lstm import activations, flow, init
+from numpy_lstm import flow
 
 from .. import figures
 from . import networks, rates
@@ -13,7 +12,6 @@ from .study import Found, Options, Study
 
 LAGS = (1, 10, 30, 60)
 PATHS = ("LSTM:uniform:0", "LSTM:uniform:1", "LSTM:orthogonal:1", "LSTM:uniform:5", "LSTM:uniform:chrono")
-RADII = (0.5, 0.9, 1.0, 1.1, 1.5)
 EXPONENTS = (
     "RNN",
     "RNN:orthogonal",
@@ -26,8 +24,6 @@ EXPONENTS = (
     "LSTM:uniform:5",
 )
 SPAN = 10  # steps of the Jacobian whose singular values are shown
-AUTONOMOUS = (0.5, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0)
-LINEAR = nl.cells.rnn.rnn("linear", h=activations.IDENTITY)
 
 
 def measure_paths(point: dict[str, Any]) -> dict[str, list[float]]:
@@ -82,70 +78,6 @@ def draw_direct_path(curves: Any, figure: Any) -> None:
     upper.set_title(r"$\partial c_T/\partial c_t$, and thin $\prod f$", loc="left")
     lower.set_title("ratio: what the direct path leaves out", loc="left")
     lower.set_xlabel("lag: steps back from the loss")
-
-
-def measure_radius(point: dict[str, Any]) -> dict[str, float]:
-    """The rate of a linear, an undriven tanh and a driven tanh network whose U is orthogonal times rho."""
-    T, B, D, H = (point[k] for k in "TBDH")
-    rng = np.random.default_rng(point["seed"])
-    p = init.glorot_orthogonal(nl.RNN.Params, nl.RNN.sizes(H, D=D), rng, forget_bias=0.0)
-    p = p._replace(U=point["rho"] * p.U)
-    xs, last = rng.standard_normal((T, B, D)), rng.standard_normal((B, H))
-    found = {}
-    for name, cell, x in (("linear", LINEAR, xs), ("tanh, no input", nl.RNN, 0 * xs), ("tanh, driven", nl.RNN, xs)):
-        seen = flow.passes(cell, p, x, dlast=cell.State(h=last))[0]
-        h = flow.norms(seen, ["h"])["h"][::-1]
-        found[name] = flow.fit_rate(np.median(h / h[0], axis=1), rates.fit_lags(T))
-    return found
-
-
-def radius(o: Options) -> Found:
-    """F4."""
-    radii = o.gains or RADII
-    every = [{**o.sizes, "rho": r, "seed": [o.seed, k]} for r in radii for k in range(o.seeds)]
-    found = o.sweep("spectral_radius", measure_radius, every)
-    kinds = list(found[0])
-    rows = [
-        [
-            kind,
-            rho,
-            *(float(v) for v in np.quantile([f[kind] for f in found[n * o.seeds : (n + 1) * o.seeds]], [0.5, 0, 1])),
-        ]
-        for kind in kinds
-        for n, rho in enumerate(radii)
-    ]
-    summary = [[kind, *(f"{r[2]:.7f}" for r in rows if r[0] == kind)] for kind in kinds]
-    worst = max(abs(np.log(r[3 + n]) - np.log(r[1])) for r in rows if r[0] == "linear" for n in (0, 1))
-    caption = (
-        "Rate per step of dL/dh_t, U orthogonal times rho (spectral radius and largest singular value are rho; "
-        f"1/gamma = 1 for tanh). Linear network: the log of the rate is log rho within {worst:.0e}. {rates.about(o)}."
-    )
-    return Found(
-        caption,
-        ["network", "rho", "rate", "least", "largest"],
-        rows,
-        ["network", *(f"rho {r:g}" for r in radii)],
-        summary,
-        rows,
-    )
-
-
-def draw_radius(rows: Any, figure: Any) -> None:
-    """Rate against rho."""
-    axes = figure.subplots()
-    labels = []
-    for k, kind in enumerate(dict.fromkeys(r[0] for r in rows)):
-        rho, middle, low, high = np.array([r[1:] for r in rows if r[0] == kind], float).T
-        size = 7 if k == 0 else 3.5
-        figures.band(axes, rho, low, middle, high, k, marker=figures.marker(k), markersize=size)
-        labels.append((middle[-1], kind, k))
-    axes.axhline(1, color="0.6", linewidth=0.6)
-    axes.axvline(1, color="0.6", linewidth=0.6)
-    axes.text(1.02, axes.get_ylim()[0], r"$\rho=\sigma_{\max}=1/\gamma$", color=figures.GREY, va="bottom")
-    axes.set_xlim(rho[0] - 0.05, rho[-1] + 0.05)
-    figures.label_ends(axes, labels, gap=0.08)
-    axes.set_xlabel(r"spectral radius $\rho$ of U")
-    axes.set_ylabel("rate per step")
 
 
 def measure_exponent(point: dict[str, Any]) -> dict[str, float]:
@@ -232,52 +164,6 @@ def draw_lyapunov(rows: Any, figure: Any) -> None:
     axes.legend(frameon=False, fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.3)
 
 
-def measure_autonomous(point: dict[str, Any]) -> dict[str, float]:
-    """The largest exponent of a tanh network without input, U ~ N(0, g^2/N), and the log of U's spectral radius."""
-    N, T = point["N"], point["T"]
-    rng = np.random.default_rng(point["seed"])
-    U = point["gain"] * rng.standard_normal((N, N)) / np.sqrt(N)
-    p = nl.RNN.Params(W=np.zeros((N, 1)), U=U, b=np.zeros(N))
-    run = nl.forward(nl.RNN, p, np.zeros((T, 1, 1)), nl.RNN.State(h=rng.standard_normal((1, N))))
-    exponent = flow.lyapunov_exponents(nl.RNN, p, run, 1, T // 5)[0, 0]
-    return {"exponent": float(exponent), "log_rho": float(np.log(flow.spectral_radius(U)))}
-
-
-def gain(o: Options) -> Found:
-    """F6."""
-    gains, seeds, N, T = o.gains or AUTONOMOUS, min(o.seeds, 5), 100, 20 * o.sizes["T"]
-    every = [{"gain": g, "N": N, "T": T, "seed": [o.seed, k]} for g in gains for k in range(seeds)]
-    found = o.sweep("gain", measure_autonomous, every)
-    rows = []
-    for n, g in enumerate(gains):
-        part = found[n * seeds : (n + 1) * seeds]
-        e = np.quantile([f["exponent"] for f in part], [0.5, 0, 1])
-        rows.append([g, *(float(v) for v in e), float(np.log(g)), float(np.median([f["log_rho"] for f in part]))])
-    summary = [[f"{r[0]:g}", *(f"{v:+.3f}" for v in (r[1], r[4], r[5]))] for r in rows]
-    header = ["gain", "largest_exponent", "least", "largest", "log_gain", "log_spectral_radius"]
-    caption = (
-        f"Largest Lyapunov exponent of a tanh network without input, U normal with variance g^2/N, N={N}, {T} steps "
-        f"of which the first fifth is left out; {seeds} seeds, seed {o.seed}; bars: least and largest."
-    )
-    return Found(caption, header, rows, ["gain", "largest exponent", "log gain", "log rho(U)"], summary, rows)
-
-
-def draw_gain(rows: Any, figure: Any) -> None:
-    """Exponent against gain, with log g and log rho."""
-    axes = figure.subplots()
-    g, e, low, high, log_g, log_rho = np.array(rows, float).T
-    axes.axhline(0, color="0.6", linewidth=0.6)
-    axes.errorbar(g, e, [e - low, high - e], marker="o", markersize=3.5, capsize=2, **figures.style(0))
-    axes.plot(g, log_g, **figures.style(1))
-    axes.plot(g, log_rho, marker="D", markersize=3, **figures.style(2))
-    axes.set_xlim(g[0] - 0.1, g[-1] + 0.1)
-    figures.label_ends(
-        axes, [(e[-1], "largest exponent", 0), (log_g[-1], "log g", 1), (log_rho[-1], r"log $\rho$(U)", 2)], gap=0.08
-    )
-    axes.set_xlabel("gain g")
-    axes.set_ylabel("nats per step")
-
-
 def measure_singular_values(point: dict[str, Any]) -> dict[str, Any]:
     """The singular values of the Jacobian over the last SPAN steps, all rows together."""
     p = networks.run(point)
@@ -339,7 +225,7 @@ def draw_singular_values(curves: Any, figure: Any) -> None:
     axes.set_ylim(1e-17, 10)
     axes.set_xlim(0, 1)
     axes.axhspan(1e-17, 1e-16, color="0.9", zorder=0)
-    axes.text(0.01, 2e-16, "below: rounding (drawn at the floor)", color=figures.GREY)
+    axes.text(0.01, 2e-16, "below: rounding", color=figures.GREY)
     axes.axhline(0.1, color="0.6", linewidth=0.6)
     axes.set_xlabel("rank / size of the state")
     axes.set_ylabel(f"singular value over {SPAN} steps")
@@ -356,8 +242,6 @@ def draw_singular_values(curves: Any, figure: Any) -> None:
 
 STUDIES = {
     "direct-path": Study("F3: the direct path against the total", direct_path, draw_direct_path, (100, 105)),
-    "spectral-radius": Study("F4: the spectral radius of U", radius, draw_radius, (85, 65)),
     "lyapunov": Study("F5: Lyapunov exponents against backward rates", lyapunov, draw_lyapunov, (100, 68)),
-    "gain": Study("F6: chaos in the tanh network without input", gain, draw_gain, (85, 65)),
     "singular-values": Study("F7: singular values of a Jacobian", singular_values, draw_singular_values, (110, 70)),
 }

@@ -130,4 +130,4 @@ def _advice(p: Pass, verdict: str, T: int) -> str:
     if "z" in p.cell.Trace._fields:
         z = float(np.mean(p.run.values.z))
         return f"Open the update gate: z is {z:.2f} on average; a bias b_z near log T = {math.log(T):.1f} helps."
-    return "Use orthogonal recurrent weights, or a gated cell with an open forget gate."
+    return "Use a gated cell with an open forget gate; orthogonal recurrent weights help, but less."
