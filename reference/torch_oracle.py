@@ -23,7 +23,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def read_state_dict(path: Path) -> dict[str, Any]:
-    """The tensors of a file written by ``torch.save(model.state_dict(), path)``, as NumPy arrays; runs no code in it."""
+    """The tensors that ``torch.save(model.state_dict(), path)`` wrote, as NumPy arrays; runs no code of the file."""
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     return {name: tensor.numpy() for name, tensor in loaded.items()}
 
