@@ -1,17 +1,21 @@
 """One task at many points: in turn, on all cores (joblib), or on a Dask cluster; the results are the same.
 
 Every result is a file of its own, written whole as soon as it is there. A point whose file exists is not computed
-again, so a sweep that was interrupted, or lost a worker, goes on where it stopped.
+again, so a sweep that was interrupted, or lost a worker, goes on where it stopped. Its name covers the point and the
+code of this project, so nothing that older code computed is taken for a result.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+import numpy_lstm
 
 from . import output
 
@@ -45,8 +49,16 @@ def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: st
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
+@cache
+def _code() -> str:
+    """A digest of every source file of the package and the studies."""
+    folders = [Path(__file__).parent, Path(numpy_lstm.__file__).parent]
+    sources = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()
+
+
 def _key(task: Task, point: Point) -> str:
-    text = json.dumps([task.__module__, task.__qualname__, point], sort_keys=True)
+    text = json.dumps([_code(), task.__module__, task.__qualname__, point], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

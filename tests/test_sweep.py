@@ -55,6 +55,14 @@ def test_an_interrupted_sweep_goes_on(tmp_path: Path) -> None:
     assert len(list(folder.iterdir())) == 6 + 2, "what came before the failure is kept"
 
 
+def test_results_of_older_code_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = slow_points(tmp_path, 3, 0.0)
+    for code in ("old", "new", "new"):
+        monkeypatch.setattr(module, "_code", lambda code=code: code)
+        sweep(sweep_tasks.slow, points, tmp_path / "sweep")
+    assert len((tmp_path / "log").read_text().splitlines()) == 2 * 3
+
+
 def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     points = [{"n": n, "mark": str(tmp_path / "mark")} for n in range(8)]
