@@ -82,7 +82,7 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
     for _ in range(ATTEMPTS):
         try:
             with _workers(jobs, dask) as settings:
-                parallel = joblib.Parallel(return_as="generator_unordered", **settings)
+                parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, **settings)
                 for path, result in parallel(joblib.delayed(_named)(task, path, p) for path, p in left.copy().items()):
                     del left[path]
                     yield path, result

@@ -112,6 +112,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
         "127.0.0.1",
     )
     running += [start(*worker), start(*worker)]
+    from distributed import Client
+
+    with Client(address, timeout="20s", set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
     yield address, running[1:]
     for process in running:
         process.kill()
@@ -129,9 +133,11 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(cluster: Any, tmp_path: Path
     points, folder = slow_points(tmp_path, 24, 0.1), tmp_path / "sweep"
 
     def kill() -> None:
-        while not folder.exists() or len(list(folder.glob("*.json"))) < 4:
-            time.sleep(0.05)
+        log, deadline = tmp_path / "log", time.monotonic() + 20
+        while time.monotonic() < deadline and (not log.exists() or f" {workers[0].pid}\n" not in log.read_text()):
+            time.sleep(0.02)
         workers[0].send_signal(signal.SIGKILL)
+        workers[0].wait(10)
 
     killer = threading.Thread(target=kill)
     killer.start()
