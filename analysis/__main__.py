@@ -7,25 +7,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import case_studies, coverage, gradient_flow, kill_matrix, routes, text, verification
+from .flow import command as flow
+from .sweep import SweepError
 
 
 class Study(NamedTuple):
     """What the command line can run: ``run(options, corpus)`` tells whether all passed.
 
-    ``window`` is the longest stretch of text it reads, ``in_all`` whether the main job runs it.
+    ``window`` is the longest stretch of text it reads, ``in_all`` whether the main job runs it, ``arguments`` adds
+    options of its own to a parser.
     """
 
     run: Callable[[argparse.Namespace, text.Corpus], bool]
     window: int = 0
     in_all: bool = False
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None
 
 
 STUDIES = {
     "verify": Study(lambda o, corpus: verification.run(corpus, o.out, o.seed), 1 + routes.SIZES["T"], True),
     "coverage": Study(lambda o, corpus: coverage.run(o.out, o.seed), in_all=True),
-    "flow": Study(
-        lambda o, corpus: gradient_flow.run(corpus, o.out, o.seed, o.seeds), 1 + gradient_flow.SIZES["T"], True
-    ),
+    "flow": Study(flow.study, 1 + gradient_flow.SIZES["T"], True, flow.arguments),
     "kill_matrix": Study(lambda o, corpus: kill_matrix.run(o.out, o.seed)),
     "case_studies": Study(lambda o, corpus: case_studies.run(o.out, o.seed)),
 }
@@ -42,11 +44,20 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "Exit status: 0 all passed, 1 a route failed, 2 bad input.",
     )
     parser.add_argument("study", nargs="?", choices=["all", *STUDIES], default="all", help="default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of a flow study: all, {', '.join(flow.NAMES)}")
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
     parser.add_argument("--seed", type=_natural, default=0, help="seed of all random numbers; default: 0")
-    parser.add_argument("--seeds", type=_positive, default=20, help="networks per curve in the flow study; default: 20")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--seeds", type=_positive, default=20, help="networks per curve in the flow studies; default: 20"
+    )
+    for study in STUDIES.values():
+        if study.arguments is not None:
+            study.arguments(parser)
+    given = parser.parse_args(argv)
+    if given.names and given.study != "flow":
+        parser.error(f"unrecognized arguments: {' '.join(given.names)} (only flow has studies by name)")
+    return given
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         text.require(corpus, max(study.window for study in chosen))
         print(f"{corpus}\n")
         passed = [study.run(options, corpus) for study in chosen]
-    except (text.InputError, OSError) as error:
+    except (text.InputError, SweepError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"written to {options.out}")

@@ -1,6 +1,6 @@
 """How figures look: one palette, one way to save, and the drawings themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,20 @@ RC = {
     "svg.hashsalt": "numpy-lstm",
     "svg.fonttype": "none",
 }
+GREY = "0.35"
+# For figures with more curves: colour, line style and marker, each telling them apart alone.
+COLORS = ["#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+DASHES = [
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (9, 2)),
+    (0, (2, 2)),
+]
+MARKERS = "osD^vPX"
+MM = 1 / 25.4
 FLOAT32_FLOOR = float(np.finfo(np.float32).tiny)
 
 
@@ -38,10 +52,88 @@ def save(figure: Figure, stem: Path) -> None:
         output.write(stem.with_suffix(".png"), lambda path: figure.savefig(path, dpi=200))
 
 
+def style(k: int) -> dict[str, Any]:
+    """The look of the k-th curve: 14 that differ by colour and line style."""
+    n = len(COLORS)
+    return {"color": COLORS[k % n], "linestyle": DASHES[(k + k // n * 3) % n], "markerfacecolor": "white"}
+
+
+def marker(k: int) -> str:
+    """The marker of the k-th curve."""
+    return MARKERS[k % len(MARKERS)]
+
+
+def drawn(draw: Callable[[Figure], None], size: tuple[float, float], stem: Path) -> None:
+    """A figure of ``size`` in mm, drawn and saved."""
+    with mpl.rc_context(RC | {"font.size": 7, "axes.titlesize": 7.5, "lines.linewidth": 1.2, "axes.labelsize": 7}):
+        figure = Figure(figsize=(size[0] * MM, size[1] * MM), layout="constrained")
+        draw(figure)
+        save(figure, stem)
+
+
+def plot(table: Any, stem: Path, log: bool = True) -> None:
+    """A ``flow.Table`` against its index: the median over the batch and, behind it, the quartiles."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for k, (name, column) in enumerate(table.columns.items()):
+            rows = np.atleast_2d(np.asarray(column).T)
+            lower, median, upper = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+            band(axes, np.arange(len(table.index)), lower, median, upper, k, label=name)
+        if log:
+            log_axis(axes, [v for column in table.columns.values() for v in np.ravel(column)])
+        axes.set_xlabel(table.unit)
+        axes.set_title(table.title, loc="left")
+        axes.legend(frameon=False, fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3.5)
+
+    drawn(draw, (120, 75), Path(stem))
+
+
+def band(axes: Any, x: Any, lower: Any, median: Any, upper: Any, k: int, **more: Any) -> None:
+    """The median as a line over the band of the quartiles."""
+    look = style(k)
+    axes.fill_between(x, lower, upper, color=look["color"], alpha=0.2, linewidth=0)
+    axes.plot(x, median, **look, **more)
+
+
+def log_axis(axes: Any, values: Any, floor: float = 1e-300) -> None:
+    """A logarithmic axis around the positive values; below ``floor``, nothing. Zeros are for the caller to mark."""
+    positive = [v for v in values if v > floor and np.isfinite(v)]
+    axes.set_yscale("log")
+    if positive:
+        axes.set_ylim(max(floor, min(positive) / 3), max(positive) * 3)
+
+
+def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float = 0.062, x: float = 1.0) -> None:
+    """Text at the right end of curves: (y, text, k), moved apart by ``gap`` of the axis. The limits must be set."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    ends = sorted((float(np.clip(to_axes.transform((axes.get_xlim()[1], y))[1], 0, 1)), t, k) for y, t, k in labels)
+    heights: list[float] = []
+    for y, _, _ in ends:
+        heights.append(y if not heights else max(y, heights[-1] + gap))
+    top = 1.0
+    for n in reversed(range(len(heights))):
+        heights[n] = min(heights[n], top)
+        top = heights[n] - gap
+    for (y, t, k), at in zip(ends, heights, strict=True):
+        t = t.replace("b_f", "$b_f$")
+        axes.annotate(
+            t,
+            (x, y),
+            (x + 0.05, at),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=6.5,
+            color=[0.72 * channel for channel in mpl.colors.to_rgb(COLORS[k % len(COLORS)])],  # darker: text is thin
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.6", "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)},
+        )
+
+
 def gradient_flow(curves: Sequence[Any], fit: tuple[int, int], caption: str, stem: Path) -> None:
     """Two panels, dL/dh and dL/dc against lag on a log axis; each curve of the study with its fitted rate."""
     networks = list(dict.fromkeys(c.network for c in curves))
-    style = dict(zip(networks, STYLES, strict=True))
+    look = dict(zip(networks, STYLES, strict=True))
     with mpl.rc_context(RC):
         figure = Figure(figsize=(9.2, 4.2), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
@@ -49,8 +141,8 @@ def gradient_flow(curves: Sequence[Any], fit: tuple[int, int], caption: str, ste
             shown = [c for c in curves if c.signal == signal]
             for c in shown:
                 lags = np.arange(len(c.median))
-                axes.fill_between(lags, c.lower, c.upper, color=style[c.network]["color"], alpha=0.18, linewidth=0)
-                axes.plot(lags, c.median, **style[c.network])
+                axes.fill_between(lags, c.lower, c.upper, color=look[c.network]["color"], alpha=0.18, linewidth=0)
+                axes.plot(lags, c.median, **look[c.network])
             axes.set_yscale("log")
             axes.set_ylim(1e-41, 1e3)
             axes.set_xlim(0, len(shown[0].median) - 1)
@@ -60,13 +152,13 @@ def gradient_flow(curves: Sequence[Any], fit: tuple[int, int], caption: str, ste
             axes.text(2, FLOAT32_FLOOR * 3, "floor of float32 (smallest normal number)", va="bottom", color="0.35")
             axes.set_xlabel("lag: steps back from the loss")
             axes.set_title(rf"$\|\partial L/\partial {signal}_t\|$, relative to lag 0", loc="left")
-            _label_ends(axes, shown, style)
+            _label_ends(axes, shown, look)
         panels[0].set_ylabel("median, and quartiles, over seeds and batch")
         figure.supxlabel(caption, fontsize=7, color="0.35")
         save(figure, stem)
 
 
-def _label_ends(axes: Any, shown: Sequence[Any], style: dict[str, Any], gap: float = 2.4) -> None:
+def _label_ends(axes: Any, shown: Sequence[Any], look: dict[str, Any], gap: float = 2.4) -> None:
     """Name and rate at the right end of each curve, moved apart by at least ``gap`` decades."""
     ends = sorted(shown, key=lambda c: c.median[-1])
     heights = [float(np.log10(c.median[-1])) for c in ends]
@@ -82,7 +174,7 @@ def _label_ends(axes: Any, shown: Sequence[Any], style: dict[str, Any], gap: flo
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
-            color=style[c.network]["color"],
+            color=look[c.network]["color"],
             annotation_clip=False,
         )
 

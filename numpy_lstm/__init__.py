@@ -8,7 +8,7 @@ from .scan import Backward, Forward, backward, forward
 from . import layouts
 from .compose import Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
 from . import nn, onnx
-from . import check  # isort: skip
+from . import check, flow  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "arrays",
     "backward",
     "check",
+    "flow",
     "forward",
     "init",
     "layouts",

@@ -97,6 +97,10 @@ class Twin:
         """Dropout off."""
         return self.train(False)
 
+    def network(self) -> tuple[compose.Stack, Any]:
+        """The layers and their parameters as records: what ``flow.passes`` and ``layers.forward`` take."""
+        return self._layers, self._params()
+
     def state_dict(self) -> dict[str, Any]:
         """The parameters under torch's names, in torch's order, as copies."""
         return {name: a.copy() for name, a in self._weights.items()}

@@ -6,6 +6,7 @@ g, o (r, z, n) and two biases.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,12 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "identity": lambda a: a,
     "one": torch.ones_like,
 }
+
+
+def read_state_dict(path: Path) -> dict[str, Any]:
+    """The tensors that ``torch.save(model.state_dict(), path)`` wrote, as NumPy arrays; runs no code of the file."""
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: tensor.numpy() for name, tensor in loaded.items()}
 
 
 def tensor_cell(problem: check.Problem) -> check.Point:

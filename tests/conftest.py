@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+import analysis  # noqa: F401  before NumPy: it fixes the number of threads
+
 torch.set_num_threads(1)  # the arrays here are small: more threads only wait for one another
 
 

@@ -1,0 +1,88 @@
+"""What a study is, how it is asked for, and what it leaves behind: numbers (CSV, JSON), a figure, a printed table."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from .. import figures, output, text
+from ..sweep import sweep
+from .networks import SIZES, setting
+
+
+class Options(NamedTuple):
+    """How a study is run: ``networks``, ``forget_bias`` and ``gains`` are None for the study's own."""
+
+    out: Path
+    seed: int = 0
+    seeds: int = 20
+    jobs: int = 1
+    dask: str | None = None
+    networks: tuple[str, ...] | None = None
+    forget_bias: tuple[float, ...] | None = None
+    gains: tuple[float, ...] | None = None
+    corpus: text.Corpus | None = None
+    sizes: dict[str, int] = SIZES
+
+    def sweep(self, name: str, task: Callable[[Any], Any], points: list[dict[str, Any]]) -> list[Any]:
+        """The task at every point, in parallel if asked for, kept under ``out``/sweep/``name``."""
+        return sweep(task, points, self.out / "sweep" / name, self.jobs, self.dask)
+
+
+class Found(NamedTuple):
+    """The result of a study: a table of ``rows`` under ``header``, a short one to print, and what ``draw`` needs."""
+
+    caption: str
+    header: list[str]
+    rows: list[list[Any]]
+    summary_header: list[str]
+    summary: list[list[str]]
+    data: Any
+
+
+class Study(NamedTuple):
+    """A figure of gradient flow: ``compute`` makes the numbers, ``draw`` the picture, ``size`` in mm."""
+
+    title: str
+    compute: Callable[[Options], Found]
+    draw: Callable[[Any, Figure], None]
+    size: tuple[float, float]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the flow studies."""
+    group = parser.add_argument_group("flow studies")
+    group.add_argument("--networks", nargs="+", metavar="CELL[:INIT[:FORGET]]", help="RNN, LSTM:uniform:chrono, ...")
+    group.add_argument("--forget-bias", nargs="+", type=float, metavar="B", help="of the forget-bias ladder")
+    group.add_argument("--gains", nargs="+", type=float, metavar="G", help="factors of U in the gain studies")
+    group.add_argument("--jobs", type=int, default=1, help="processes on this machine, -1 for all cores; default: 1")
+    group.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
+
+
+def options(given: argparse.Namespace, corpus: text.Corpus | None) -> Options:
+    """From the command line; raises InputError for a network that does not exist."""
+    for name in given.networks or ():
+        setting(name)
+    chosen = {k: None if getattr(given, k) is None else tuple(getattr(given, k)) for k in GROUPS}
+    return Options(given.out, given.seed, given.seeds, given.jobs, given.dask, corpus=corpus, **chosen)
+
+
+GROUPS = ("networks", "forget_bias", "gains")
+
+
+def run(name: str, study: Study, o: Options) -> Found:
+    """Compute, print, and save the figure and its numbers as ``name``.svg, .png, .csv and .json."""
+    found = study.compute(o)
+    print(f"{study.title}\n\n{output.table(found.summary_header, found.summary)}\n\n{found.caption}\n")
+    output.write_csv(o.out / f"{name}.csv", found.header, found.rows)
+    numbers = [dict(zip(found.summary_header, row, strict=True)) for row in found.summary]
+    command = f"python -m analysis flow {name} --seed {o.seed} --seeds {o.seeds}"
+    command += "".join(
+        f" --{k.replace('_', '-')} {' '.join(map(str, v))}" for k in GROUPS if (v := getattr(o, k)) is not None
+    )
+    told = {"title": study.title, "caption": found.caption, "command": command, "seed": o.seed, "numbers": numbers}
+    output.write_json(o.out / f"{name}.json", told)
+    figures.drawn(lambda figure: study.draw(found.data, figure), study.size, o.out / name)
+    return found

@@ -1,0 +1,111 @@
+"""One task at many points: in turn, on all cores (joblib), or on a Dask cluster; the results are the same.
+
+Every result is a file of its own, written whole as soon as it is there. A point whose file exists is not computed
+again, so a sweep that was interrupted, or lost a worker, goes on where it stopped. Its name covers the point and the
+code of this project, so nothing that older code computed is taken for a result.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import numpy_lstm
+
+from . import output
+
+Point = dict[str, Any]
+Task = Callable[[Point], Any]
+ATTEMPTS = 3  # a dead worker process takes its pool with it: a new one takes what is left, this often
+
+
+class SweepError(RuntimeError):
+    """The workers could not be reached, or died again and again."""
+
+
+def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: str | None = None) -> list[Any]:
+    """``[task(p) for p in points]``; points and results hold what JSON holds.
+
+    Parameters
+    ----------
+    task : a function at the top level of a module, so that a worker can find it
+    folder : where the results are kept, one file for each point
+    jobs : processes on this machine; -1 for all cores
+    dask : address of a Dask scheduler, whose workers can import ``analysis``; ``jobs`` then does not count
+
+    Raises SweepError if the workers are gone for good; what the task raises is raised here.
+    """
+    paths = [folder / f"{_key(task, point)}.json" for point in points]
+    left = {str(path): point for path, point in zip(paths, points, strict=True) if not path.exists()}
+    with tqdm(total=len(left), desc=folder.name, disable=None, leave=False) as bar:
+        for path, result in _results(task, left, jobs, dask):
+            output.write_text(Path(path), json.dumps(result) + "\n")
+            bar.update()
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+@cache
+def _code() -> str:
+    """A digest of every source file of the package and the studies."""
+    folders = [Path(__file__).parent, Path(numpy_lstm.__file__).parent]
+    sources = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()
+
+
+def _key(task: Task, point: Point) -> str:
+    text = json.dumps([_code(), task.__module__, task.__qualname__, point], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _named(task: Task, path: str, point: Point) -> tuple[str, Any]:
+    return path, task(point)
+
+
+def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) -> Iterator[tuple[str, Any]]:
+    if not left:
+        return
+    if jobs == 1 and dask is None:
+        yield from (_named(task, path, point) for path, point in left.items())
+        return
+    try:
+        import joblib
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+    except ImportError as error:
+        extra = "analysis" if dask is None else "cluster"
+        raise SweepError(f"several jobs need joblib: pip install 'numpy-lstm[{extra}]'") from error
+    left = dict(left)
+    for _ in range(ATTEMPTS):
+        try:
+            with _workers(jobs, dask) as settings:
+                parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, **settings)
+                for path, result in parallel(joblib.delayed(_named)(task, path, p) for path, p in left.copy().items()):
+                    del left[path]
+                    yield path, result
+        except BrokenProcessPool:
+            continue
+        return
+    raise SweepError(f"worker processes died {ATTEMPTS} times; {len(left)} points are left, run again to go on")
+
+
+@contextmanager
+def _workers(jobs: int, dask: str | None) -> Iterator[dict[str, Any]]:
+    """The arguments of joblib.Parallel: processes here, or the workers of a Dask scheduler."""
+    if dask is None:
+        yield {"n_jobs": jobs}
+        return
+    try:
+        import joblib
+        from distributed import Client
+    except ImportError as error:
+        raise SweepError("--dask needs a client: pip install 'numpy-lstm[cluster]'") from error
+    try:
+        client = Client(dask, timeout="4s", set_as_default=True)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"no Dask scheduler at {dask}: {error}") from error
+    with client, joblib.parallel_config(backend="dask", wait_for_workers_timeout=60):
+        yield {}

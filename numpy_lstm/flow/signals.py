@@ -1,0 +1,44 @@
+"""How large each cotangent is at each step, and what each step adds to the parameter gradients."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from .passes import Pass
+from .table import Table
+
+
+def norms(p: Pass, fields: Sequence[str] | None = None) -> Table:
+    """The Euclidean norm of every cotangent at every step: columns (T,B), one for each field of the cell's Trace
+    or each of ``fields``.
+
+    ``h`` is |dL/dh_t|, ``c`` |dL/dc_t|, ``a_f`` that of the forget gate's pre-activation, ``x`` that of the input.
+    Nothing underflows or overflows on the way; padding counts as zero.
+    """
+    columns = {field: norm(getattr(p.cotangents, field)) for field in fields or p.cell.Trace._fields}
+    steps = np.arange(p.run.hs.shape[0])
+    return Table(f"{p.name}: norm of dL/d(.) at each step", "step", steps, columns)
+
+
+def contributions(p: Pass) -> Iterator[Any]:
+    """For each step, what it adds to the parameter gradients: a Params of dW, dU, db; their sum is ``dparams``."""
+    for t in range(p.run.hs.shape[0]):
+        v, d = (tree.map(lambda a, t=t: a[t], trace) for trace in (p.run.values, p.cotangents))
+        yield p.cell.step_gradients(v, d)
+
+
+def contribution_norms(p: Pass) -> Table:
+    """The norm of each step's contribution to each parameter gradient: columns (T,), one for each field of Params."""
+    fields = p.cell.Params._fields
+    rows = [[tree.norm(a) for a in step] for step in contributions(p)]
+    columns = dict(zip(fields, np.reshape(rows, (len(rows), len(fields))).T, strict=True))
+    return Table(f"{p.name}: norm of each step's contribution", "step", np.arange(len(rows)), columns)
+
+
+def norm(a: Any) -> Any:
+    """The Euclidean norm over the last axis, free of underflow and overflow."""
+    largest = np.max(np.abs(a), axis=-1, keepdims=True, initial=0)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
+    return scale[..., 0] * np.linalg.norm(a / scale, axis=-1)

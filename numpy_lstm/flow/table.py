@@ -1,0 +1,78 @@
+"""Named columns over one index: what the instruments return, what prints, and what a spreadsheet reads."""
+
+import csv
+import io
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHOWN = 12  # rows printed at most
+
+
+@dataclass(frozen=True)
+class Table:
+    """``columns`` maps names to arrays (N,) or (N,B), one entry for each of the N values of ``index``.
+
+    ``title`` says what was measured and ``unit`` what the index counts. Printing shows at most 12 rows, and the median
+    over the batch. ``table["c"]`` is the column c.
+    """
+
+    title: str
+    unit: str
+    index: Any
+    columns: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.columns:
+            raise KeyError(f"no column {name!r}; expected one of {', '.join(self.columns)}")
+        return self.columns[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Lists and strings only, fit for JSON: title, unit, index, columns."""
+        columns = {name: np.asarray(column).tolist() for name, column in self.columns.items()}
+        return {"title": self.title, "unit": self.unit, "index": np.asarray(self.index).tolist(), "columns": columns}
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The table as CSV text, written to ``path`` too (whole, or not at all) if one is given.
+
+        One line for each index; for columns (N,B) one line for each index and batch row, the latter in column ``row``.
+        """
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        batch = max((np.shape(column)[1] for column in self.columns.values() if np.ndim(column) == 2), default=0)
+        writer.writerow([self.unit, *(["row"] if batch else []), *self.columns])
+        for n, at in enumerate(np.asarray(self.index).tolist()):
+            for b in range(batch or 1):
+                entries = [column[n, b] if np.ndim(column) == 2 else column[n] for column in self.columns.values()]
+                writer.writerow([at, *([b] if batch else []), *(np.asarray(entry).item() for entry in entries)])
+        if path is not None:
+            _write(Path(path), buffer.getvalue())
+        return buffer.getvalue()
+
+    def __str__(self) -> str:
+        N = len(self.index)
+        rows = range(N) if N <= SHOWN else np.unique(np.linspace(0, N - 1, SHOWN).round().astype(int))
+        medians = [np.median(column, axis=1) if np.ndim(column) == 2 else column for column in self.columns.values()]
+        cells = [[self.unit, *self.columns]]
+        cells += [[_entry(np.asarray(self.index)[n]), *(_entry(column[n]) for column in medians)] for n in rows]
+        widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+        lines = ["  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in cells]
+        return "\n".join([self.title, *lines])
+
+    __repr__ = __str__
+
+
+def _entry(value: Any) -> str:
+    return f"{value:.3g}" if np.asarray(value).dtype.kind == "f" else str(value)
+
+
+def _write(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    Path(name).chmod(0o644)
+    Path(name).replace(path)

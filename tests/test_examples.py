@@ -1,0 +1,107 @@
+"""The worked examples run, and what they show is right."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from analysis.examples import own_text, torch_lstm
+from numpy_lstm import check, flow, tree
+
+
+class Model(torch.nn.Module):
+    """An LSTM within a larger model."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.lstm = torch.nn.LSTM(3, 8, **options)
+        self.out = torch.nn.Linear(8, 1)
+
+
+def trained() -> Model:
+    """Shortly, to add up the first input."""
+    torch.manual_seed(0)
+    model = Model()
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(20):
+        x = torch.randn(12, 8, 3)
+        loss = ((model.out(model.lstm(x)[0][-1])[:, 0] - x[:, :, 0].sum(0)) ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model
+
+
+def test_a_trained_torch_lstm_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = {name: tensor.detach().contiguous() for name, tensor in trained().state_dict().items()}
+    torch.save(state, tmp_path / "model.pt")
+    save_file(state, tmp_path / "model.safetensors")
+    np.savez(tmp_path / "model.npz", **{name: tensor.numpy() for name, tensor in state.items()})
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((30, 4, 3)))
+    printed = set()
+    for kind in ("pt", "safetensors", "npz"):
+        out = tmp_path / "out"
+        arguments = [str(tmp_path / f"model.{kind}"), "--prefix", "lstm.", "--inputs", str(tmp_path / "x.npy")]
+        assert torch_lstm.main([*arguments, "--out", str(out)]) == 0
+        printed.add(capsys.readouterr().out)
+    (told,) = printed
+    assert "layer and direction 0.0: dL/dc" in told
+    assert "norm of each path's part of dL/dc_t" in told
+    with (out / "torch_lstm_0.0_norms.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 30 * 4
+    assert all(float(row["c"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_layers": 2, "bidirectional": True}, {"proj_size": 5}, {"bias": False}, {}], ids=str
+)
+def test_its_contributions_add_up_to_torchs_gradients(options: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    module = torch.nn.LSTM(3, 8, **options).double()
+    lstm = torch_lstm.twin({name: tensor.numpy() for name, tensor in module.state_dict().items()})
+    g = np.random.default_rng(0)
+    xs = g.standard_normal((12, 4, 3))
+    passes = torch_lstm.look(lstm, xs, np.random.default_rng(1))
+    directions = 2 if options.get("bidirectional") else 1
+    assert len(passes) == directions * options.get("num_layers", 1)
+    again = np.random.default_rng(1)
+    width = options.get("proj_size", 8)
+    v = np.stack([again.standard_normal((4, width)) for _ in range(directions)])
+    h_n = module(torch.from_numpy(xs))[1][0]
+    (torch.from_numpy(v) * h_n[-directions:]).sum().backward()
+    for p in passes:
+        layer, direction = p.name.split(".")
+        total = tree.scale(0, p.params)
+        for step in flow.contributions(p):
+            total = tree.add(total, step)
+        theirs = getattr(module, f"weight_hh_l{layer}{'_reverse' * int(direction)}").grad.numpy()
+        ours = np.concatenate([getattr(total, f"U_{k}") for k in "ifgo"])
+        assert check.normwise(ours, theirs) <= 1e-13, p.name
+
+
+def test_bad_weights_get_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "model.npz", a=np.ones(3))
+    for path, message in (
+        (tmp_path / "model.npz", "has no lstm.weight_hh_l0; expected one of its names: a"),
+        (tmp_path / "model.bin", "expected a file .safetensors, .npz, .pt or .pth"),
+        (tmp_path / "absent.npz", "No such file"),
+    ):
+        assert torch_lstm.main([str(path), "--prefix", "lstm."]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_own_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("to be, or not to be: that is the question. " * 9)
+    assert own_text.main(["--text", str(path), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert told.count("vanishes") >= 2
+    assert "LSTM: dL/dc keeps. Rate 0.98" in told
+    assert {f.suffix for f in (tmp_path / "out").iterdir()} == {".csv", ".svg", ".png"}
+    assert own_text.main(["--text", str(tmp_path / "absent")]) == 2
+    assert "cannot read" in capsys.readouterr().err
