@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import coverage, gradient_flow, routes, text, verification
+from . import benchmark, coverage, gpu, gradient_flow, memory, peers, routes, text, verification
 
+MEASURING = ("benchmark", "memory", "gpu")
 LONGEST = {"verify": routes.SIZES, "flow": gradient_flow.SIZES}
 
 
@@ -18,12 +19,21 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "Exit status: 0 all passed, 1 a route failed, 2 bad input.",
     )
     parser.add_argument(
-        "study", nargs="?", choices=["all", "verify", "flow", "coverage"], default="all", help="default: all"
+        "study",
+        nargs="?",
+        choices=["all", "verify", "flow", "coverage", *MEASURING],
+        default="all",
+        help="default: all, which is verify, coverage and flow; benchmark, memory and gpu measure this machine",
     )
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
     parser.add_argument("--seed", type=_natural, default=0, help="seed of all random numbers; default: 0")
     parser.add_argument("--seeds", type=_positive, default=20, help="networks per curve in the flow study; default: 20")
+    only = parser.add_argument_group("benchmark only")
+    only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=benchmark.shape, help="default: seven of them")
+    only.add_argument("--threads", metavar="N", nargs="+", type=_positive, help="default: 1 and all processors")
+    only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="default: LSTM")
+    only.add_argument("--no-scaling", dest="scaling", action="store_false", help="tables only, no scaling figure")
     return parser.parse_args(argv)
 
 
@@ -32,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        if options.study in MEASURING:
+            return 0 if _measure(options) else 1
         corpus = text.load(options.text)
         text.require(
             corpus, max((1 + s["T"] for study, s in LONGEST.items() if options.study in {"all", study}), default=0)
@@ -49,6 +61,18 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(f"written to {options.out}")
     return 0 if passed else 1
+
+
+def _measure(options: argparse.Namespace) -> bool:
+    passed = True
+    if options.study == "benchmark":
+        benchmark.run(options.out, options.seed, options.shapes, options.threads, options.cells, options.scaling)
+    elif options.study == "memory":
+        memory.run(options.out)
+    else:
+        passed = gpu.run(options.out, options.seed)
+    print(f"written to {options.out}")
+    return passed
 
 
 def _natural(value: str) -> int:

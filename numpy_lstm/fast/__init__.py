@@ -79,15 +79,15 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
         for t in range(0, T, K):
             n, block = min(K, T - t), POOL.take(kernel.Block, L)
             dead = _dead(alive, t, n)
-            block.Z[:n, :, :D] = xs[t : t + n]
+            block.xs[:n] = xs[t : t + n]
             block.h[0][...] = h
             if dead is not None:
-                L.xp.copyto(block.Z[:n, :, :D], 0, where=dead)
+                L.xp.copyto(block.xs[:n], 0, where=dead)
             kernel.advance(L, weights, work, block, n, dead)
             kernel.keep(L, work, block, n, dead)
             kernel.turn(work, n)
             h = block.h[n]
-            hs[t : t + n] = block.Z[1 : n + 1, :, D + 1 :]
+            hs[t : t + n] = block.hs[1 : n + 1]
             if dead is not None:
                 L.xp.copyto(hs[t : t + n], 0, where=dead)
             tape.blocks.append((t, n, block))

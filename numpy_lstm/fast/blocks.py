@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 CACHE = 2**17  # bytes of one gate in one block: with all its gates a block should stay in a core's own cache
 ROWS = 256  # rows of a block that make the contraction over them worth a call
 LONGEST = 128
-PANEL = 256  # inner width up to which [x 1 h] in one product is as good as two
+PANEL = 256  # inner width up to which [h x 1] in one product is as good as two
 PAGE = 4096
 KEEP = 2**26  # bytes of free buffers kept
 
@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 
     @property
     def joined(self) -> bool:
-        """Whether a step multiplies [x 1 h] at once, or x was multiplied for the whole block before."""
+        """Whether a step multiplies [h x 1] at once, or x was multiplied for the whole block before."""
         return self.B > 1 and self.D + self.H <= PANEL
 
     def matrix(self, steps: int, width: int) -> Any:
@@ -106,7 +106,7 @@ POOL = Pool()
 class Tape:
     """What a fast run keeps for its backward pass, in blocks of steps: ``blocks`` holds (first step, steps, block).
 
-    The local factors and [x 1 h]. Its arrays are reused once the tape is gone, so they are nobody else's business.
+    The local factors and [h x 1]. Its arrays are reused once the tape is gone, so they are nobody else's business.
     """
 
     def __init__(self, cell: Any, layout: Layout, T: int) -> None:

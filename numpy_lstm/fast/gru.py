@@ -18,7 +18,8 @@ class Block:
         self.nbytes = self.Z.nbytes + self.P.nbytes
         self.Z[:, :, L.D] = 1
         self.h1 = [self.Z[k, :, L.D :] for k in range(L.K)]
-        self.h = [self.Z[k, :, L.D + 1 :] for k in range(L.K + 1)]
+        self.xs, self.hs = self.Z[:-1, :, : L.D], self.Z[:, :, L.D + 1 :]
+        self.h = list(self.hs)
         self.back = [L.unfold(self.P[:, k]) for k in range(L.K)][::-1]
 
 
@@ -115,7 +116,7 @@ def keep(L: Layout, work: Work, block: Block, n: int, dead: Any) -> None:
     mul(P[0], S[0], P[3])  # du = da_n r          (G6')
     mul(L.unfold(P[0]), work.recurrent[:n, :, 2 * L.H :], L.unfold(P[1]))
     mul(P[1], E[0], P[1])  # da_r = da_n u r'     (G6') (G4')
-    xp.subtract(block.Z[:n, :, L.D + 1 :], L.unfold(N), out=L.unfold(P[2]))
+    xp.subtract(block.hs[:n], L.unfold(N), out=L.unfold(P[2]))
     mul(P[2], E[1], P[2])  # da_z = (h_prev - n) z'  (G9') (G8') (G5')
     P[4] = S[1]  # z                    (G9')
     if dead is not None:

@@ -13,14 +13,14 @@ GATES = "oifg"
 
 
 class Block:
-    """The tape of K steps: Z = [x 1 h_prev], and P = the local factors o, i, f, g, carry (f), and c (of L10', L11')."""
+    """The tape of K steps: Z = [h_prev x 1], and P = the local factors o, i, f, g, carry (f), and c (of L10', L11')."""
 
     def __init__(self, L: Layout) -> None:
         self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.sheet(6, L.K)
         self.nbytes = self.Z.nbytes + self.P.nbytes
-        self.Z[:, :, L.D] = 1
-        self.z = [self.Z[k] for k in range(L.K)]
-        self.h = [self.Z[k, :, L.D + 1 :] for k in range(L.K + 1)]
+        self.Z[:, :, -1] = 1
+        self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
+        self.z, self.h = list(self.Z), list(self.hs)
         self.back = [(L.unfold(self.P[0, k]), L.unfold(self.P[1:5, k]), self.P[5, k]) for k in range(L.K)][::-1]
 
 
@@ -56,15 +56,15 @@ def stack(params: Any, L: Layout) -> tuple[Any, Any]:
 
 
 def weights(params: Any, L: Layout) -> Any:
-    """[W b U]^T with the signs of the forward pass, or ([W b]^T, U^T)."""
+    """[U W b]^T with the signs of the forward pass, or ([W b]^T, U^T). The bias comes last, after the small terms."""
     D, H = L.D, L.H
     stacked = L.xp.empty((4 * H, D + 1 + H), L.dtype)
-    for columns, k in ((stacked[:, :D], "W"), (stacked[:, D], "b"), (stacked[:, D + 1 :], "U")):
+    for columns, k in ((stacked[:, :H], "U"), (stacked[:, H:-1], "W"), (stacked[:, -1], "b")):
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in GATES], out=columns)
     L.xp.negative(stacked[: 3 * H], out=stacked[: 3 * H])
     if L.joined:
         return L.right(stacked), None
-    return L.right(stacked[:, : D + 1]), L.right(stacked[:, D + 1 :])
+    return L.right(stacked[:, H:]), L.right(stacked[:, :H])
 
 
 def begin(L: Layout, work: Work, state: Any) -> None:
@@ -83,7 +83,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), a, one, both, (ig, fc) = W, work.a, work.one, flat(work.products), work.products
     if U is not None:  # x W^T + b for the whole block
-        matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
+        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, c, c2, c_prev, y, y2, o) in enumerate(work.ahead[:n]):
         if U is None:
             matmul(block.z[k], W, A)  # (L1)-(L4)
@@ -160,7 +160,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: 
 
 
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [x 1 h_prev]: dW, db, dU side by side."""
+    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]: dU, dW, db side by side."""
     d = work.D[:n].reshape(n * L.B, -1)[:, : 4 * L.H]
     L.xp.matmul(d, W, out=dxs)  # (L4')-(L1')
     return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
@@ -170,5 +170,5 @@ def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
     """The sums as the cell's Params, in arrays of their own."""
     fields: dict[str, Any] = {}
     for g, s in zip(GATES, sums[0].reshape(4, L.H, -1), strict=True):
-        fields |= {f"W_{g}": s[:, : L.D].copy(), f"b_{g}": s[:, L.D].copy(), f"U_{g}": s[:, L.D + 1 :].copy()}
+        fields |= {f"U_{g}": s[:, : L.H].copy(), f"W_{g}": s[:, L.H : -1].copy(), f"b_{g}": s[:, -1].copy()}
     return cell.Params(**fields)

@@ -6,14 +6,14 @@ from .blocks import Layout
 
 
 class Block:
-    """The tape of K steps: Z = [x 1 h_prev], and P = tanh'(a)."""
+    """The tape of K steps: Z = [h_prev x 1], and P = tanh'(a)."""
 
     def __init__(self, L: Layout) -> None:
         self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.matrix(L.K, L.H)
         self.nbytes = self.Z.nbytes + self.P.nbytes
-        self.Z[:, :, L.D] = 1
-        self.z = [self.Z[k] for k in range(L.K)]
-        self.h = [self.Z[k, :, L.D + 1 :] for k in range(L.K + 1)]
+        self.Z[:, :, -1] = 1
+        self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
+        self.z, self.h = list(self.Z), list(self.hs)
         self.back = list(self.P)[::-1]
 
 
@@ -33,11 +33,11 @@ def stack(params: Any, L: Layout) -> tuple[Any, Any]:
 
 
 def weights(params: Any, L: Layout) -> tuple[Any, Any]:
-    """[W b U]^T, or ([W b]^T, U^T)."""
-    stacked = L.xp.concatenate([params.W, params.b[:, None], params.U], axis=1)
+    """[U W b]^T, or ([W b]^T, U^T). The bias comes last, after the small terms."""
+    stacked = L.xp.concatenate([params.U, params.W, params.b[:, None]], axis=1)
     if L.joined:
         return L.right(stacked), None
-    return L.right(stacked[:, : L.D + 1]), L.right(stacked[:, L.D + 1 :])
+    return L.right(stacked[:, L.H :]), L.right(stacked[:, : L.H])
 
 
 def begin(L: Layout, work: Work, state: Any) -> None:
@@ -55,7 +55,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
     add, tanh, matmul = xp.add, xp.tanh, xp.matmul
     (W, U), a = W, work.a
     if U is not None:  # x W^T + b for the whole block
-        matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
+        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, A in enumerate(work.ahead[:n]):
         if U is None:
             matmul(block.z[k], W, A)  # (R1)
@@ -101,7 +101,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: 
 
 
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [x 1 h_prev]."""
+    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]."""
     d = work.D[:n].reshape(n * L.B, -1)
     L.xp.matmul(d, W, out=dxs)  # (R1')
     return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
@@ -110,4 +110,4 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
     """The sums as the cell's Params, in arrays of their own."""
     s = sums[0]
-    return cell.Params(W=s[:, : L.D].copy(), b=s[:, L.D].copy(), U=s[:, L.D + 1 :].copy())
+    return cell.Params(U=s[:, : L.H].copy(), W=s[:, L.H : -1].copy(), b=s[:, -1].copy())
