@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import benchmark, coverage, gpu, gradient_flow, memory, peers, routes, text, verification
+from . import accuracy, benchmark, coverage, gpu, gradient_flow, memory, peers, routes, text, verification
 
-MEASURING = ("benchmark", "memory", "gpu")
+MEASURING = ("accuracy", "benchmark", "memory", "gpu")
 LONGEST = {"verify": routes.SIZES, "flow": gradient_flow.SIZES}
 
 
@@ -23,7 +23,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         choices=["all", "verify", "flow", "coverage", *MEASURING],
         default="all",
-        help="default: all, which is verify, coverage and flow; benchmark, memory and gpu measure this machine",
+        help="default: all, which is verify, coverage and flow; the others measure the fast path",
     )
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
@@ -33,6 +33,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=benchmark.shape, help="default: seven of them")
     only.add_argument("--threads", metavar="N", nargs="+", type=_positive, help="default: 1 and all processors")
     only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="default: LSTM")
+    only.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="default: all that are installed")
     only.add_argument("--no-scaling", dest="scaling", action="store_false", help="tables only, no scaling figure")
     return parser.parse_args(argv)
 
@@ -66,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
 def _measure(options: argparse.Namespace) -> bool:
     passed = True
     if options.study == "benchmark":
-        benchmark.run(options.out, options.seed, options.shapes, options.threads, options.cells, options.scaling)
+        benchmark.run(options.out, options)
+    elif options.study == "accuracy":
+        passed = accuracy.run(options.out, options.seed)
     elif options.study == "memory":
         memory.run(options.out)
     else:

@@ -18,7 +18,7 @@ import numpy as np
 
 from numpy_lstm import doctor
 
-from . import output, peers
+from . import figures, output, peers
 
 SHAPES = (
     (100, 32, 64, 128),
@@ -91,7 +91,7 @@ def table(found: list[dict[str, Any]]) -> str:
             cells = [f"{r['cell']} {','.join(map(str, r['shape']))}", r["dtype"], str(part["threads"])]
             cells += [f"{part['kernel'] or part['asked']}", f"{1e3 * mid:.3g}", f"{100 * (high - low) / mid:.0f} %"]
             cells += [f"{np.median(s[p]) / mid:.2f}" if p in s else "" for p in names if p not in {"fast", "floor"}]
-            rows.append([*cells, f"{mid / np.median(s['floor']):.2f}"])
+            rows.append([*cells, f"{mid / np.median(s['floor']):.2f}" if "floor" in s else ""])
     return output.table(header, rows)
 
 
@@ -124,41 +124,35 @@ def _processor() -> str:
     return known.get("model name", "unknown processor") + family
 
 
-def run(out: Path, seed: int, shapes: Any = None, threads: Any = None, cells: Any = None, scaling: bool = True) -> None:
+def run(out: Path, asked: argparse.Namespace) -> None:
     """Measure, print and save tables and figure."""
-    everyone, widest = peers.installed(), doctor.widest(doctor.diagnose())
-    counts = threads or sorted({1, len(doctor.affinity())})
+    widest = doctor.widest(doctor.diagnose())
     options = {
-        "cells": cells or ["LSTM"],
-        "shapes": shapes or SHAPES,
-        "seed": seed,
+        "cells": asked.cells or ["LSTM"],
+        "shapes": asked.shapes or SHAPES,
+        "seed": asked.seed,
         "budget": BUDGET,
-        "peers": everyone,
+        "peers": [p for p in peers.installed() if p == "fast" or p in (asked.peers or peers.PEERS)],
     }
     found = []
-    for count in counts:
+    for count in asked.threads or sorted({1, len(doctor.affinity())}):
         for kernel in [None] + ([widest] if widest else []):
             found.append(in_process(count, kernel, dtypes=["float64", "float32"], **options))
-            print(environment(found[-1:]), end="\n\n")
-            print(table(found[-1:]), flush=True, end="\n\n")
-    saved = {"schema": 1, "environment": environment(found), "seed": seed, "measured": found}
+            print(f"{environment(found[-1:])}\n\n{table(found[-1:])}\n", flush=True)
+    saved = {"schema": 1, "environment": environment(found), "seed": asked.seed, "measured": found}
     text = f"{environment(found)}\n\n{table(found)}\n"
-    if scaling:
+    if asked.scaling:
         around = sorted({tuple(n if k == axis else BASE[k] for k in "TBDH") for axis, v in SCALING.items() for n in v})
-        part = in_process(
-            1, widest, dtypes=["float64"], **options | {"shapes": around, "cells": ["LSTM"], "budget": 1.0}
-        )
-        curves = slopes(part["rows"])
+        options |= {"shapes": around, "cells": ["LSTM"], "budget": BUDGET / 4}
+        curves = slopes(in_process(1, widest, dtypes=["float64"], **options)["rows"])
         saved["scaling"] = curves
         rows = [[f"{c['axis']}, {c['peer']}", f"{c['slope']:.2f}"] for c in curves]
-        text += "\nTime grows with the power\n\n" + output.table(["axis", "exponent"], rows) + "\n"
-        from . import figures
-
+        exponents = "Time grows with the power\n\n" + output.table(["axis", "exponent"], rows) + "\n"
+        print(exponents)
+        text += f"\n{exponents}"
         base = ", ".join(f"{k} = {n}" for k, n in BASE.items())
-        figures.scaling(
-            curves, f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found)}", out / "scaling"
-        )
-    print(text[text.find("\nTime grows") :] if scaling else "")
+        caption = f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found)}"
+        figures.scaling(curves, caption, out / "scaling")
     output.write_json(out / "benchmark.json", saved)
     output.write_text(out / "benchmark.md", text)
 

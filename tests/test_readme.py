@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import coverage, next_symbol, routes
+from analysis import accuracy, coverage, next_symbol, routes
 from reference import frameworks, regimes
 
 ROOT = Path(__file__).parent.parent
@@ -19,8 +19,8 @@ def test_its_sessions_run_and_print_what_they_show() -> None:
     assert failures == 0
 
 
-def cells_of(table: str) -> list[list[str]]:
-    block = re.search(rf"<!-- table: {table} -->\n(.*?)\n<!-- end -->", README, re.S)[1].splitlines()
+def cells_of(table: str, page: str = README) -> list[list[str]]:
+    block = re.search(rf"<!-- table: {table} -->\n(.*?)\n<!-- end -->", page, re.S)[1].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in block]
 
 
@@ -53,6 +53,14 @@ def test_its_tables_have_the_rows_and_bounds_of_the_main_job(name: str, rows: di
             assert all(float(entry.split("·")[0]) <= float(row[-2]) for entry in row[1:-2]), row[0]
     else:
         assert all(float(row[1]) <= 16 for row in cells[2:])
+
+
+def test_the_accuracy_of_the_fast_path() -> None:
+    page = (ROOT / "numpy_lstm" / "fast" / "fast.md").read_text(encoding="utf-8")
+    header, _, *rows = cells_of("accuracy", page)
+    assert [row[0] for row in rows] == [f"{cell.name}, {regime}" for cell, regime in accuracy.REGIMES]
+    assert header[1] == "K, fast"
+    assert all(float(row[1]) <= accuracy.BOUND for row in rows)
 
 
 def test_its_links_lead_somewhere() -> None:
