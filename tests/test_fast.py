@@ -1,6 +1,8 @@
 """The fast path, judged by the explicit one, by 50-digit truth where gates saturate, and by torch through the twins."""
 
+import copy
 import gc
+import pickle
 import threading
 from typing import Any
 
@@ -200,6 +202,13 @@ def test_buffers_return_when_the_run_is_gone() -> None:
     held = [fast.forward(*task[:4]) for _ in range(2)]
     arrays = [id(block) for run in held for _, _, block in run.values.blocks]
     assert len(set(arrays)) == len(arrays)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_tape_has_one_owner(duplicate: Any) -> None:
+    run = fast.forward(nl.LSTM, *problem(nl.LSTM, (6, 2, 3, 4))[:2])
+    with pytest.raises(TypeError, match="cannot be copied"):
+        duplicate(run.values)
 
 
 def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,9 @@ class Tape:
     def __repr__(self) -> str:
         return f"<Tape of {self.T} steps of {self.cell.name}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Tape cannot be copied or pickled, for its buffers have one owner; run forward again")
+
     def __del__(self) -> None:
         for _, _, block in self.blocks:
             POOL.give(self.layout, block)
