@@ -84,12 +84,12 @@ def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
     """n steps forward."""
     xp = L.xp
-    exp, add, divide, tanh, mul, dot = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.dot
+    exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), t, one, most, minimum = W, L.unfold(work.t), work.one, work.most, xp.minimum
-    xp.matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
+    matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, views in enumerate(work.ahead[:n]):
         u_all, x_rz, u_rz, a_rz2, a_rz, e, s, e_z, z, q, z2, x_n, u, r, a_n2, a_n, cand, q2, cand2 = views
-        dot(block.h1[k], U, u_all)  # (G3), and its part of (G1) (G2)
+        matmul(block.h1[k], U, u_all)  # (G3), and its part of (G1) (G2)
         add(x_rz, u_rz, a_rz2)  # (G1) (G2)
         minimum(exp(a_rz, e), most, out=e)  # where e were inf, e s would be inf 0
         divide(one, add(e, one, s), s)  # (G4) (G5)
@@ -141,13 +141,13 @@ def end_back(cell: Any, work: Work) -> Any:
 def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: Any, dead: Any) -> None:
     """n steps back, the bare recursion: ``work.rec`` holds all of dL/dh_t but the loss's own part."""
     xp = L.xp
-    add, mul, dot = xp.add, xp.multiply, xp.dot
+    add, mul, matmul = xp.add, xp.multiply, xp.matmul
     rec, dh, K = work.rec, work.dh, L.K
     steps = zip(dhs[::-1], work.back[K - n :], block.back[K - n :], strict=True)
     for dhs_k, (d, d_rzu, carry), P in steps:
         add(rec, dhs_k, dh)  # all of dh_t
         mul(P, dh, d)  # (G9')-(G4')
-        add(dot(d_rzu, U, rec), carry, rec)  # (G3') (G2') (G1') (G9')
+        add(matmul(d_rzu, U, rec), carry, rec)  # (G3') (G2') (G1') (G9')
 
 
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:

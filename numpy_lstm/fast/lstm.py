@@ -80,15 +80,15 @@ def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
     """n steps forward."""
     xp = L.xp
-    exp, add, divide, tanh, mul, dot = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.dot
+    exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), a, one, both, (ig, fc) = W, work.a, work.one, flat(work.products), work.products
     if U is not None:  # x W^T + b for the whole block
-        xp.matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
+        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, c, c2, c_prev, y, y2, o) in enumerate(work.ahead[:n]):
         if U is None:
-            dot(block.z[k], W, A)  # (L1)-(L4)
+            matmul(block.z[k], W, A)  # (L1)-(L4)
         else:
-            add(A, dot(block.h[k], U, a), A)  # (L1)-(L4)
+            add(A, matmul(block.h[k], U, a), A)  # (L1)-(L4)
         exp(a_oif, e_oif)
         divide(one, add(e, one, s), s)  # (L5) (L6) (L8)
         tanh(a_g, g)  # (L7)
@@ -140,7 +140,7 @@ def end_back(cell: Any, work: Work) -> Any:
 def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: Any, dead: Any) -> None:
     """n steps back, the bare recursion: ``work.rec`` holds dh U, ``work.carry`` dc f of the step after."""
     xp = L.xp
-    add, mul, dot = xp.add, xp.multiply, xp.dot
+    add, mul, matmul = xp.add, xp.multiply, xp.matmul
     rec, dh, t, K, carry = work.rec, work.dh, work.t, L.K, work.carry
     dh2, dc2, t2 = L.unfold(dh), L.unfold(work.dc), L.unfold(t)
     steps = zip(range(n - 1, -1, -1), dhs[::-1], work.back[K - n :], block.back[K - n :], strict=True)
@@ -152,7 +152,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: 
             add(dc2, dcs[k], dc2)
         mul(P_ifg_c, dc2, d_ifg_c)  # (L9') (L7') (L6') (L5')
         mul(P_o, dh2, d_o)  # (L11') (L8')
-        dot(d, U, rec)  # (L4')-(L1')
+        matmul(d, U, rec)  # (L4')-(L1')
         carry = dc_prev
         if dead is not None:
             xp.copyto(rec, dh2, where=dead[k])

@@ -52,15 +52,15 @@ def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
     """n steps forward."""
     xp = L.xp
-    add, tanh, dot = xp.add, xp.tanh, xp.dot
+    add, tanh, matmul = xp.add, xp.tanh, xp.matmul
     (W, U), a = W, work.a
     if U is not None:  # x W^T + b for the whole block
-        xp.matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
+        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, A in enumerate(work.ahead[:n]):
         if U is None:
-            dot(block.z[k], W, A)  # (R1)
+            matmul(block.z[k], W, A)  # (R1)
         else:
-            add(A, dot(block.h[k], U, a), A)  # (R1)
+            add(A, matmul(block.h[k], U, a), A)  # (R1)
         tanh(A, block.h[k + 1])  # (R2)
         if dead is not None:  # padding keeps its state
             xp.copyto(block.h[k + 1], block.h[k], where=dead[k])
@@ -90,12 +90,12 @@ def end_back(cell: Any, work: Work) -> Any:
 
 def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: Any, dead: Any) -> None:
     """n steps back, the bare recursion: ``work.rec`` holds all of dL/dh_t but the loss's own part."""
-    add, mul, dot = L.xp.add, L.xp.multiply, L.xp.dot
+    add, mul, matmul = L.xp.add, L.xp.multiply, L.xp.matmul
     rec, dh, K = work.rec, work.dh, L.K
     steps = zip(range(n - 1, -1, -1), dhs[::-1], work.back[K - n :], block.back[K - n :], strict=True)
     for k, dhs_k, d, P in steps:
         add(rec, dhs_k, dh)
-        dot(mul(dh, P, d), U, rec)  # (R2') (R1')
+        matmul(mul(dh, P, d), U, rec)  # (R2') (R1')
         if dead is not None:
             L.xp.copyto(rec, dh, where=dead[k])
 
