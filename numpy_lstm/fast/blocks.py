@@ -51,11 +51,11 @@ class Layout(NamedTuple):
     def right(self, stacked: Any) -> Any:
         """The transpose of ``stacked``, as the right-hand side of products with B rows.
 
-        One row is a matrix-vector product, which reads either order. Otherwise it is copied, and rows of whole pages
+        One row is a matrix-vector product, which reads either order. Otherwise it is transposed, and rows of whole pages
         are padded: they would all fall into the same few lines of the cache.
         """
         if self.B == 1:
-            return stacked.T
+            return self.xp.ascontiguousarray(stacked).T
         pad = 16 if stacked.shape[0] * stacked.itemsize % PAGE == 0 else 0
         right = self.xp.empty((stacked.shape[1], stacked.shape[0] + pad), self.dtype)[:, : stacked.shape[0]]
         right[...] = stacked.T
