@@ -51,8 +51,8 @@ class Layout(NamedTuple):
     def right(self, stacked: Any) -> Any:
         """The transpose of ``stacked``, as the right-hand side of products with B rows.
 
-        One row is a matrix-vector product, which reads either order. Otherwise it is transposed, and rows of whole pages
-        are padded: they would all fall into the same few lines of the cache.
+        One row is a matrix-vector product, which reads either order. Otherwise it is transposed, and rows of whole
+        pages are padded: they would all fall into the same few lines of the cache.
         """
         if self.B == 1:
             return self.xp.ascontiguousarray(stacked).T
