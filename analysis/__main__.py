@@ -4,9 +4,21 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from . import case_studies, coverage, gradient_flow, kill_matrix, routes, text, verification
+from . import (
+    accuracy,
+    benchmark,
+    case_studies,
+    coverage,
+    gpu,
+    gradient_flow,
+    kill_matrix,
+    memory,
+    routes,
+    text,
+    verification,
+)
 from .flow import command as flow
 from .sweep import SweepError
 
@@ -14,11 +26,11 @@ from .sweep import SweepError
 class Study(NamedTuple):
     """What the command line can run: ``run(options, corpus)`` tells whether all passed.
 
-    ``window`` is the longest stretch of text it reads, ``in_all`` whether the main job runs it, ``arguments`` adds
-    options of its own to a parser.
+    ``window`` is the longest stretch of text it reads (0: it gets none), ``in_all`` whether the main job runs it,
+    ``arguments`` adds options of its own to a parser.
     """
 
-    run: Callable[[argparse.Namespace, text.Corpus], bool]
+    run: Callable[[argparse.Namespace, Any], bool]
     window: int = 0
     in_all: bool = False
     arguments: Callable[[argparse.ArgumentParser], None] | None = None
@@ -30,6 +42,10 @@ STUDIES = {
     "flow": Study(flow.study, 1 + gradient_flow.SIZES["T"], True, flow.arguments),
     "kill_matrix": Study(lambda o, corpus: kill_matrix.run(o.out, o.seed)),
     "case_studies": Study(lambda o, corpus: case_studies.run(o.out, o.seed)),
+    "accuracy": Study(lambda o, corpus: accuracy.run(o.out, o.seed)),
+    "benchmark": Study(lambda o, corpus: benchmark.run(o.out, o), arguments=benchmark.arguments),
+    "memory": Study(lambda o, corpus: memory.run(o.out)),
+    "gpu": Study(lambda o, corpus: gpu.run(o.out, o.seed)),
 }
 
 
@@ -40,7 +56,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description="A next-symbol loss through an RNN and LSTMs on real text: verify every gradient by every route, "
         "check every cell, wiring and layout, and draw how far back gradients flow. kill_matrix: which way of "
         "checking a gradient catches which known mistake; case_studies: wrong gradients in shipping software (more "
-        "options: python -m analysis.case_studies). "
+        "options: python -m analysis.case_studies); accuracy, benchmark, memory and gpu: the fast path measured. "
         "Exit status: 0 all passed, 1 a route failed, 2 bad input.",
     )
     parser.add_argument("study", nargs="?", choices=["all", *STUDIES], default="all", help="default: all")
@@ -66,9 +82,11 @@ def main(argv: list[str] | None = None) -> int:
     chosen = [s for name, s in STUDIES.items() if options.study == name or (options.study == "all" and s.in_all)]
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        corpus = text.load(options.text)
-        text.require(corpus, max(study.window for study in chosen))
-        print(f"{corpus}\n")
+        corpus = None
+        if window := max(study.window for study in chosen):
+            corpus = text.load(options.text)
+            text.require(corpus, window)
+            print(f"{corpus}\n")
         passed = [study.run(options, corpus) for study in chosen]
     except (text.InputError, SweepError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

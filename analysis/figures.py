@@ -217,3 +217,24 @@ _SHADES = {0.0: "#A33B00", 0.5: "#E9A36F", 1.0: "#F2F2F2"}  # vermilion, darker 
 def _square(axes: Any, x: float, y: float, share: float) -> None:
     shade = _SHADES[share if share in (0.0, 1.0) else 0.5]
     axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, facecolor=shade, linewidth=0))
+
+
+def scaling(curves: Sequence[dict[str, Any]], caption: str, stem: Path) -> None:
+    """Time against T, B and H, both axes logarithmic, with the fitted exponents."""
+    axes_names = list(dict.fromkeys(c["axis"] for c in curves))
+    peers = list(dict.fromkeys(c["peer"] for c in curves))
+    styles = {p: STYLES[k % len(STYLES)] | {"marker": "osDv^P"[k % 6], "ms": 3} for k, p in enumerate(peers)}
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        panels = figure.subplots(1, len(axes_names), sharey=True, squeeze=False)[0]
+        for axes, name in zip(panels, axes_names, strict=True):
+            for c in (c for c in curves if c["axis"] == name):
+                label = f"{c['peer']}: {name}$^{{{c['slope']:.2f}}}$"
+                axes.loglog(c["values"], [1e3 * s for s in c["seconds"]], label=label, **styles[c["peer"]])
+            axes.set_xticks(c["values"], [str(n) for n in c["values"]])
+            axes.minorticks_off()
+            axes.set_xlabel(name)
+            axes.legend(frameon=False, fontsize=6.5)
+        panels[0].set_ylabel("median ms, forward + backward")
+        figure.supxlabel(caption, fontsize=6, color="0.35")
+        save(figure, stem)

@@ -5,8 +5,8 @@ from .cells import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, Peepho
 from .cells import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Cell, projected, zoneout, zoneout_input
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
-from . import layouts
-from .compose import Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from . import checkpointed, fast, layouts
+from .compose import Fast, Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
 from . import nn, onnx
 from . import check, flow  # isort: skip
 from .shapes import ShapeError
@@ -26,6 +26,7 @@ __all__ = [
     "ABLATIONS",
     "Cell",
     "Backward",
+    "Fast",
     "Forward",
     "Given",
     "Parallel",
@@ -43,6 +44,8 @@ __all__ = [
     "backward",
     "check",
     "flow",
+    "checkpointed",
+    "fast",
     "forward",
     "init",
     "layouts",

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from . import check, layouts
+from . import check, doctor, layouts
 from .check import files, mistakes, vectors
 from .check.case import CELLS, DIRECTIONS, RECORDS, Case, CaseError, Network
 from .layouts.table import TABLE
@@ -74,6 +74,12 @@ def list_mistakes(options: Options) -> int:
     return 0
 
 
+def examine(_: Options) -> int:
+    """Say which BLAS, kernels and threads are in use, and what would be faster."""
+    print(doctor.report(doctor.diagnose()))
+    return 0
+
+
 def _parser() -> Parser:
     parser = Parser(prog="numpy-lstm", description=f"The reference for LSTM gradients. {__doc__.partition('. ')[2]}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -100,6 +106,8 @@ def _parser() -> Parser:
         "--dtype", choices=["float64", "float32"], default="float64", help="the precision that is asked for"
     )
     one.add_argument("--format", choices=vectors.FORMATS, default="json", help="default: json")
+
+    command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
 
     one = command("mistakes", list_mistakes, "List the known mistakes; with --cell, those that this network can have.")
     one.add_argument("--cell", choices=list(CELLS), metavar="CELL", help=f"one of {', '.join(CELLS)}")

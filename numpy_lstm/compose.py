@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, scan, tree
+from . import arrays, fast, scan, tree
 from .arrays import Array
 from .cells.cell import Cell
 from .scan import Backward, Forward
@@ -55,6 +55,21 @@ class Recurrent:
     ) -> Backward:
         """See ``numpy_lstm.backward``."""
         return scan.backward(self.cell, params, run, dhs, dcs, dlast)
+
+
+@dataclass(frozen=True)
+class Fast(Recurrent):
+    """``Recurrent`` by way of ``numpy_lstm.fast``: the same results, for speed."""
+
+    def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
+        """See ``numpy_lstm.fast.forward``."""
+        return fast.forward(self.cell, params, xs, first, lengths)
+
+    def backward(
+        self, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+    ) -> Backward:
+        """See ``numpy_lstm.fast.backward``."""
+        return fast.backward(self.cell, params, run, dhs, dcs, dlast)
 
 
 @dataclass(frozen=True)
@@ -199,9 +214,9 @@ class Stack:
         return _gathered(dhs, backs[::-1])
 
 
-def bidirectional(cell: Cell) -> Parallel:
+def bidirectional(cell: Cell, layer: type[Recurrent] = Recurrent) -> Parallel:
     """The cell read forward, and beside it the cell read backward with parameters of its own."""
-    return Parallel((Recurrent(cell), Reversed(Recurrent(cell))))
+    return Parallel((layer(cell), Reversed(layer(cell))))
 
 
 def dropout_mask(

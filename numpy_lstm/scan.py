@@ -19,6 +19,8 @@ from .arrays import Array
 from .cells.cell import Cell
 from .shapes import ShapeError, Sizes, axes
 
+GRAIN = 32
+
 
 class Forward(NamedTuple):
     """A run: what ``backward`` needs and a reader may plot.
@@ -64,17 +66,10 @@ def forward(cell: Cell, params: Any, xs: Any, first: Any = None, lengths: Any = 
     TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
     """
     sizes, first = bind_inputs(cell, params, xs, first)
-    alive = _alive(lengths, sizes)
-
-    state, hs, values = first, [], []
-    for t in range(sizes["T"]):
-        new, v = cell.step(params, _where_alive(alive, t, _at(xs, t)), state)
-        state = _where_alive(alive, t, new, state)
-        hs.append(_where_alive(alive, t, new.h))
-        values.append(_where_alive(alive, t, v))
-    if not values:
-        return Forward(arrays.zeros(sizes.shape("TBR"), sizes.like), state, sizes.zeros(cell.Trace, "T"), alive)
-    return Forward(arrays.stack(hs), state, _stack(values), alive)
+    alive = as_alive(lengths, sizes)
+    if not sizes["T"]:
+        return Forward(arrays.zeros(sizes.shape("TBR"), sizes.like), first, sizes.zeros(cell.Trace, "T"), alive)
+    return Forward(*span_forward(cell, params, xs, first, alive), alive)
 
 
 def backward(
@@ -91,25 +86,71 @@ def backward(
     An absent cotangent counts as zero. On the padding of ``run`` cotangents are ignored and the gradient is
     zero. Raises as ``forward`` does.
     """
-    sizes = _bind_params(cell, params)
+    sizes = bind_params(cell, params)
     if not isinstance(run, Forward):
         raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that forward() returned")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = bind_cotangents(cell, sizes, dhs, dcs, dlast)
 
     dstate = tree.add(sizes.zeros(cell.State), dlast)
-    cotangents = []
-    for t in reversed(range(sizes["T"])):
-        here = _where_alive(run.alive, t, tree.add(dstate, _at(given, t)))
-        before, d = cell.step_adjoint(params, _at(run.values, t), here)
-        dstate = _where_alive(run.alive, t, before, dstate)
+    if not sizes["T"]:
+        ds = sizes.zeros(cell.Trace, "T")
+        return Backward(_inputs(cell, ds), dstate, total(cell, params, None), ds)
+    dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None)
+    return Backward(dxs, dfirst, total(cell, params, sums), ds)
+
+
+def grain(cell: Cell, like: Array, B: int, H: int) -> int:
+    """Steps whose parameter gradients are summed at once; these sums are added from the last to the first."""
+    return GRAIN
+
+
+def span_forward(cell: Cell, params: Any, xs: Any, first: Any, alive: Array | None) -> tuple[Array, Any, Any]:
+    """``hs``, ``last`` and ``values`` of one step or more, of arguments that fit one another."""
+    state, hs, values = first, [], []
+    for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
+        new, v = cell.step(params, _where_alive(alive, t, _at(xs, t)), state)
+        state = _where_alive(alive, t, new, state)
+        hs.append(_where_alive(alive, t, new.h))
+        values.append(_where_alive(alive, t, v))
+    return arrays.stack(hs), state, _stack(values)
+
+
+def span_backward(
+    cell: Cell, params: Any, values: Any, alive: Array | None, given: Any, dstate: Any, sums: Any
+) -> tuple[Any, Any, Any, Any]:
+    """``dxs``, the cotangent of the first state, the parameter gradient, and all cotangents, of one step or more.
+
+    ``given`` holds the loss's cotangents of every state, ``dstate`` what arrives after the last step, and ``sums`` the
+    parameter gradient of the steps after it, or None. A sequence cut at multiples of ``grain`` gives the same bits.
+    """
+    cotangents: list[Any] = []
+    T = next(a.shape[0] for _, a in tree.leaves(values))
+    for t in reversed(range(T)):
+        here = _where_alive(alive, t, tree.add(dstate, _at(given, t)))
+        before, d = cell.step_adjoint(params, _at(values, t), here)
+        dstate = _where_alive(alive, t, before, dstate)
         cotangents.append(d)
-    ds = _stack(cotangents[::-1]) if cotangents else sizes.zeros(cell.Trace, "T")
-    dxs = ds.x if cell.Input is None else cell.Input(*(getattr(ds, field) for field in cell.Input._fields))
-    return Backward(dxs, dstate, cell.step_gradients(_rows(run.values), _rows(ds)), ds)
+    ds = _stack(cotangents[::-1])
+    for t in reversed(range(0, T, GRAIN)):
+        stop = min(t + GRAIN, T)
+        part = cell.step_gradients(_rows(values, t, stop), _rows(ds, t, stop))
+        sums = part if sums is None else tree.add(sums, part)
+    return _inputs(cell, ds), dstate, sums, ds
 
 
-def _bind_params(cell: Any, params: Any) -> Sizes:
+def total(cell: Cell, params: Any, sums: Any) -> Any:
+    """The gradient of the parameters from ``sums``; zeros if there was no step."""
+    return tree.map(lambda a: arrays.zeros(a.shape, a), params) if sums is None else sums
+
+
+def _inputs(cell: Cell, ds: Any) -> Any:
+    """The gradient of what the cell read, of the type of ``xs``."""
+    return ds.x if cell.Input is None else cell.Input(*(getattr(ds, field) for field in cell.Input._fields))
+
+
+def bind_params(cell: Any, params: Any) -> Sizes:
+    """Hold cell and parameters against one another."""
     if not isinstance(cell, Cell):
         raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Cell such as numpy_lstm.LSTM")
     sizes = Sizes(cell.name, cell.R)
@@ -119,7 +160,7 @@ def _bind_params(cell: Any, params: Any) -> Sizes:
 
 def bind_inputs(cell: Cell, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
     """Hold the arguments of ``forward`` against one another: what they agree on, and the first state."""
-    sizes = _bind_params(cell, params)
+    sizes = bind_params(cell, params)
     if cell.Input is None:
         sizes.bind("xs", xs, "TBD")
     else:
@@ -154,8 +195,8 @@ def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
     return given
 
 
-def _alive(lengths: Any, sizes: Sizes) -> Array | None:
-    """(T,B,1): whether step t belongs to row b."""
+def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
+    """(T,B,1): whether step t belongs to row b; None if all do."""
     if lengths is None:
         return None
     T, B = sizes["T"], sizes["B"]
@@ -181,6 +222,7 @@ def _stack(traces: list[Any]) -> Any:
     return tree.map(lambda *steps: arrays.stack(steps), *traces)
 
 
-def _rows(trace: Any) -> Any:
-    """Time folded into the batch: (T,B,N) becomes (T*B,N)."""
-    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], a.shape[2])), trace)
+def _rows(trace: Any, start: int, stop: int) -> Any:
+    """The steps from ``start`` to ``stop`` folded into the batch: (T,B,N) becomes (n*B,N)."""
+    steps = tree.map(lambda a: a[start:stop, ...], trace)
+    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], a.shape[2])), steps)

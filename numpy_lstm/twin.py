@@ -75,13 +75,15 @@ class Twin:
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
         if np.dtype(dtype).kind != "f":
             raise ValueError(f"dtype is {np.dtype(dtype)}; expected a floating one: float32, float64 or longdouble")
-        if engine != "explicit":
-            raise ValueError(f"engine is {engine!r}; expected 'explicit'")
+        layers = {"explicit": compose.Recurrent, "fast": compose.Fast}
+        if engine not in layers:
+            raise ValueError(f"engine is {engine!r}; expected 'explicit' or 'fast'")
         self.cell, self.dtype, self.training = cell, np.dtype(dtype), True
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self._rng = np.random.default_rng() if rng is None else rng
-        one = compose.bidirectional(cell) if bidirectional else compose.Parallel((compose.Recurrent(cell),))
+        layer = layers[engine]
+        one = compose.bidirectional(cell, layer) if bidirectional else compose.Parallel((layer(cell),))
         self._layers = compose.Stack((one,) * num_layers)
         limit = 1 / np.sqrt(hidden_size)
         self._weights = {

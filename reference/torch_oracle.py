@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.functional import layer_norm
 
-from numpy_lstm import check, tree
+from numpy_lstm import check, layouts, tree
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": torch.sigmoid,
@@ -271,3 +271,28 @@ def gradcheck(loss: Callable[[list[Any]], float], gradients: list[Any], arrays: 
 
     leaves = [torch.tensor(a, requires_grad=True) for a in arrays]
     return bool(torch.autograd.gradcheck(Loss.apply, leaves, fast_mode=fast_mode, raise_exception=False))
+
+
+def timed(cell: Any, params: Any, xs: Any, first: Any, dhs: Any, dlast: Any, device: str = "cpu") -> Any:
+    """Forward and backward of torch.nn with these weights, to be timed: the gradients of x, states, parameters.
+
+    Threads as torch finds them in the environment. None if torch has no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        return None
+
+    def to(a: Any) -> Any:
+        return torch.from_numpy(a).to(device)
+
+    name = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[cell.page]
+    layer = getattr(torch.nn, name)(xs.shape[2], first.h.shape[1], dtype=to(xs).dtype, device=device)
+    layer.load_state_dict({k: to(a) for k, a in layouts.dump("torch", params, cell).items()})
+    x, *state = (to(a).requires_grad_() for a in (xs, *(s[None] for s in first)))
+    given = (to(dhs), *(to(d[None]) for d in dlast))
+    inputs = [x, *state, *layer.parameters()]
+
+    def call() -> list[Any]:
+        out, last = layer(x, tuple(state) if len(state) > 1 else state[0])
+        return list(torch.autograd.grad((out, *(last if isinstance(last, tuple) else (last,))), inputs, given))
+
+    return call

@@ -105,7 +105,7 @@ def test_a_set_of_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_command_has_help_and_a_seed() -> None:
-    for name in ("judge", "vectors", "mistakes"):
+    for name in ("judge", "vectors", "mistakes", "doctor"):
         done = subprocess.run(
             [sys.executable, "-m", "numpy_lstm.cli", name, "--help"], capture_output=True, text=True, check=True
         )

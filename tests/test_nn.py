@@ -293,7 +293,7 @@ ERRORS = {
         ValueError,
         "hidden_size is '4' and proj_size is 0; expected integers",
     ),
-    "engine": (lambda: nl.nn.LSTM(3, 4, engine="cuda"), ValueError, "engine is 'cuda'; expected 'explicit'"),
+    "engine": (lambda: nl.nn.LSTM(3, 4, engine="cuda"), ValueError, "engine is 'cuda'; expected 'explicit' or 'fast'"),
     "width of x": (
         lambda: nl.nn.LSTM(3, 4)(X[..., :2]),
         nl.ShapeError,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import coverage, next_symbol, recipes, routes
+from analysis import accuracy, coverage, next_symbol, recipes, routes
 from numpy_lstm.check.mistakes import CATALOGUE
 from reference import frameworks, regimes
 
@@ -20,8 +20,8 @@ def test_its_sessions_run_and_print_what_they_show() -> None:
     assert failures == 0
 
 
-def cells_of(table: str) -> list[list[str]]:
-    block = re.search(rf"<!-- table: {table} -->\n(.*?)\n<!-- end -->", README, re.S)[1].splitlines()
+def cells_of(table: str, page: str = README) -> list[list[str]]:
+    block = re.search(rf"<!-- table: {table} -->\n(.*?)\n<!-- end -->", page, re.S)[1].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in block]
 
 
@@ -64,6 +64,14 @@ def test_its_table_of_kills_is_up_to_date() -> None:
         caught, partly, missed = map(int, row[1:4])
         assert caught + partly + missed == len(CATALOGUE)
         assert row[0].partition(" ")[2].startswith("ours") == (caught == len(CATALOGUE))
+
+
+def test_the_accuracy_of_the_fast_path() -> None:
+    page = (ROOT / "numpy_lstm" / "fast" / "fast.md").read_text(encoding="utf-8")
+    header, _, *rows = cells_of("accuracy", page)
+    assert [row[0] for row in rows] == [f"{cell.name}, {regime}" for cell, regime in accuracy.REGIMES]
+    assert header[1] == "K, fast"
+    assert all(float(row[1]) <= accuracy.BOUND for row in rows)
 
 
 def test_its_links_lead_somewhere() -> None:

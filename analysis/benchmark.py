@@ -1,0 +1,180 @@
+"""How fast: forward and backward against PyTorch, JAX, autograd, the explicit path, and the BLAS's own floor.
+
+All peers of a task run in one process, in turn, round after round; threads and kernels are fixed by the environment of
+that process, before NumPy is loaded. So every combination of them is a process of its own: ``python -m
+analysis.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_lstm import doctor
+
+from . import figures, output, peers
+
+SHAPES = (
+    (100, 32, 64, 128),
+    (100, 1, 64, 128),
+    (35, 20, 200, 200),
+    (100, 64, 128, 512),
+    (1000, 16, 64, 256),
+    (100, 128, 10, 32),
+    (100, 8, 16, 32),
+)
+BASE = {"T": 100, "B": 16, "D": 32, "H": 64}
+SCALING = {"T": (25, 50, 100, 200, 400), "B": (4, 8, 16, 32, 64), "H": (32, 64, 128, 256)}
+ROUNDS, BUDGET = (3, 25), 4.0  # fewest and most rounds, and seconds for each peer of a task within these
+
+
+def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Seconds of every round by task and peer, in this process."""
+    rows = []
+    for name in options["cells"]:
+        for shape in options["shapes"]:
+            for dtype in options["dtypes"]:
+                task = peers.Task.random(name, tuple(shape), np.dtype(dtype).type, options["seed"])
+                calls = {peer: peers.PEERS[peer](task) for peer in options["peers"]}
+                seconds: dict[str, list[float]] = {peer: [] for peer in calls}
+                for call in calls.values():
+                    call()
+                for _ in range(ROUNDS[1]):
+                    for peer, call in calls.items():
+                        if len(seconds[peer]) < ROUNDS[0] or sum(seconds[peer]) < options["budget"]:
+                            start = time.perf_counter()
+                            call()
+                            seconds[peer].append(time.perf_counter() - start)
+                rows.append({"cell": name, "shape": list(shape), "dtype": dtype, "seconds": seconds})
+    return rows
+
+
+def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, Any]:
+    """``measure`` with so many threads and processors, and these kernels (None: those OpenBLAS picks)."""
+    count = str(threads)
+    env = os.environ | {f"{lib}_NUM_THREADS": count for lib in ("OPENBLAS", "OMP", "MKL")}
+    if kernel is not None:
+        env["OPENBLAS_CORETYPE"] = kernel
+    command = [sys.executable, "-m", "analysis.benchmark", json.dumps(options | {"threads": threads})]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the measuring process failed:\n{done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found | {"asked": kernel or "default", "threads": threads}
+
+
+def worker(text: str) -> None:
+    """The other end of ``in_process``."""
+    options = json.loads(text)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, doctor.affinity()[: options["threads"]])
+    blas = doctor.blas()
+    print(json.dumps({"blas": blas.library, "kernel": blas.kernel, "rows": measure(options)}))
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Medians in milliseconds, their spread, and ratios to the fast path."""
+    names = [p for p in peers.PEERS if any(p in r["seconds"] for part in found for r in part["rows"])]
+    header = ["cell T,B,D,H", "dtype", "threads", "kernels", "fast ms", "spread"]
+    header += [f"{p} / fast" for p in names if p not in {"fast", "floor"}] + ["fast / floor"]
+    rows = []
+    for part in found:
+        for r in part["rows"]:
+            s = {p: np.array(v) for p, v in r["seconds"].items()}
+            low, mid, high = np.quantile(s["fast"], [0.25, 0.5, 0.75])
+            cells = [f"{r['cell']} {','.join(map(str, r['shape']))}", r["dtype"], str(part["threads"])]
+            cells += [f"{part['kernel'] or part['asked']}", f"{1e3 * mid:.3g}", f"{100 * (high - low) / mid:.0f} %"]
+            cells += [f"{np.median(s[p]) / mid:.2f}" if p in s else "" for p in names if p not in {"fast", "floor"}]
+            rows.append([*cells, f"{mid / np.median(s['floor']):.2f}" if "floor" in s else ""])
+    return output.table(header, rows)
+
+
+def slopes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each axis and peer the medians, and the exponent fitted to their larger half."""
+    curves = []
+    for axis, values in SCALING.items():
+        index = "TBDH".index(axis)
+        shapes = [[*(n if k == axis else BASE[k] for k in "TBDH")] for n in values]
+        for peer in rows[0]["seconds"]:
+            times = [float(np.median(next(r for r in rows if r["shape"] == s)["seconds"][peer])) for s in shapes]
+            half = len(values) // 2
+            slope = float(np.polyfit(np.log(values[half:]), np.log(times[half:]), 1)[0])
+            curves.append({"axis": axis, "peer": peer, "values": list(values), "seconds": times, "slope": slope})
+            assert all(s[index] == n for s, n in zip(shapes, values, strict=True))
+    return curves
+
+
+def environment(found: list[dict[str, Any]]) -> str:
+    """One line for every table."""
+    versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items())
+    return f"{_processor()}, {len(doctor.affinity())} processors; {found[0]['blas']}; {versions}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    known = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+    family = f", family {known['cpu family']} model {known['model']}" if "cpu family" in known else ""
+    return known.get("model name", "unknown processor") + family
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this study."""
+    only = parser.add_argument_group("benchmark only")
+    only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=shape, help="default: seven of them")
+    only.add_argument("--threads", metavar="N", nargs="+", type=int, help="default: 1 and all processors")
+    only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="default: LSTM")
+    only.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="default: all that are installed")
+    only.add_argument("--no-scaling", dest="scaling", action="store_false", help="tables only, no scaling figure")
+
+
+def run(out: Path, asked: argparse.Namespace) -> bool:
+    """Measure, print and save tables and figure; there is no bound here to miss."""
+    widest = doctor.widest(doctor.diagnose())
+    options = {
+        "cells": asked.cells or ["LSTM"],
+        "shapes": asked.shapes or SHAPES,
+        "seed": asked.seed,
+        "budget": BUDGET,
+        "peers": [p for p in peers.installed() if p == "fast" or p in (asked.peers or peers.PEERS)],
+    }
+    found = []
+    for count in asked.threads or sorted({1, len(doctor.affinity())}):
+        for kernel in [None] + ([widest] if widest else []):
+            found.append(in_process(count, kernel, dtypes=["float64", "float32"], **options))
+            print(f"{environment(found[-1:])}\n\n{table(found[-1:])}\n", flush=True)
+    saved = {"schema": 1, "environment": environment(found), "seed": asked.seed, "measured": found}
+    text = f"{environment(found)}\n\n{table(found)}\n"
+    if asked.scaling:
+        around = sorted({tuple(n if k == axis else BASE[k] for k in "TBDH") for axis, v in SCALING.items() for n in v})
+        options |= {"shapes": around, "cells": ["LSTM"], "budget": BUDGET / 4}
+        curves = slopes(in_process(1, widest, dtypes=["float64"], **options)["rows"])
+        saved["scaling"] = curves
+        rows = [[f"{c['axis']}, {c['peer']}", f"{c['slope']:.2f}"] for c in curves]
+        exponents = "Time grows with the power\n\n" + output.table(["axis", "exponent"], rows) + "\n"
+        print(exponents)
+        text += f"\n{exponents}"
+        base = ", ".join(f"{k} = {n}" for k, n in BASE.items())
+        caption = f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found)}"
+        figures.scaling(curves, caption, out / "scaling")
+    output.write_json(out / "benchmark.json", saved)
+    output.write_text(out / "benchmark.md", text)
+    return True
+
+
+def shape(text: str) -> tuple[int, int, int, int]:
+    """``100,32,64,128`` as T, B, D, H, for argparse."""
+    numbers = tuple(int(n) for n in text.split(","))
+    if len(numbers) != 4 or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not T,B,D,H")
+    return numbers
+
+
+if __name__ == "__main__":
+    worker(sys.argv[1])

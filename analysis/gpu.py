@@ -1,0 +1,85 @@
+"""The same pages and the fast path on CuPy arrays: checked against NumPy, then timed against cuDNN through torch."""
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import numpy_lstm as nl
+from numpy_lstm import check, tree
+
+from . import benchmark, output, peers
+
+BOUND = {"float64": 1e-13, "float32": 1e-4}
+
+
+def unavailable() -> str | None:
+    """Why there is nothing to run on, or None."""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed (pip install 'numpy-lstm[gpu]')"
+    import cupy
+
+    try:
+        return None if cupy.cuda.runtime.getDeviceCount() else "CuPy finds no device"
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"CuPy finds no device: {error}"
+
+
+def run(out: Path, seed: int) -> bool:
+    """Check, time, print and save; True if every result is within its bound, or nothing could be run."""
+    if (reason := unavailable()) is not None:
+        print(f"gpu: skipped, nothing was run: {reason}")
+        return True
+    import cupy
+
+    def to_device(value: Any) -> Any:
+        return tree.map(cupy.asarray, value)
+
+    rows, passed = [], True
+    for name in peers.CELLS:
+        for shape in benchmark.SHAPES:
+            for dtype in ("float64", "float32"):
+                task = peers.Task.random(name, shape, np.dtype(dtype).type, seed)
+                there = task._replace(**{k: to_device(v) for k, v in task._asdict().items() if k != "cell"})
+                want = peers.PEERS["explicit"](task)()
+                cells = [f"{name} {','.join(map(str, shape))}", dtype]
+                for engine in (nl, nl.fast):
+                    run = engine.forward(there.cell, there.params, there.xs, there.first)
+                    call = peers.PEERS["fast" if engine is nl.fast else "explicit"](there)
+                    back = tree.map(cupy.asnumpy, tuple(call())[:3])
+                    error = check.normwise((cupy.asnumpy(run.last.h), back), (_last(task), tuple(want)[:3]))
+                    passed = passed and error <= BOUND[dtype]
+                    cells += [f"{error:.1e}", f"{1e3 * _median(call, cupy):.3g}"]
+                rows.append([*cells, _torch(task, cupy)])
+    header = ["cell T,B,D,H", "dtype", "explicit error", "ms", "fast error", "ms", "cuDNN ms"]
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    text = f"{properties['name'].decode()}; CuPy {cupy.__version__}; {benchmark.peers.versions()}\n\n"
+    text += output.table(header, rows) + "\n"
+    print(text)
+    output.write_text(out / "gpu.md", text)
+    return passed
+
+
+def _last(task: peers.Task) -> Any:
+    return nl.forward(task.cell, task.params, task.xs, task.first).last.h
+
+
+def _median(call: Any, cupy: Any, rounds: int = 7) -> float:
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call()
+        cupy.cuda.Device().synchronize()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:]))
+
+
+def _torch(task: peers.Task, cupy: Any) -> str:
+    if "torch" not in peers.installed():
+        return ""
+    from reference import torch_oracle
+
+    call = torch_oracle.timed(*task, device="cuda")
+    return f"{1e3 * _median(call, cupy):.3g}" if call else "torch without CUDA"

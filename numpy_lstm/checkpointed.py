@@ -1,0 +1,107 @@
+"""Bounded memory: a run that keeps a state here and there, and computes the steps between again on the way back.
+
+    run = checkpointed.forward(cell, params, xs, first, segments=30)
+    back = checkpointed.backward(cell, params, run, dhs=dhs)
+
+The signatures are those of ``numpy_lstm.forward`` and ``backward``, and so are the results, bit for bit: a segment
+begins where the engine begins a block of steps, so the same products are formed and the same sums are added in the same
+order. Kept are one state for each of S segments and, on the way back, the tape of one: S states and T/S steps of
+tape, at the price of one more forward pass. sqrt(T) segments, the default, make the two alike.
+"""
+
+import itertools
+import math
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from . import arrays, fast, scan, tree
+from .arrays import Array
+from .scan import Backward, Forward
+
+__all__ = ["Checkpoints", "backward", "forward"]
+
+
+class Checkpoints(NamedTuple):
+    """The ``values`` of a checkpointed run: the caller's own ``xs``, which must not change before ``backward``, the
+    ``bounds`` of the segments, the state before each (``firsts``), and the engine.
+    """
+
+    xs: Any
+    bounds: tuple[int, ...]
+    firsts: tuple[Any, ...]
+    engine: ModuleType
+
+
+def forward(
+    cell: Any,
+    params: Any,
+    xs: Any,
+    first: Any = None,
+    lengths: Any = None,
+    segments: int | None = None,
+    engine: str = "explicit",
+) -> Forward:
+    """See ``numpy_lstm.forward``.
+
+    Parameters
+    ----------
+    segments : how many states to keep, 1 or more; about sqrt(T) if absent. A segment is a whole number of blocks, so
+        there are never more segments than blocks
+    engine : ``"explicit"`` or ``"fast"``
+
+    Raises ValueError for an unknown engine and segments < 1.
+    """
+    module = _engine(engine)
+    sizes, first = scan.bind_inputs(cell, params, xs, first)
+    alive, T = scan.as_alive(lengths, sizes), sizes["T"]
+    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
+    hs, firsts, state = arrays.zeros(sizes.shape("TBR"), sizes.like), [], first
+    for start, stop in itertools.pairwise(bounds):
+        firsts.append(state)
+        span = module.span_forward(cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop))[:2]
+        hs[start:stop, ...], state = span  # type: ignore[index]
+    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive)
+
+
+def backward(
+    cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+) -> Backward:
+    """See ``numpy_lstm.backward``; ``cotangents`` is None. Raises TypeError for a run of another ``forward``."""
+    if not isinstance(run, Forward) or not isinstance(run.values, Checkpoints):
+        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that checkpointed.forward() returned")
+    xs, bounds, firsts, engine = run.values
+    sizes, _ = scan.bind_inputs(cell, params, xs, None)
+    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
+    dxs = tree.map(lambda a: arrays.zeros(a.shape, a), xs)
+    for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
+        alive = _cut(run.alive, start, stop)
+        _, _, values = engine.span_forward(cell, params, _cut(xs, start, stop), first, alive)
+        part, dstate, sums, _ = engine.span_backward(
+            cell, params, values, alive, _cut(given, start, stop), dstate, sums
+        )
+        for (_, whole), (_, piece) in zip(tree.leaves(dxs), tree.leaves(part), strict=True):
+            whole[start:stop, ...] = piece
+        del values  # before the tape of the next segment is made
+    return Backward(dxs, dstate, engine.total(cell, params, sums), None)
+
+
+def _engine(name: str) -> ModuleType:
+    engines = {"explicit": scan, "fast": fast}
+    if name not in engines:
+        raise ValueError(f"engine is {name!r}; expected 'explicit' or 'fast'")
+    return engines[name]
+
+
+def _bounds(T: int, grain: int, segments: int | None) -> tuple[int, ...]:
+    """Where segments begin and end: multiples of ``grain``, as even as that allows."""
+    if segments is not None and (not isinstance(segments, int) or isinstance(segments, bool) or segments < 1):
+        raise ValueError(f"segments is {segments!r}; expected an integer of at least 1")
+    blocks = -(-T // grain)
+    wanted = min(blocks, segments if segments is not None else math.isqrt(max(T - 1, 0)) + 1)
+    cuts = [k * blocks // wanted * grain for k in range(wanted)] if wanted else []
+    return (*cuts, T)
+
+
+def _cut(value: Any, start: int, stop: int) -> Any:
+    return tree.map(lambda a: a[start:stop, ...], value)

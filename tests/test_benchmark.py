@@ -1,0 +1,86 @@
+"""The measuring studies: every peer computes the same gradient, tables and figure are made, files are whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import benchmark, gpu, memory, peers
+from analysis.__main__ import main
+from numpy_lstm import check
+
+
+@pytest.mark.parametrize("name", peers.CELLS)
+def test_every_peer_computes_the_same_gradient(name: str) -> None:
+    task = peers.Task.random(name, (5, 3, 4, 6), np.float64, 0)
+    want = peers.PEERS["explicit"](task)()
+    for peer in peers.installed():
+        if peer == "floor":
+            continue
+        got: Any = peers.PEERS[peer](task)()
+        if peer == "torch":
+            found = [got[0].numpy(), *(a.numpy()[0] for a in got[1 : 1 + len(task.first)])]
+        elif peer in {"jax", "autograd"}:
+            found = [np.asarray(a) for a in (got[1], *got[2])]
+        else:
+            found = [got.dxs, *got.dfirst]
+        assert check.normwise(found, [want.dxs, *want.dfirst]) <= 1e-14, peer
+
+
+def test_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(benchmark, "BUDGET", 0.01)
+    monkeypatch.setattr(benchmark, "SCALING", {"T": (2, 4, 8), "B": (2, 4, 8), "H": (2, 4, 8)})
+    monkeypatch.setattr(benchmark, "BASE", {"T": 3, "B": 3, "D": 2, "H": 3})
+    monkeypatch.setattr(peers, "installed", lambda: ["fast", "explicit", "floor", "torch"])
+    arguments = ["--out", str(tmp_path), "--shapes", "4,2,3,5", "--threads", "1", "--cells", "LSTM", "GRU"]
+    assert main(["benchmark", *arguments]) == 0
+    saved = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
+    assert {f.name for f in tmp_path.iterdir()} == {"benchmark.json", "benchmark.md", "scaling.svg", "scaling.png"}
+    assert saved["measured"][0]["threads"] == 1
+    assert {(r["cell"], r["dtype"]) for r in saved["measured"][0]["rows"]} == {
+        (c, d) for c in ("LSTM", "GRU") for d in ("float64", "float32")
+    }
+    for r in saved["measured"][0]["rows"]:
+        assert r["shape"] == [4, 2, 3, 5]
+        assert set(r["seconds"]) == {"fast", "explicit", "floor", "torch"}
+        assert all(len(v) >= benchmark.ROUNDS[0] and min(v) > 0 for v in r["seconds"].values())
+    assert {(c["axis"], c["peer"]) for c in saved["scaling"]} == {
+        (a, p) for a in "TBH" for p in ("fast", "explicit", "floor", "torch")
+    }
+    printed = capsys.readouterr().out
+    assert "torch / fast" in printed
+    assert "processors; " in printed
+
+
+def test_a_failing_measurement_says_why() -> None:
+    with pytest.raises(RuntimeError, match="KeyError: 'nonsense'"):
+        benchmark.in_process(1, None, cells=["nonsense"], shapes=[(1, 1, 1, 1)], dtypes=["float64"], seed=0)
+
+
+def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(memory, "SHAPE", (2000, 8, 4, 32))
+    monkeypatch.setattr(memory, "LONG", (3000, 1, 4, 8))
+    assert main(["memory", "--out", str(tmp_path)]) == 0
+    if "not measured" in capsys.readouterr().out:
+        pytest.skip("needs Linux")
+    found = json.loads((tmp_path / "memory.json").read_text(encoding="utf-8"))["found"]
+    results = 8 * 2000 * 8 * (32 + 4)
+    assert all(peak >= results for peak, _ in found.values())
+    assert found["explicit, checkpointed"][0] - results < 0.25 * (found["explicit"][0] - results)
+
+
+def test_without_a_device_the_gpu_study_says_that_nothing_was_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if gpu.unavailable() is None:
+        pytest.skip("there is a device")
+    assert main(["gpu", "--out", str(tmp_path)]) == 0
+    assert "gpu: skipped, nothing was run: CuPy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,0", "a,b,c,d"])
+def test_bad_shapes(text: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--shapes", text])
