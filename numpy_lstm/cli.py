@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         return int(options.command(options))
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
     except (CaseError, layouts.LayoutError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -48,6 +52,8 @@ def judge(options: Options) -> int:
 
 def write_vectors(options: Options) -> int:
     """Write a set of cases."""
+    if str(options.directory) == ".":
+        raise CaseError("the directory is this one; expected a name for the set")
     written = vectors.write_set(
         options.directory, options.cell, options.layout, options.dtype, options.seed, options.format
     )
@@ -58,6 +64,8 @@ def write_vectors(options: Options) -> int:
 def list_mistakes(options: Options) -> int:
     """List the catalogue, or how far each mistake is from the truth in a random case."""
     if options.cell is None:
+        if (options.direction, options.layers, options.projection, options.zoneout) != ("forward", 1, 0, False):
+            raise CaseError("a network needs --cell")
         for mistake in mistakes.CATALOGUE.values():
             print(f"{mistake.name}\n    {mistake.says} [{mistake.source}]")
         print(f"\n{len(mistakes.CATALOGUE)} mistakes")
@@ -120,10 +128,9 @@ def _parser() -> Parser:
 
 
 def _natural(value: str) -> int:
-    number = int(value)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative")
-    return number
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{value!r} is not a natural number")
+    return int(value)
 
 
 if __name__ == "__main__":

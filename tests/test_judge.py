@@ -112,9 +112,13 @@ def test_torch_is_not_failed(network: Network, shift: dict[str, float], dtype: s
                 shift=shift, cotangents=cotangents,
             )._replace(dtype=dtype)  # fmt: skip
             judgement = check.judge(case, torch_oracle.answer(case))
-            assert judgement.verdict == "pass", f"{judgement}"
+            if shift and dtype == "float32":  # there torch loses more than half its digits, or all of them
+                assert {row.reason for row in judgement.report if row.verdict == "cannot tell"} <= {"cancellation"}
+                assert judgement.verdict != "fail", f"{judgement}"
+            else:
+                assert judgement.verdict == "pass", f"{judgement}"
             assert judgement.dtype == dtype
-    if shift:
+    if shift and dtype == "float64":
         assert any("loses digits" in note and "numpy-lstm has K" in note for note in judgement.notes)
 
 

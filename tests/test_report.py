@@ -27,7 +27,8 @@ ONE = np.array([1.0, -2.0, 4.0, 0.5])
     [
         (ONE, {}, "pass", "rounding"),
         (ONE * (1 + 15 * u), {}, "pass", "rounding"),
-        (ONE * (1 + 100 * u), {}, "fail", "single-precision"),
+        (ONE * (1 + 100 * u), {}, "fail", "different"),
+        (ONE * (1 + 1e-7), {}, "fail", "single-precision"),
         (ONE * (1 + 100 * u), {"textbook_paths": {"a": 100 * np.abs(ONE)}}, "pass", "cancellation"),
         (ONE * (1 + 100 * u), {"noise": [{"a": ONE * (1 + 20 * u)}]}, "pass", "forward-error"),
         (ONE * (1 + 1e-5), {"noise": [{"a": ONE * (1 + 1e-6)}]}, "cannot tell", "noise-limited"),

@@ -7,6 +7,7 @@ wrong above flows into the rows below.
 """
 
 from importlib import util
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +24,7 @@ from reference import regimes
 
 def mutate(module: ModuleType, *edits: tuple[str, str]) -> ModuleType:
     """The module with pieces of its source replaced, each of which must occur exactly once."""
-    source = util.find_spec(module.__name__).loader.get_source(module.__name__)
+    source = Path(util.find_spec(module.__name__).origin).read_text(encoding="utf-8")
     for old, new in edits:
         assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times"
         source = source.replace(old, new)
@@ -130,12 +131,12 @@ SCAN = {
     "cell cotangents ignored": ("cell.partial_state(dhs, dcs)", "cell.partial_state(dhs)"),
     "time not reversed in the tape": ("_stack(cotangents[::-1])", "_stack(cotangents)"),
     "initial state taken for zero": (
-        "cell.step_gradients(_rows(run.values), _rows(ds))",
-        "cell.step_gradients(_rows(run.values._replace(h_prev=_shifted(run.values.h))), _rows(ds))",
+        "part = cell.step_gradients(_rows(values, t, stop)",
+        "part = cell.step_gradients(_rows(values._replace(h_prev=_shifted(values.h)), t, stop)",
     ),
     "truncated after 12 steps": (
-        'for t in reversed(range(sizes["T"])):\n',
-        'for t in reversed(range(sizes["T"])):\n        dstate = tree.scale(t != 7, dstate)\n',
+        "for t in reversed(range(T)):\n",
+        "for t in reversed(range(T)):\n        dstate = tree.scale(t != 7, dstate)\n",
     ),
 }
 

@@ -174,6 +174,8 @@ class Case(NamedTuple):
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
         cotangents times ``cotangents``; masks are U(0, 1). Every number is one that float32 holds.
         """
+        if bad := [k for k in "TBDH" if not isinstance(sizes.get(k), int) or sizes[k] < (k != "T")]:
+            raise CaseError(f"sizes has {bad[0]}={sizes.get(bad[0])!r}; expected T, and B, D, H of at least 1")
         cell, (T, B, D, H) = network.check().of_cell(), (sizes[k] for k in "TBDH")
         step = cell.sizes(H, B=B, D=D)
 
@@ -200,6 +202,8 @@ class Case(NamedTuple):
             given |= {f"{place}{k}_0": draw(shape) for k, shape in states.items()}
             size = cell.sizes(H, D=width)
             zero = cell.Params(**{k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()})
+            if unknown := set(shift or {}) - set(zero._fields):
+                raise CaseError(f"shift names {', '.join(unknown)}; {cell.name} has {', '.join(zero._fields)}")
             added = zero._replace(**{k: getattr(zero, k) + v for k, v in (shift or {}).items()})
             stored = [dump(layout, zero, cell), dump(layout, added, cell)]
             given |= {f"{place}{k}": single(weights(a.shape) + (stored[1][k] - a)) for k, a in stored[0].items()}
@@ -256,10 +260,10 @@ class Case(NamedTuple):
             named |= {f"{place}cotangents.{k}": a for k, a in d._asdict().items() if k in seen(cell)}
         return named
 
-    def run(self, convert: Callable[[Any], Any] = lambda a: a) -> dict[str, Any]:
-        """Our own answer, in the arithmetic that ``convert`` brings."""
+    def run(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> dict[str, Any]:  # noqa: B008
+        """Our own answer, in the arithmetic that ``convert`` brings, with these parts of the network."""
         call = self.call(convert)
-        layer = self.network.layer(call.masks)
+        layer = self.network.layer(call.masks, parts)
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
         return self.answer(run, layer.backward(call.params, run, call.dhs, dlast=call.dlast))
 

@@ -177,8 +177,13 @@ def _check(case: Case) -> None:
         for k, shape in shapes.items():
             if shape is not None and k in arrays and arrays[k].shape != shape:
                 raise CaseError(f"{k} has shape {arrays[k].shape}; expected {shape}")
+        if (lengths := arrays.get("lengths")) is not None and np.any(lengths != np.floor(lengths)):
+            raise CaseError(f"lengths is {lengths.tolist()}; expected integers")
         with np.errstate(all="ignore"):
-            known = {k: a.shape for k, a in case.run().items()}
+            results = case.run()
+        if beyond := [k for k, a in results.items() if not np.all(np.isfinite(a))]:
+            raise CaseError(f"the numbers of this case overflow: {beyond[0]} is not finite")
+        known = {k: a.shape for k, a in results.items()}
     except CaseError:
         raise
     except (ValueError, TypeError, LookupError) as error:

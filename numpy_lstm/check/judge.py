@@ -1,5 +1,6 @@
 """The judge: somebody's answer to a case, compared, located, and held against the catalogue of mistakes."""
 
+import difflib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import numpy as np
 
 from .. import layouts
 from . import files, truth
-from .case import Case, CaseError, is_gradient
+from .case import Case, CaseError, Parts, is_gradient
 from .locate import Node, first_cotangent, first_value
-from .report import Report, Row, compare
+from .paths import lossy
+from .report import VERDICTS, Report, Row, compare
 from .suspects import Lineup, Suspect, blocks, patterns
 
 SCHEMA = "numpy-lstm/judgement/1"
@@ -26,7 +28,8 @@ class Judgement:
     """What came out; prints as text for a terminal.
 
     ``report`` has a row for each array of the answer and for each gate's block of it, ``own`` the same for our float64
-    (or float32) run; ``value`` and ``cotangent`` are where the answer first goes wrong, forward and backward.
+    (or float32) run; ``value`` and ``cotangent`` are where the answer first goes wrong, forward and backward;
+    ``absent`` are the outputs and gradients that the answer left out.
     """
 
     case: Case
@@ -37,12 +40,14 @@ class Judgement:
     cotangent: Node | None
     suspects: list[Suspect]
     patterns: dict[str, list[str]]
+    absent: list[str]
     notes: list[str]
 
     @property
     def verdict(self) -> str:
-        """``pass``, ``fail`` or ``cannot tell``."""
-        return self.report.verdict
+        """``pass``, ``fail`` or ``cannot tell``; nothing passes where our own run does not."""
+        worst = max((self.report.verdict, self.own.verdict), key=VERDICTS.index)
+        return "cannot tell" if self.report.verdict == "pass" != worst else self.report.verdict
 
     def __str__(self) -> str:
         return "\n".join([*self._head(), "", str(self._shown()), *self._tail()])
@@ -62,6 +67,7 @@ class Judgement:
             "first_wrong": {k: None if node is None else node._asdict() for k, node in nodes.items()},
             "suspects": [s._asdict() for s in self.suspects],
             "patterns": self.patterns,
+            "absent": self.absent,
             "notes": self.notes,
             "report": self.report.to_dict(),
             "own": self.own.to_dict(),
@@ -90,7 +96,10 @@ class Judgement:
         if self.verdict == "fail" and not self.suspects:
             lines.append("no single mistake of the catalogue gives these numbers")
         lines += [f"{name} is {', and '.join(found)}" for name, found in self.patterns.items()]
-        return [*lines, *self.notes] if lines[1:] or self.notes else []
+        lines += self.notes
+        if self.absent:
+            lines.append(f"not given, so not judged: {', '.join(self.absent)}")
+        return lines if lines[1:] else []
 
 
 def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0) -> Judgement:
@@ -123,19 +132,26 @@ class Judge:
         return Lineup(self.case)
 
     @cache  # noqa: B019 -- one entry for each precision; it goes with the judge
-    def _runs(self, dtype: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Our own run in this precision, and the same with inputs rounded differently."""
+    def _runs(self, dtype: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Our own run in this precision, and with inputs rounded differently, ours and that of a textbook code."""
         kind, rng = np.dtype(dtype).type, np.random.default_rng(self.seed)
-        noise = [self.case.run(lambda a: _moved(a, kind, rng)) for _ in range(NOISE_RUNS)]
-        return self.case.run(lambda a: a.astype(kind)), noise
+        noise, textbook = (
+            [self.case.run(lambda a: _moved(a, kind, rng), parts) for _ in range(NOISE_RUNS)]
+            for parts in (Parts(), Parts(cell=lossy))
+        )
+        return self.case.run(lambda a: a.astype(kind)), noise, textbook
 
     def __call__(self, answer: Any) -> Judgement:
         """See ``judge``."""
+        with np.errstate(all="ignore"):  # what overflows is told by the report
+            return self._judge(answer)
+
+    def _judge(self, answer: Any) -> Judgement:
         got, dtype = _checked(self.case, answer)
         if not got.keys() <= self.case.expected.keys():  # a file may leave out what happens at single steps
             self.case = self.case._replace(expected=truth.fill(self.case).expected | self.case.expected)
         case = self.case
-        mine, noise = self._runs(dtype)
+        mine, noise, textbook = self._runs(dtype)
         parts = {k: v for k, v in self._blocks.items() if k in got and len(v) > 1}
 
         def rows(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,9 +164,10 @@ class Judge:
 
         exact = rows(case.expected)
         paths, wide = (rows({k: _scale(k, s, case.expected[k]) for k in got}) for s in self._paths)
-        moved = [rows(run) for run in noise]
+        moved, lost = ([rows(run) for run in runs] for runs in (noise, textbook))
         report, own = (
-            compare(rows(a), exact, paths, UNIT_ROUNDOFF[dtype], textbook_paths=wide, noise=moved) for a in (got, mine)
+            compare(rows(a), exact, paths, UNIT_ROUNDOFF[dtype], textbook_paths=wide, noise=moved, textbook=lost)
+            for a in (got, mine)
         )
         failing = [row.name for row in report if row.verdict == "fail" and row.name in got]
         single = {row.reason for row in report if row.verdict == "fail"} == {"single-precision"}
@@ -163,14 +180,17 @@ class Judge:
             cotangent=first_cotangent(case, got, exact, wide, report),
             suspects=self._lineup.suspects(got, single) if failing else [],
             patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
-            notes=_notes(report, own),
+            absent=[k for k in case.expected if k not in got and "values." not in k and "cotangents." not in k],
+            notes=_notes(case.name, report, own, single),
         )
 
 
 def _checked(case: Case, answer: Any) -> tuple[dict[str, Any], str]:
     """The arrays of the answer as float64, and the precision by which they are judged."""
-    if not isinstance(answer, Mapping | files.Answer):
+    if isinstance(answer, str | PathLike):
         answer = files.read_answer(answer)
+    if not isinstance(answer, Mapping | files.Answer):
+        raise CaseError(f"the answer is a {type(answer).__name__}; expected arrays by name, or a file of them")
     arrays, dtype = answer if isinstance(answer, files.Answer) else (dict(answer), None)
     if not arrays:
         raise CaseError("the answer has no arrays; expected any of those that the case names")
@@ -178,12 +198,18 @@ def _checked(case: Case, answer: Any) -> tuple[dict[str, Any], str]:
     found, single = {}, []
     for k, given in arrays.items():
         if k not in known:
-            raise CaseError(f"{k} is not expected by case {case.name}; it expects {', '.join(known)}")
-        a = layouts.as_numpy(given)
+            near = difflib.get_close_matches(str(k), known, 1) or difflib.get_close_matches(f"d_{k}", known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it expects {', '.join(n for n in known if '.' not in n)}"
+            raise CaseError(f"{k} is not expected by case {case.name}; {hint}")
+        try:
+            a = layouts.as_numpy(given)
+        except ValueError as error:
+            raise CaseError(f"{k} is no array: {error}") from None
         if a.dtype.kind not in "fiu" or a.dtype.itemsize > 8:
             raise CaseError(f"{k} has dtype {a.dtype}; expected float64 or float32")
         if a.shape != known[k]:
-            raise CaseError(f"{k} has shape {a.shape}; expected {known[k]}")
+            hint = " (the same axes in another order?)" if sorted(a.shape) == sorted(known[k]) else ""
+            raise CaseError(f"{k} has shape {a.shape}; expected {known[k]}{hint}")
         if bad := int(np.sum(~np.isfinite(a))):
             raise CaseError(f"{k} has {bad} numbers that are not finite, of {a.size}")
         found[k] = a.astype(np.float64)
@@ -199,27 +225,27 @@ def _moved(a: Any, kind: Any, rng: np.random.Generator) -> Any:
 
 
 def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:
-    """S of a gradient, component by component; of values and cotangents of single steps, the largest of the array.
+    """S of a gradient, component by component; of values and cotangents of single steps, the largest of the row.
 
     These are hardly sums: componentwise they would show the rounding of what was computed before them.
     """
-    if not is_gradient(name):
-        return np.full(exact.shape, np.max(np.abs(exact), initial=0.0))
-    if "cotangents." in name:
-        return np.full(exact.shape, np.max(paths[name], initial=0.0))
-    return paths[name]
+    if is_gradient(name) and "cotangents." not in name:
+        return paths[name]
+    sizes = paths[name] if is_gradient(name) else np.abs(exact)
+    return np.broadcast_to(np.max(sizes, axis=-1, keepdims=True), exact.shape)
 
 
-def _notes(report: Report, own: Report) -> list[str]:
+def _notes(case: str, report: Report, own: Report, single: bool) -> list[str]:
     """Which side is wrong and by how much where digits are lost, and where rounding the inputs is what counts."""
     notes = []
     mine: dict[str, Row] = {row.name: row for row in own}
     whole = [row for row in report if "[" not in row.name]
     for row in whole:
         if row.reason == "cancellation":
+            seen = "is right by formula but loses" if row.verdict == "pass" else "cannot be told from right: it loses"
             notes.append(
-                f"{row.name} is right by formula but loses digits: at [{','.join(map(str, row.worst))}] it is "
-                f"{row.relative:.1e} off, K = {row.K:.2g} roundings, where numpy-lstm has K = {mine[row.name].K:.2g}. "
+                f"{row.name} {seen} digits: at [{','.join(map(str, row.worst))}] it is {row.relative:.1e} off, "
+                f"K = {row.K:.2g} roundings, where numpy-lstm has K = {mine[row.name].K:.2g}. "
                 "1 - s and 1 - t^2 cancel in saturated gates; take derivatives from the pre-activation."
             )
     dominated = [row.name for row in whole if row.reason in ("forward-error", "noise-limited")]
@@ -228,4 +254,8 @@ def _notes(report: Report, own: Report) -> list[str]:
             f"forward errors dominate in {', '.join(dominated)}: rounding the inputs alone moves the true result by up "
             f"to K = {max(row.allowed for row in whole) / 16:.2g}; the comparison is with the high-precision run."
         )
+    if single:
+        notes.append('if float32 is what the code promises, give float32 arrays, or "dtype": "float32" in the answer.')
+    if any(row.verdict == "fail" for row in own):
+        notes.append(f"our own run does not give the expected results of {case}: damaged, or out of range?")
     return notes

@@ -57,7 +57,8 @@ def _first(order: Sequence[tuple[str, int]], got: Arrays, truth: Arrays, paths: 
     for row in report:
         if row.verdict == "fail" and row.name in {name for name, _ in order}:
             gaps[row.name] = np.max(np.abs(got[row.name] - truth[row.name]), axis=2)
-            wrong[row.name] = gaps[row.name] > row.allowed * report.unit_roundoff * np.max(paths[row.name])
+            allowed = row.allowed * report.unit_roundoff * np.max(paths[row.name], axis=2)
+            wrong[row.name] = gaps[row.name] > allowed
     for name, t in order:
         if name in wrong and wrong[name][t].any():
             rows = tuple(int(b) for b in np.flatnonzero(wrong[name][t]))

@@ -136,7 +136,16 @@ def textbook(cell: Cell) -> Cell:
 
     Along its paths stands what a code has to add up that takes derivatives from activations, as autograd does.
     """
-    functions = type(cell.functions)(*(TEXTBOOK.get(f, f) for f in cell.functions))
+    return _with_functions(cell, TEXTBOOK)
+
+
+def lossy(cell: Cell) -> Cell:
+    """The same for plain arrays: what it loses is really lost."""
+    return _with_functions(cell, LOSSY)
+
+
+def _with_functions(cell: Cell, other: dict[Activation, Activation]) -> Cell:
+    functions = type(cell.functions)(*(other.get(f, f) for f in cell.functions))
     step, adjoint = (partial(f.func, functions) for f in (cell.step, cell.step_adjoint))  # type: ignore[attr-defined]
     return replace(cell, functions=functions, step=step, step_adjoint=adjoint)
 
@@ -152,4 +161,9 @@ TEXTBOOK: dict[Activation, Activation] = {
         complement=_with_size(SIGMOID.complement, lambda a: 1 + ops.sigmoid(a)),
     ),
     TANH: replace(TANH, d=_with_size(TANH.d, lambda a: 1 + np.tanh(a) ** 2, blurred)),
+}
+
+LOSSY: dict[Activation, Activation] = {
+    SIGMOID: replace(SIGMOID, d=lambda a: SIGMOID(a) * (1 - SIGMOID(a)), complement=lambda a: 1 - SIGMOID(a)),
+    TANH: replace(TANH, d=lambda a: 1 - TANH(a) * TANH(a)),
 }

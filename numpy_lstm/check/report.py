@@ -7,10 +7,12 @@ zero; a correct careful code has K of a few, whatever the data. (An ulp count on
 There are three verdicts, each with a reason:
 
 pass         rounding           K <= 16, and normwise within 16 times what rounding the inputs does, if that is known
-             cancellation       K <= 16 once S counts what a textbook adds up: s (1 - s) and 1 - t^2 as differences
+             cancellation       K <= 16 once S counts what a textbook adds up: s (1 - s) and 1 - t^2 as differences; and
+                                normwise within 16 times what a textbook code is seen to lose, if that is known
              forward-error      no farther than the same network moves when its inputs are rounded differently
              within-tolerance   where a tolerance was asked for
-cannot tell  below-resolution   the error is smaller than what the judging route itself can resolve
+cannot tell  cancellation       the same, where a textbook code loses more than half its digits
+             below-resolution   the error is smaller than what the judging route itself can resolve
              noise-limited      rounding the inputs moves the truth by more than half its digits, and the answer no more
 fail         not-finite, all-zero, single-precision (float64 was promised), different
 """
@@ -132,6 +134,7 @@ def compare(
     *,
     textbook_paths: Any = None,
     noise: Sequence[Any] = (),
+    textbook: Sequence[Any] = (),
     resolution: float | Mapping[str, float] = 0.0,
     tolerance: float | None = None,
 ) -> Report:
@@ -142,6 +145,7 @@ def compare(
     paths, textbook_paths : S of every component, see the head of this file; absent, the largest |truth| of an array
     unit_roundoff : of the precision that was promised, 2^-53 or 2^-24
     noise : the truth again, each time from inputs rounded differently
+    textbook : the same by a textbook code
     resolution : normwise, how well the route knows ``truth``, perhaps by name; 0 for a truth of many digits
     tolerance : normwise; to ask for that instead of K <= 16
     """
@@ -149,16 +153,25 @@ def compare(
     def of(value: Any) -> list[Any]:
         return [a for _, a in tree.leaves(value)] if value is not None else [None] * len(list(tree.leaves(truth)))
 
+    names = [name for name, _ in tree.leaves(truth)]
+    for other in (got, *(a for a in (paths, textbook_paths, *noise, *textbook) if a is not None)):
+        if (found := [name for name, _ in tree.leaves(other)]) != names:
+            raise ValueError(f"the arrays to be compared are {', '.join(found)}; expected {', '.join(names)}")
+
     rows = []
-    each = zip(tree.leaves(got), *map(of, (truth, paths, textbook_paths)), *map(of, noise), strict=True)
-    for (name, g), t, s, wide, *moved in each:
+    runs = zip(*map(of, (*noise, *textbook)), strict=True) if noise or textbook else ((),) * len(names)
+    each = zip(tree.leaves(got), *map(of, (truth, paths, textbook_paths)), runs, strict=True)
+    for (name, g), t, s, wide, others in each:
+        moved, lossy = others[: len(noise)], others[len(noise) :]
         gap = _gap(g, t)
         t64 = np.abs(t.astype(np.float64))
         roundings = _roundings(gap, t64, s, unit_roundoff)
+        if not g.size:
+            raise ValueError(f"{name} has shape {g.shape}; expected at least one component")
         where = tuple(int(k) for k in np.unravel_index(np.argmax(roundings), g.shape))
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(gap == 0, 0.0, gap / t64)
-        spacing = 2 * unit_roundoff * 2.0 ** np.floor(np.log2(np.where(t64 > 0, t64, 1.0)))
+        spacing = np.maximum(2 * unit_roundoff * 2.0 ** np.floor(np.log2(np.where(t64 > 0, t64, 1.0))), 5e-324)
         K_textbook = np.inf if wide is None else _largest(_roundings(gap, t64, wide, unit_roundoff))
         K_noise = worst(_largest(_roundings(_gap(m, t), t64, s, unit_roundoff)) for m in moved)
         row = Row(
@@ -180,7 +193,8 @@ def compare(
         )
         known = resolution[name] if isinstance(resolution, Mapping) else resolution
         moves = worst(normwise(m, t) for m in moved) if moved else np.inf
-        limits = (K_textbook, moves, unit_roundoff, known, tolerance)
+        lost = max(moves, worst(normwise(m, t) for m in lossy)) if lossy else np.inf
+        limits = (K_textbook, moves, lost, unit_roundoff, known, tolerance)
         verdict, reason = _verdict(row, *limits)
         if verdict == "fail":
             reason = _reason(row, g, unit_roundoff)
@@ -190,19 +204,27 @@ def compare(
 
 
 def _verdict(
-    row: Row, K_textbook: float, noise: float, unit_roundoff: float, resolution: float, tolerance: float | None
+    row: Row,
+    K_textbook: float,
+    noise: float,
+    lost: float,
+    unit_roundoff: float,
+    resolution: float,
+    tolerance: float | None,
 ) -> tuple[str, str]:
+    half = np.sqrt(unit_roundoff)  # of the digits
+    near = not row.normwise > BOUND * max(noise, 64 * unit_roundoff)  # S may grow beyond all bounds over many steps
     if row.nonfinite:
         return "fail", ""
     if tolerance is not None:
         if row.normwise <= tolerance >= resolution:
             return "pass", "within-tolerance"
-    elif row.K <= BOUND and not row.normwise > BOUND * max(noise, 64 * unit_roundoff):
+    elif row.K <= BOUND and near:
         return "pass", "rounding"
-    elif K_textbook <= BOUND:
-        return "pass", "cancellation"
-    elif row.allowed >= row.K:
-        return ("cannot tell", "noise-limited") if noise > np.sqrt(unit_roundoff) else ("pass", "forward-error")
+    elif K_textbook <= BOUND and not row.normwise > BOUND * max(lost, 64 * unit_roundoff):
+        return "cannot tell" if row.normwise > half else "pass", "cancellation"
+    elif row.allowed >= row.K and near:
+        return ("cannot tell", "noise-limited") if noise > half else ("pass", "forward-error")
     return ("cannot tell", "below-resolution") if row.normwise <= resolution else ("fail", "")
 
 
@@ -211,7 +233,7 @@ def _reason(row: Row, got: Any, unit_roundoff: float) -> str:
         return "not-finite"
     if row.zeros and not np.any(got):
         return "all-zero"
-    single = unit_roundoff < 2.0**-24 and row.K * unit_roundoff <= BOUND * 2.0**-24
+    single = unit_roundoff < 2.0**-24 and row.normwise > 2.0**-31 and row.K * unit_roundoff <= BOUND * 2.0**-24
     return "single-precision" if single else "different"
 
 

@@ -23,7 +23,8 @@ class Suspect(NamedTuple):
     left: float
 
     def __str__(self) -> str:
-        return f"{self.label}: {self.says} [{self.source}] (leaves {self.left:.0e} of the error)"
+        left = f" (leaves {self.left:.0e} of the error)" if self.left <= EXPLAINS else ""
+        return f"{self.label}: {self.says} [{self.source}]{left}"
 
 
 class Lineup:
@@ -68,13 +69,16 @@ def patterns(case: Case, name: str, got: Any, where: Mapping[str, Any]) -> list[
     norm = float(np.vdot(right, right))
     if norm > 0:
         factor = float(np.vdot(right, got)) / norm
-        if factor != 0 and _same(got, factor * right):
+        if factor != 0 and abs(factor - 1) > 1e-6 and _same(got, factor * right):
             found.append(f"{factor:.6g} times the truth{_named(factor, case.sizes)}")
     if right.ndim == 2 and right.shape[0] == right.shape[1] and _same(got, right.T):
         found.append("the truth transposed")
     if order := _exchanged(where, got, right):
         found.append(order)
-    found += [f"the truth of {k}" for k, a in truth.items() if k != name and a.shape == got.shape and _same(got, a)]
+    others = [(k, a) for k, a in truth.items() if a.shape == got.shape and not np.array_equal(a, right)]
+    found += [f"the truth of {k}" for k, a in others if _same(got, a)]
+    if case.sizes["T"] == case.sizes["B"] and name in ("output", "d_x") and _same(got, right.swapaxes(0, 1)):
+        found.append("the truth with time and batch exchanged: expected (T, B, ...)")
     return found
 
 

@@ -33,10 +33,17 @@ def assert_gradients(
     Without S there, K is relative to the largest component of each array; ``tolerance`` asks for a normwise error
     instead, and ``resolution`` says how well ``expected`` itself is known.
     """
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise CaseError(f"tolerance is {tolerance}; expected a number between 0 and 1")
     if isinstance(expected, Case | str | PathLike):
+        if tolerance is not None or resolution:
+            raise CaseError("tolerance and resolution are for plain arrays; a case is judged by K")
         return require(judge(expected, got, seed))
     want = tree.map(lambda a: layouts.as_numpy(a).astype(np.float64), expected)
     given = _like(tree.map(layouts.as_numpy, got), want)
+    for name, a in tree.leaves(given):
+        if a.dtype.kind not in "fiu" or not a.size:
+            raise CaseError(f"{name} has dtype {a.dtype} and shape {a.shape}; expected real numbers, at least one")
     single = all(a.dtype == np.float32 for _, a in tree.leaves(given))
     roundoff = UNIT_ROUNDOFF["float32" if single else "float64"]
     return require(compare(given, want, None, roundoff, resolution=resolution, tolerance=tolerance))
@@ -93,4 +100,4 @@ def _like(got: Any, want: Any) -> Any:
         wrong = sorted(k for k in have.keys() | need.keys() if have.get(k) != need.get(k))
         said = "; ".join(f"{k}: {have.get(k, 'absent')}, expected {need.get(k, 'nothing')}" for k in wrong)
         raise CaseError(f"the gradients do not match in shape: {said}")
-    return got
+    return tree.map(lambda _, a: a, want, got)  # in the order of want, which may name them in another

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from .case import Case
+from .case import Case, CaseError
 from .problem import Point, Problem
 
 DOUBLINGS = 3
@@ -74,6 +74,9 @@ def results(task: Case | Problem, digits: int = 50, certify: bool | None = None)
 
 def fill(case: Case, digits: int = 50, certify: bool | None = None) -> Case:
     """``case`` with the results as ``expected``, and ``about["truth"]`` saying how they were found."""
+    for name, a in case.arrays.items():
+        if a.dtype.kind not in "fiu" or not np.all(np.isfinite(a)):
+            raise CaseError(f"{name} of case {case.name} has numbers that are not finite; expected real numbers")
     truth = results(case, digits, certify)
     how: dict[str, Any] = {"arithmetic": truth.arithmetic, "digits": truth.digits}
     if truth.certified is not None:

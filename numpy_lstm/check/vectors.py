@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import layouts
 from . import files
-from .case import Case, CaseError, Network, is_gradient, names
+from .case import RECORDS, Case, CaseError, Network, is_gradient, names
 
 SCHEMA = "numpy-lstm/vectors/1"
 FORMATS = (*files.FORMATS, "onnx")
@@ -170,7 +171,15 @@ def _case(cell: str, layout: str, dtype: str, seed: int, recipe: Recipe, mistake
     conditioning, K = _accuracy(case)
     if not recipe.steps:
         case = case._replace(expected={k: a for k, a in case.expected.items() if not _of_steps(k)})
-    about: dict[str, Any] = {"what": recipe.says, "seed": seed, "digits": DIGITS, "conditioning": conditioning, "K": K}
+    stored = "one array for each field" if layout == RECORDS else layouts.notation(layout, network.of_cell())
+    about: dict[str, Any] = {
+        "what": recipe.says,
+        "stored": stored,
+        "seed": seed,
+        "digits": DIGITS,
+        "conditioning": conditioning,
+        "K": K,
+    }
     if mistakes:
         about["kills"], about["survivors"] = _mistakes(case)
     return case._replace(about=about)

@@ -16,7 +16,7 @@ import numpy as np
 from ..cells import LSTM
 from .table import FORGET_BIAS, TABLE
 
-__all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names"]
+__all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
 
 BLOCK_AXES = {"W": "hd", "U": "hr", "b": "h", "p": "h", "M": "rh"}
 NOWHERE = "0"
@@ -102,6 +102,13 @@ def blocks(name: str, arrays: Mapping[str, Any], cell: Any = LSTM) -> dict[str, 
         for field, block in _blocks(row, arrays[row.name], cell, sizes):
             here[field.replace("_", "2_", 1) if field in here else field] = block
     return found
+
+
+def notation(name: str, cell: Any = LSTM) -> str:
+    """How the framework stores the cell, in the words of ``table``: ``weight_ih_l0 = W[ifgo] (g h) d; ...``."""
+    _rows(name, cell)
+    text = next(text for pages, text in TABLE[name].items() if cell.page in pages.split())
+    return re.sub(r"\s{2,}", "; ", text.strip())
 
 
 def names(cell: Any = LSTM) -> tuple[str, ...]:
