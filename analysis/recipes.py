@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_lstm import check
-from numpy_lstm.check.case import Case, Network, is_gradient
+from numpy_lstm.check.case import Case, is_gradient
 from numpy_lstm.check.mistakes import Mistake, Workbench
+from numpy_lstm.check.network import Network
 
 from . import differences, node_cases, routes
 

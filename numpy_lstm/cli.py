@@ -12,7 +12,8 @@ import numpy as np
 
 from . import check, doctor, layouts
 from .check import files, mistakes, vectors
-from .check.case import CELLS, DIRECTIONS, RECORDS, Case, CaseError, Network
+from .check.case import RECORDS, Case
+from .check.network import CELLS, DIRECTIONS, CaseError, Network
 from .layouts.table import TABLE
 
 STATUS = {"pass": 0, "fail": 1, "cannot tell": 2}

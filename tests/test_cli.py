@@ -10,7 +10,8 @@ import pytest
 
 from numpy_lstm import check, cli
 from numpy_lstm.check import files, mistakes
-from numpy_lstm.check.case import Case, Network
+from numpy_lstm.check.case import Case
+from numpy_lstm.check.network import Network
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from numpy_lstm.check import files
-from numpy_lstm.check.case import Case, CaseError, Network
+from numpy_lstm.check.case import Case
+from numpy_lstm.check.network import CaseError, Network
 
 
 def small(network: Network = Network(), lengths: Any = None, **sizes: int) -> Case:  # noqa: B008

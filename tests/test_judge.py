@@ -9,9 +9,10 @@ import pytest
 
 from numpy_lstm import check
 from numpy_lstm.check import mistakes
-from numpy_lstm.check.case import RECORDS, Case, Network, seen
+from numpy_lstm.check.case import RECORDS, Case, seen
 from numpy_lstm.check.judge import SCHEMA
 from numpy_lstm.check.locate import first_cotangent
+from numpy_lstm.check.network import Network
 from numpy_lstm.check.suspects import Lineup
 from reference import torch_oracle
 

@@ -9,8 +9,9 @@ import pytest
 
 from analysis import differences
 from numpy_lstm import check
-from numpy_lstm.check.case import Case, Network, is_gradient, seen
+from numpy_lstm.check.case import Case, is_gradient, seen
 from numpy_lstm.check.mistakes import CATALOGUE, Workbench, label, made
+from numpy_lstm.check.network import Network
 from reference import chain_rule
 
 SHORT = (3, 5, 1)  # a short, a full and a length-1 row

@@ -21,7 +21,8 @@ from numpy_lstm.activations import IDENTITY, RELU
 from numpy_lstm.cells.lstm import lstm
 from numpy_lstm.check import case as cases
 from numpy_lstm.check import truth
-from numpy_lstm.check.case import Case, Network
+from numpy_lstm.check.case import Case
+from numpy_lstm.check.network import Network
 from numpy_lstm.compose import Backward
 
 needs_flint = pytest.mark.skipif(

@@ -19,7 +19,8 @@ from onnx.reference import ReferenceEvaluator
 
 from numpy_lstm import cli, onnx
 from numpy_lstm.check import files, normwise, onnx_cases, vectors
-from numpy_lstm.check.case import Case, CaseError, Network
+from numpy_lstm.check.case import Case
+from numpy_lstm.check.network import CaseError, Network
 
 HERE = Path(__file__).parent.parent / "reference" / "vectors"
 COMMANDS = dict(re.findall(r"^\| `(\w+)` \| `numpy-lstm (vectors .+)` \|$", (HERE / "README.md").read_text(), re.M))

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_lstm.check.case import Network
 from numpy_lstm.check.mistakes import Mistake
 from numpy_lstm.check.mistakes.in_shipping import carried_tanh
+from numpy_lstm.check.network import Network
 
 from . import course_table, retyped
 

@@ -1,8 +1,9 @@
 """Routes to a gradient that share no derivation with the pages, the yardstick to compare by, and the judge."""
 
 from . import files, mistakes, truth, vectors
-from .case import Case, CaseError, Network
+from .case import Case
 from .judge import Judge, Judgement, judge
+from .network import CaseError, Network
 from .problem import Outputs, Point, Problem
 from .report import K, Report, Row, compare, normwise, worst
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test

@@ -15,8 +15,9 @@ import numpy as np
 from .. import layouts
 from ..shapes import axes
 from .atomic import write
-from .case import Case, CaseError, Network
+from .case import Case
 from .encodings import WRITERS, Document, decode, encode
+from .network import CaseError, Network
 
 CASE, ANSWER = "numpy-lstm/case/1", "numpy-lstm/answer/1"
 DTYPES = ("float64", "float32")

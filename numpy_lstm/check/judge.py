@@ -12,8 +12,9 @@ import numpy as np
 
 from .. import layouts
 from . import files, truth
-from .case import Case, CaseError, Parts, is_gradient
+from .case import Case, is_gradient
 from .locate import Node, first_cotangent, first_value
+from .network import CaseError, Parts
 from .paths import lossy
 from .report import VERDICTS, Report, Row, compare
 from .suspects import Lineup, Suspect, blocks, patterns

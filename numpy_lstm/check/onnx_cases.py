@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .case import Case, CaseError
+from .case import Case
 from .files import write_bytes
+from .network import CaseError
 
 # Cell -> operator and the attributes that choose it.
 OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -40,7 +40,8 @@ class CaseFactory:
         import numpy as np
 
         from . import truth
-        from .case import Case, Network
+        from .case import Case
+        from .network import Network
 
         rows = ([max(1, T // 2), T, 1] * B)[:B] if lengths else None
         network = Network(cell, projection, zoneout, direction, layers)

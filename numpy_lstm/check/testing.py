@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import layouts, tree
-from .case import Case, CaseError
+from .case import Case
 from .judge import UNIT_ROUNDOFF, judge
+from .network import CaseError
 from .report import Report, compare, normwise, worst
 from .routes import complex_step, directional, richardson
 

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from .case import Case, CaseError
+from .case import Case
+from .network import CaseError
 from .problem import Point, Problem
 
 DOUBLINGS = 3

@@ -18,7 +18,8 @@ import numpy as np
 
 from .. import layouts
 from . import files
-from .case import RECORDS, Case, CaseError, Network, is_gradient, names
+from .case import RECORDS, Case, is_gradient, names
+from .network import CaseError, Network
 
 SCHEMA = "numpy-lstm/vectors/1"
 FORMATS = (*files.FORMATS, "onnx")

@@ -11,7 +11,7 @@ import numpy as np
 from ...activations import IDENTITY, SIGMOID, complement
 from ...cells import GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from ...cells.cell import Cell
-from ..case import Parts
+from ..network import Parts
 from .blocks import parameters, reordered, second_biases, stored_order
 from .in_lstm import plain_cell
 from .in_places import exchanged

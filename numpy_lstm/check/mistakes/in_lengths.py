@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import tree
 from ...compose import Reversed, Run, reverse
-from ..case import Parts
+from ..network import Parts
 from .in_forward import other
 from .workbench import Mistake, Workbench, once
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..case import Parts
+from ..network import Parts
 from .edits import PageEdit, with_arriving, with_derivative, with_leaving, with_values
 from .workbench import Mistake, Workbench, once
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ... import scan, tree
 from ...cells.cell import Cell
-from ..case import Parts
+from ..network import Parts
 from .edits import with_gradients, with_params
 from .in_lstm import has_cell, on_page, per_gate
 from .workbench import Mistake, Workbench, once

@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import scan, tree
 from ...compose import Parallel, Reversed, Stack, reverse
-from ..case import Parts
+from ..network import Parts
 from .workbench import Mistake, Workbench, once
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import scan
 from ...compose import Recurrent
-from ..case import Parts
+from ..network import Parts
 from .workbench import Mistake, Workbench, once
 
 

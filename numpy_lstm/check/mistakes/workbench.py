@@ -8,7 +8,8 @@ from ... import scan
 from ...cells import PAGES
 from ...cells.cell import Cell
 from ...compose import Recurrent
-from ..case import CELLS, Call, Case, Parts
+from ..case import Call, Case
+from ..network import CELLS, Parts
 
 Edit = Callable[[Any], Any]
 
