@@ -19,10 +19,10 @@ import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import IDENTITY, RELU
 from numpy_lstm.cells.lstm import lstm
-from numpy_lstm.check import case as cases
+from numpy_lstm.check import network as networks
 from numpy_lstm.check import truth
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import Network
+from numpy_lstm.check.case import Case, is_gradient
+from numpy_lstm.check.network import CaseError, Network
 from numpy_lstm.compose import Backward
 
 needs_flint = pytest.mark.skipif(
@@ -91,10 +91,10 @@ def test_a_wrong_page_differs_however_well_its_numbers_are_known(
 
     case = WIRINGS["LSTM with lengths"]
     differences = by_differences(case)
-    monkeypatch.setitem(cases.CELLS, "LSTM", replace(nl.LSTM, step_adjoint=wrong))
+    monkeypatch.setitem(networks.CELLS, "LSTM", replace(nl.LSTM, step_adjoint=wrong))
     found = truth.results(case, certify=certify)
     assert not equal(found.values, differences)
-    assert equal(found.values, {k: a for k, a in differences.items() if not cases.is_gradient(k)})
+    assert equal(found.values, {k: a for k, a in differences.items() if not is_gradient(k)})
 
 
 @needs_flint
@@ -111,7 +111,7 @@ def test_every_component_is_certified_and_mpmath_agrees(more: Any) -> None:
 
 
 @needs_flint
-@pytest.mark.parametrize("cell", cases.CELLS)
+@pytest.mark.parametrize("cell", networks.CELLS)
 def test_every_cell_is_certified(cell: str) -> None:
     found = truth.results(drawn(Network(cell), lengths=[3, 2]), certify=True)
     assert found.certified == found.total
@@ -309,7 +309,7 @@ def _ball(z: float) -> Any:
 @needs_flint
 def test_zeros_are_certified_only_when_exact() -> None:
     case = drawn(Network(), lengths=[3, 1])
-    silent = case._replace(arrays=case.arrays | {k: 0 * a for k, a in case.arrays.items() if cases.is_gradient(k)})
+    silent = case._replace(arrays=case.arrays | {k: 0 * a for k, a in case.arrays.items() if is_gradient(k)})
     found = truth.results(silent, certify=True)
     assert found.certified == found.total
     assert not found.values["d_x"].any()
@@ -322,6 +322,6 @@ def test_precision_is_given_back() -> None:
     with flint.ctx.workprec(77), mpmath.workdps(19):
         for certify in (True, False):
             truth.results(WIRINGS["ReLU"], certify=certify)
-            with pytest.raises(cases.CaseError):
+            with pytest.raises(CaseError):
                 truth.results(WIRINGS["ReLU"]._replace(arrays={}), certify=certify)
             assert (flint.ctx.prec, mpmath.mp.dps) == (77, 19)
