@@ -11,7 +11,12 @@ from reference import chain_rule
 PAGES = list(nl.PAGES)
 VARIANTS = [nl.ReLURNN, *(nl.ABLATIONS[name] for name in ("NIG", "NFG", "NOG", "NIAF", "NOAF"))]
 CELLS = PAGES + VARIANTS
-SEEDS = range(20)
+THOROUGH = False  # pytest --thorough: conftest.py
+
+
+def seeds(most: int, usual: int = 3) -> range:
+    """``usual`` seeds, which see what can go wrong, or ``most`` with ``pytest --thorough``."""
+    return range(most if THOROUGH else usual)
 
 
 def standard(cell: nl.Cell, seed: int = 0, **sizes: int) -> check.Problem:

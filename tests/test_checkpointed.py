@@ -17,7 +17,8 @@ ENGINES = {"explicit": nl, "fast": nl.fast}
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("cell", [nl.LSTM, nl.GRU, nl.RNN, nl.PeepholeLSTM, nl.LayerNormLSTM], ids=repr)
 def test_bit_for_bit_for_any_number_of_segments(cell: nl.Cell, engine: str, ragged: bool) -> None:
-    for T, B, D, H in [(700, 2, 3, 4), (100, 70, 4, 12), (1, 1, 1, 1), (0, 2, 3, 4)]:
+    long = 700 if engine == "fast" and cell.page in ("lstm", "gru", "rnn") else 100  # three blocks and a part
+    for T, B, D, H in [(long, 2, 3, 4), (100, 70, 4, 12), (1, 1, 1, 1), (0, 2, 3, 4)]:
         params, xs, first, lengths, given = problem(cell, (T, B, D, H), ragged=ragged)
         run = ENGINES[engine].forward(cell, params, xs, first, lengths)
         back = ENGINES[engine].backward(cell, params, run, **given)
@@ -74,7 +75,7 @@ def peak(work: Any) -> int:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_memory_beside_the_results_is_a_small_part_of_the_tape(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numpy_lstm.fast.blocks.KEEP", 0)
-    params, xs, first, _, given = problem(nl.LSTM, (8000, 4, 3, 16))
+    params, xs, first, _, given = problem(nl.LSTM, (8000 if engine == "fast" else 2500, 4, 3, 16))
 
     def full() -> Any:
         run = ENGINES[engine].forward(nl.LSTM, params, xs, first)

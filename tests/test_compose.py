@@ -9,7 +9,8 @@ import numpy_lstm as nl
 from numpy_lstm import check, compose, tree
 
 LENGTHS = [6, 2, 1, 0]
-CELLS = [nl.LSTM, nl.GRU, nl.projected(nl.LSTM, 3), nl.zoneout(nl.LSTM)]
+SMALL = [4, 2, 0]
+CELLS = [nl.LSTM, nl.GRU, nl.projected(nl.LSTM, 2), nl.zoneout(nl.LSTM)]
 
 
 def rng() -> np.random.Generator:
@@ -29,11 +30,11 @@ def first_states(layer: Any, B: int, H: int, g: np.random.Generator) -> Any:
     return tuple(first_states(one, B, H, g) for one in layer.layers)
 
 
-def layers(cell: nl.Cell) -> dict[str, Any]:
+def layers(cell: nl.Cell, T: int = 6, B: int = 4, H: int = 4) -> dict[str, Any]:
     one = nl.Recurrent(cell)
-    if cell.Input is not None:  # T=6, B=4, H=4: masks of zeros and ones
+    if cell.Input is not None:  # masks of zeros and ones
         g = np.random.default_rng(0)
-        one = nl.Given(one, {k: (g.random((6, 4, 4)) < 0.4).astype(float) for k in cell.Input._fields if k != "x"})
+        one = nl.Given(one, {k: (g.random((T, B, H)) < 0.4).astype(float) for k in cell.Input._fields if k != "x"})
     both = nl.Parallel((one, nl.Reversed(one)))
     return {
         "recurrent": one,
@@ -48,11 +49,12 @@ def layers(cell: nl.Cell) -> dict[str, Any]:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 @pytest.mark.parametrize("name", layers(nl.LSTM))
-@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
+@pytest.mark.parametrize("lengths", [None, SMALL], ids=["full", "ragged"])
 def test_gradients_by_complex_step(cell: nl.Cell, name: str, lengths: Any) -> None:
     """Of a loss on all outputs and all last states, with respect to everything."""
-    layer, g = layers(cell)[name], rng()
-    params, xs, first = layer.init(3, 4, g), g.standard_normal((6, 4, 3)), first_states(layer, 4, 4, g)
+    (T, B, D, H), g = (4, 3, 2, 3), rng()
+    layer = layers(cell, T, B, H)[name]
+    params, xs, first = layer.init(D, H, g), g.standard_normal((T, B, D)), first_states(layer, B, H, g)
     run = layer.forward(params, xs, first, lengths)
     dhs, dlast = g.standard_normal(run.hs.shape), tree.random_like(run.last, g)
     back = layer.backward(params, run, dhs, dlast=dlast)
@@ -63,7 +65,7 @@ def test_gradients_by_complex_step(cell: nl.Cell, name: str, lengths: Any) -> No
 
     stepped = check.complex_step(loss, (params, xs, first))
     assert check.normwise((back.dparams, back.dxs, back.dfirst), stepped) <= 2e-15
-    assert run.hs.shape[-1] == layer.width(4)
+    assert run.hs.shape[-1] == layer.width(H)
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS])

@@ -244,7 +244,7 @@ def test_unknown_names(tmp_path: Path) -> None:
 def test_the_page_names_what_the_files_have() -> None:
     page = vectors.description()
     assert all(word in page for word in (files.CASE, files.ANSWER, *files.FORMATS, *Network()._fields))
-    assert all(f"about.{k}`" in page for k in ("digits", "conditioning", "K", "kills", "survivors"))
+    assert all(f"about.{k}`" in page for k in ("digits", "conditioning", "kills", "survivors"))
     assert max(map(len, page.splitlines())) <= 180
 
 
