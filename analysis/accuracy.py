@@ -12,7 +12,7 @@ from reference import regimes, truth
 
 from . import output, routes
 
-REGIMES = [(cell, regime) for cell in (nl.LSTM, nl.GRU, nl.RNN) for regime in regimes.OF_PAGE[cell.page]]
+REGIMES = [(cell, regime) for cell in (nl.LSTM, nl.GRU, nl.RNN) for regime in regimes.OF_PAGE[cell.equations]]
 BOUND = 16
 KINDS = ["K", "float64", "float32"]
 
@@ -22,7 +22,7 @@ def gradient(p: check.Problem) -> check.Point:
     params, xs, first = p.point
     states, last = p.cotangents
     run = nl.fast.forward(p.cell, params, xs, first)
-    back = nl.fast.backward(p.cell, params, run, states.h, getattr(states, "c", None), last)
+    back = nl.fast.backward(p.cell, params, run, dlast=last, dstates=states)
     return check.Point(back.dparams, back.dxs, back.dfirst)
 
 

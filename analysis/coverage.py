@@ -85,7 +85,7 @@ def _stepped(twin: Any, x: Any, lengths: list[int], cotangents: list[Any]) -> di
     return stepped
 
 
-def layout(name: str, cell: nl.Cell, seed: int) -> float:
+def layout(name: str, cell: nl.Page, seed: int) -> float:
     """One step in the framework's own form against ours: values, and gradients under the framework's names."""
     shapes, step = frameworks.FORMS[name, cell]
     rng = np.random.default_rng(seed)

@@ -46,7 +46,7 @@ def curves(corpus: text.Corpus, seed: int, seeds: int) -> list[Curve]:
     return found
 
 
-def _norms(cell: nl.Cell, network: str, corpus: text.Corpus, rng: np.random.Generator) -> dict[str, Any]:
+def _norms(cell: nl.Page, network: str, corpus: text.Corpus, rng: np.random.Generator) -> dict[str, Any]:
     """The norm of each row's cotangent at each lag, (T,B)."""
     T, B, D, H = (SIZES[k] for k in "TBDH")
     codes = text.windows(corpus, T + 1, B, rng)

@@ -21,7 +21,7 @@ class Case(NamedTuple):
     """One network on one piece of text: the whole loss, and the recurrent layer with the cotangents it receives."""
 
     network: str
-    cell: nl.Cell
+    cell: nl.Page
     codes: Any
     weights: next_symbol.Weights
     problem: check.Problem

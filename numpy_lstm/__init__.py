@@ -1,8 +1,8 @@
 """numpy-lstm: the reference for LSTM gradients. Public names, in reading order."""
 
 from . import arrays, tree, shapes, ops, activations  # isort: skip
-from .cells import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
-from .cells import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Cell, projected, zoneout, zoneout_input
+from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
+from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
@@ -24,7 +24,7 @@ __all__ = [
     "FullGateLSTM",
     "PAGES",
     "ABLATIONS",
-    "Cell",
+    "Page",
     "Backward",
     "Fast",
     "Forward",

@@ -5,7 +5,7 @@ another pair and never a flag. The named ones and their parameters are those of 
 branches look at the real part only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from . import ops
@@ -36,6 +36,36 @@ def activation(name: str, f: Function, d: Function) -> Activation:
     return Activation(name, f, d, lambda a: 1 - f(a))
 
 
+@dataclass(frozen=True)
+class Normalisation:
+    """What a layer norm does to the blocks of a row: ``f(blocks, eps)`` and ``adjoint(d, blocks, eps)``.
+
+    ``eps`` is added to the variance.
+    """
+
+    name: str
+    f: Callable[[Sequence[Array], float], list[Array]]
+    d: Callable[[Sequence[Array], Sequence[Array], float], list[Array]]
+    eps: float = 1e-5  # as in torch.nn.LayerNorm
+
+    def __call__(self, blocks: Sequence[Array]) -> list[Array]:
+        """The normalised blocks (...,B,N)."""
+        return self.f(blocks, self.eps)
+
+    def adjoint(self, d: Sequence[Array], blocks: Sequence[Array]) -> list[Array]:
+        """The cotangents of ``blocks`` from those of the normalised ones."""
+        return self.d(d, blocks, self.eps)
+
+    def __repr__(self) -> str:
+        return f"<Normalisation {self.name}, eps {self.eps:g}>"
+
+
+TOGETHER = Normalisation("together", ops.normalise, ops.normalise_adjoint)
+APART = Normalisation(
+    "apart",
+    lambda blocks, eps: [ops.normalise([v], eps)[0] for v in blocks],
+    lambda d, blocks, eps: [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)],
+)
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
 RELU = activation("relu", lambda a: _positive(a, a, 0 * a), lambda a: _positive(a, 1 + 0 * a, 0 * a))

@@ -61,7 +61,10 @@ def namespace(array: object) -> ModuleType:
 
 def type_name(value: object) -> str:
     """``list``, ``torch.Tensor``: the type as a reader of an error message knows it."""
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    kind = type(value)
+    if hasattr(kind, "_fields") and " " in kind.__qualname__:  # a record made by shapes.record
+        return f"{kind.__name__}({', '.join(kind._fields)})"
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
 def library(array: Array) -> str:
@@ -146,6 +149,11 @@ def concat(arrays: Sequence[Array], axis: int) -> Array:
 def flip(a: Array) -> Array:
     """The first axis reversed."""
     return cast(Array, namespace(a).flip(a, axis=0))
+
+
+def copy(a: Array) -> Array:
+    """An array of its own with the same numbers."""
+    return stack([a])[0, ...]
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

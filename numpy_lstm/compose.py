@@ -13,7 +13,7 @@ import numpy as np
 
 from . import arrays, fast, scan, tree
 from .arrays import Array
-from .cells.cell import Cell
+from .pages.page import Page
 from .scan import Backward, Forward
 from .shapes import ShapeError
 
@@ -32,14 +32,14 @@ class Run(NamedTuple):
 class Recurrent:
     """One cell scanned over time."""
 
-    cell: Cell
+    cell: Page
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cell, Cell):
-            raise TypeError(f"cell is a {arrays.type_name(self.cell)}; expected a Cell such as numpy_lstm.LSTM")
+        if not isinstance(self.cell, Page):
+            raise TypeError(f"cell is a {arrays.type_name(self.cell)}; expected a Page such as numpy_lstm.LSTM")
 
     def init(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
-        """Parameters: see ``Cell.init``."""
+        """Parameters: see ``Page.init``."""
         return self.cell.init(D, H, rng, dtype)
 
     def width(self, H: int) -> int:
@@ -214,7 +214,7 @@ class Stack:
         return _gathered(dhs, backs[::-1])
 
 
-def bidirectional(cell: Cell, layer: type[Recurrent] = Recurrent) -> Parallel:
+def bidirectional(cell: Page, layer: type[Recurrent] = Recurrent) -> Parallel:
     """The cell read forward, and beside it the cell read backward with parameters of its own."""
     return Parallel((layer(cell), Reversed(layer(cell))))
 

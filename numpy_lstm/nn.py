@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from .activations import RELU, TANH
-from .cells import GRU as GRU_CELL
-from .cells import LSTM as LSTM_CELL
-from .cells import projected
-from .cells.rnn import rnn
+from .pages import GRU as GRU_CELL
+from .pages import LSTM as LSTM_CELL
+from .pages import RNN as RNN_CELL
+from .pages import projected
 from .twin import Gradients, Run, Twin
 
 __all__ = ["GRU", "LSTM", "RNN", "Gradients", "Run", "Twin"]
@@ -95,7 +95,7 @@ class RNN(Twin):
         functions = {"tanh": TANH, "relu": RELU}
         if nonlinearity not in functions:
             raise ValueError(f"nonlinearity is {nonlinearity!r}; expected 'tanh' or 'relu'")
-        cell = rnn("RNN", h=functions[nonlinearity])
+        cell = RNN_CELL.having("RNN", h=functions[nonlinearity])
         super().__init__(
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng, engine
         )

@@ -27,13 +27,8 @@ import numpy as np
 from . import activations, layouts
 from .activations import Activation
 from .arrays import Array
-from .cells.gru import gru
-from .cells.gru_reset_before import gru_reset_before
-from .cells.lstm import lstm
-from .cells.peephole_lstm import peephole_lstm
-from .cells.peephole_old_lstm import peephole_old_lstm
-from .cells.rnn import rnn
 from .compose import Recurrent, Reversed
+from .pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 
 
 class OnnxError(ValueError):
@@ -140,16 +135,16 @@ def run(
     """
     node = Node(op_type, inputs, attributes or {})
     _choose("clip_gradient", clip_gradient)
-    peephole = peephole_lstm if _choose("output_peephole", output_peephole) == "new" else peephole_old_lstm
+    peephole = PeepholeLSTM if _choose("output_peephole", output_peephole) == "new" else PeepholeOldLSTM
     page = {
-        "LSTM": peephole if "P" in node.given else lstm,
-        "GRU": gru if node.attributes.get("linear_before_reset") else gru_reset_before,
-        "RNN": rnn,
+        "LSTM": peephole if "P" in node.given else LSTM,
+        "GRU": GRU if node.attributes.get("linear_before_reset") else GRUResetBefore,
+        "RNN": RNN,
     }[op_type]
 
     parts = []
     for k, backwards in enumerate(DIRECTIONS[node.attributes["direction"]]):
-        cell = page(op_type, **node.functions(k, clip_cell, clip_gradient == "straight_through"))
+        cell = page.having(op_type, **node.functions(k, clip_cell, clip_gradient == "straight_through"))
         weights = {name: node.array(name)[k : k + 1] for name in "WRBP" if name != "P" or name in node.given}
         params = layouts.load("onnx", weights, cell)
         params = _tie(params) if node.tied else params

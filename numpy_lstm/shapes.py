@@ -21,8 +21,26 @@ HR = Annotated[Array, "HR"]
 
 
 def record(name: str, letters: dict[str, str]) -> Any:
-    """A record type with these fields and axis letters, for combinators that extend the records of a cell."""
-    return NamedTuple(name, [(field, Annotated[Array, k]) for field, k in letters.items()])
+    """The record type with these fields and axis letters.
+
+    It is the same type wherever it is asked for, and its full name says what it holds, so that it pickles.
+    """
+    return _record(" ".join([name, *(f"{field}={axes}" for field, axes in letters.items())]))
+
+
+@cache
+def _record(full_name: str) -> Any:
+    name, *fields = full_name.split(" ")
+    pairs = [field.split("=") for field in fields]
+    made: Any = NamedTuple(name, [(field, Annotated[Array, letters]) for field, letters in pairs])  # type: ignore[misc]
+    made.__module__, made.__qualname__ = __name__, full_name
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    if name.partition(" ")[0] in ("State", "Input", "Outputs", "Params", "Trace"):  # pickle asks for a record
+        return _record(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class ShapeError(ValueError):

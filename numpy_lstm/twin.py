@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import compose, layouts
-from .cells import Cell
+from .pages import Page
 from .shapes import ShapeError
 
 
@@ -54,7 +54,7 @@ class Twin:
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Page,
         input_size: int,
         hidden_size: int,
         num_layers: int,

@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import layer_norm
 
 from numpy_lstm import check, layouts, tree
+from numpy_lstm.activations import Activation
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": torch.sigmoid,
@@ -36,7 +37,7 @@ def tensor_cell(problem: check.Problem) -> check.Point:
 
 def module(problem: check.Problem) -> check.Point:
     """Autograd through torch.nn. With cotangents for every c_t, which it does not return, it is called step by step."""
-    states = {"rnn": _nn_rnn, "lstm": _nn_lstm, "gru": _nn_gru}[problem.cell.page]
+    states = {"rnn": _nn_rnn, "lstm": _nn_lstm, "gru": _nn_gru}[problem.cell.equations]
     return _gradient(problem, lambda point, every: states(problem, point, every))
 
 
@@ -59,14 +60,15 @@ def _gradient(problem: check.Problem, states: Callable[[check.Point, bool], Any]
 def _scan(problem: check.Problem, point: check.Point, detach: int = 0) -> Any:
     """Every state of a run, stacked over time."""
     cell = problem.cell
-    functions = {name: FUNCTIONS[f.name] for name, f in cell.functions._asdict().items()}
-    step = CELLS[cell.page]
+    own = cell.core.functions._asdict()
+    functions = {name: FUNCTIONS[f.name] for name, f in own.items() if isinstance(f, Activation)}
+    step = CELLS[cell.equations]
     state, states = point.first, []
     for t in range(next(a.shape[0] for _, a in tree.leaves(point.xs))):
         if detach and t % detach == 0 and t:
             state = tree.map(lambda a: a.detach(), state)
         x = tree.map(lambda a, t=t: a[t], point.xs)
-        if cell.Input is None:
+        if len(cell.reads) == 1:
             state = _projected(step, functions, point.params, x, state)
         else:
             new = _projected(step, functions, point.params, x.x, state)
@@ -284,7 +286,7 @@ def timed(cell: Any, params: Any, xs: Any, first: Any, dhs: Any, dlast: Any, dev
     def to(a: Any) -> Any:
         return torch.from_numpy(a).to(device)
 
-    name = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[cell.page]
+    name = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[cell.equations]
     layer = getattr(torch.nn, name)(xs.shape[2], first.h.shape[1], dtype=to(xs).dtype, device=device)
     layer.load_state_dict({k: to(a) for k, a in layouts.dump("torch", params, cell).items()})
     x, *state = (to(a).requires_grad_() for a in (xs, *(s[None] for s in first)))

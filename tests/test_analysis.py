@@ -190,7 +190,7 @@ def test_a_wrong_layout_fails_the_coverage(
     assert coverage.run(tmp_path, seed=0)
     swapped = nl.layouts.load
 
-    def wrong(name: str, arrays: object, cell: nl.Cell) -> object:
+    def wrong(name: str, arrays: object, cell: nl.Page) -> object:
         p = swapped(name, arrays, cell)
         return p._replace(W_i=p.W_f, W_f=p.W_i) if name == "keras" and cell is nl.LSTM else p
 

@@ -63,7 +63,7 @@ PAGES = [f for f in FILES if f.parent.name == "cells" and f.stem not in COMBINAT
 def test_pages_name_no_array_library_and_no_other_page(path: Path) -> None:
     names = imported(path)
     assert not any(name.split(".")[0] in {"numpy", "cupy", "scipy"} for name in names)
-    assert not {n for n in names if n.startswith("numpy_lstm.cells.") and not n.startswith("numpy_lstm.cells.cell.")}
+    assert not {n for n in names if n.startswith("numpy_lstm.pages.") and not n.startswith("numpy_lstm.pages.page.")}
     assert not re.search(r"\bif\b(?!.*#)", re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.S))
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 150
 

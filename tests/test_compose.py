@@ -30,7 +30,7 @@ def first_states(layer: Any, B: int, H: int, g: np.random.Generator) -> Any:
     return tuple(first_states(one, B, H, g) for one in layer.layers)
 
 
-def layers(cell: nl.Cell, T: int = 6, B: int = 4, H: int = 4) -> dict[str, Any]:
+def layers(cell: nl.Page, T: int = 6, B: int = 4, H: int = 4) -> dict[str, Any]:
     one = nl.Recurrent(cell)
     if cell.Input is not None:  # masks of zeros and ones
         g = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def layers(cell: nl.Cell, T: int = 6, B: int = 4, H: int = 4) -> dict[str, Any]:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 @pytest.mark.parametrize("name", layers(nl.LSTM))
 @pytest.mark.parametrize("lengths", [None, SMALL], ids=["full", "ragged"])
-def test_gradients_by_complex_step(cell: nl.Cell, name: str, lengths: Any) -> None:
+def test_gradients_by_complex_step(cell: nl.Page, name: str, lengths: Any) -> None:
     """Of a loss on all outputs and all last states, with respect to everything."""
     (T, B, D, H), g = (4, 3, 2, 3), rng()
     layer = layers(cell, T, B, H)[name]
@@ -136,12 +136,12 @@ def test_bad_wiring() -> None:
     with pytest.raises(TypeError, match=r"^first is a tuple of 1; expected a tuple of 2, one for each layer$"):
         layer.forward(params, xs, (None,))
     state = nl.LSTM.zero_state(4, 4)
-    with pytest.raises(TypeError, match=r"^first is a numpy_lstm.cells.lstm.State; expected a tuple of 2"):
+    with pytest.raises(TypeError, match=r"^first is a numpy_lstm.pages.lstm.State; expected a tuple of 2"):
         layer.forward(params, xs, state)
     run = layer.forward(params, xs)
     with pytest.raises(nl.ShapeError, match=r"^dhs has shape \(6, 4, 4\); expected \(6, 4, 8\), the shape of hs$"):
         layer.backward(params, run, np.zeros((6, 4, 4)))
-    with pytest.raises(TypeError, match=r"^cell is a str; expected a Cell such as numpy_lstm.LSTM$"):
+    with pytest.raises(TypeError, match=r"^cell is a str; expected a Page such as numpy_lstm.LSTM$"):
         nl.Recurrent("LSTM")
 
 
@@ -175,7 +175,7 @@ def test_a_run_keeps_the_lengths_it_was_made_with(name: str) -> None:
         (
             lambda *_: nl.Parallel((nl.LSTM,)),
             TypeError,
-            "a layer is a numpy_lstm.cells.cell.Cell; expected one such as Recurrent(cell)",
+            "a layer is a numpy_lstm.pages.page.Page; expected one such as Recurrent(cell)",
         ),
         (
             lambda layer, p, x: nl.Stack((layer, layer)).forward((p, p), x, masks=(np.ones((3, 1)),)),

@@ -14,7 +14,7 @@ CELLS = [*PAGES, *VARIANTS, *COMBINED]
 LENGTHS = [20, 7, 1, 13]
 
 
-def seen(cell: nl.Cell, lengths: Any = None, dcs: bool = True, seed: int = 0) -> tuple[flow.Pass, nl.Backward]:
+def seen(cell: nl.Page, lengths: Any = None, dcs: bool = True, seed: int = 0) -> tuple[flow.Pass, nl.Backward]:
     """The standard problem as a Pass, with gradient into every h_t, c_t and the last state; and its backward pass."""
     (params, xs, first), (states, last) = standard(cell, seed)[1:]
     given = {"dhs": states.h, "dcs": getattr(states, "c", None) if dcs else None, "dlast": last}
@@ -26,7 +26,7 @@ def seen(cell: nl.Cell, lengths: Any = None, dcs: bool = True, seed: int = 0) ->
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_the_paths_add_up(cell: nl.Cell, lengths: Any) -> None:
+def test_the_paths_add_up(cell: nl.Page, lengths: Any) -> None:
     p, back = seen(cell, lengths)
     for signal in set(cell.State._fields) & {"h", "c"}:
         parts = flow.split(p, signal)
@@ -40,7 +40,7 @@ def test_the_paths_add_up(cell: nl.Cell, lengths: Any) -> None:
 
 
 @pytest.mark.parametrize("cell", [nl.LSTM, nl.PeepholeLSTM], ids=lambda cell: cell.name)
-def test_the_paths_are_those_of_the_equations(cell: nl.Cell) -> None:
+def test_the_paths_are_those_of_the_equations(cell: nl.Page) -> None:
     """Each part written out by hand, at each step."""
     p, back = seen(cell)
     params, v, d = p.params, p.run.values, back.cotangents
@@ -65,7 +65,7 @@ def test_the_paths_are_those_of_the_equations(cell: nl.Cell) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_step_jacobians_by_complex_step(cell: nl.Cell) -> None:
+def test_step_jacobians_by_complex_step(cell: nl.Page) -> None:
     p, _ = seen(cell)
     values = tree.map(lambda a: a[3], p.run.values)
     x = values.x if cell.Input is None else cell.Input(*(getattr(values, k) for k in cell.Input._fields))
@@ -87,7 +87,7 @@ def _unflatten(rows: Any, like: Any) -> Any:
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_the_product_of_jacobians_is_the_backward_pass(cell: nl.Cell, lengths: Any) -> None:
+def test_the_product_of_jacobians_is_the_backward_pass(cell: nl.Page, lengths: Any) -> None:
     problem = standard(cell)
     (params, xs, first), (_, last) = problem[1:]
     run = nl.forward(cell, params, xs, first, lengths)
@@ -102,7 +102,7 @@ def test_the_product_of_jacobians_is_the_backward_pass(cell: nl.Cell, lengths: A
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_contributions_add_up_to_the_parameter_gradients(cell: nl.Cell) -> None:
+def test_contributions_add_up_to_the_parameter_gradients(cell: nl.Page) -> None:
     p, back = seen(cell)
     total = tree.scale(0, back.dparams)
     for step in flow.contributions(p):
@@ -142,7 +142,7 @@ def test_every_cell_of_a_composed_layer_has_its_pass() -> None:
 
 
 @pytest.mark.parametrize("cell", [nl.RNN, nl.LSTM, nl.GRU], ids=lambda cell: cell.name)
-def test_the_sensitivity_map_by_complex_step(cell: nl.Cell) -> None:
+def test_the_sensitivity_map_by_complex_step(cell: nl.Page) -> None:
     problem = standard(cell, T=6, B=2, D=3, H=4)
     params, xs, first = problem.point
     V = np.random.default_rng(1).standard_normal((2, 4))
@@ -163,7 +163,7 @@ def test_the_sensitivity_map_by_complex_step(cell: nl.Cell) -> None:
 
 
 def test_a_linear_network_has_the_exponents_of_its_singular_values() -> None:
-    linear = nl.cells.rnn.rnn("linear", h=nl.activations.IDENTITY)
+    linear = nl.RNN.having("linear", h=nl.activations.IDENTITY)
     g = np.random.default_rng(0)
     params = linear.init(2, 5, g)
     rho = np.diag([1.3, 0.9, 0.5, 0.2, 0.05])
@@ -223,7 +223,7 @@ def test_other_verdicts() -> None:
         flow.diagnose(silent)
 
 
-def _loss_at_the_end(cell: nl.Cell, b_f: float | None = None, scale: float = 1.0, x: float = 1.0) -> flow.Pass:
+def _loss_at_the_end(cell: nl.Page, b_f: float | None = None, scale: float = 1.0, x: float = 1.0) -> flow.Pass:
     g = np.random.default_rng(0)
     params = nl.init.uniform(cell.Params, cell.sizes(16, D=4), g)
     params = params._replace(**{k: scale * getattr(params, k) for k in params._fields if k[0] == "U"})

@@ -26,7 +26,7 @@ def without(problem: check.Problem, *absent: str) -> check.Problem:
 
 
 @each_page
-def test_50_digits_against_a_formula_free_70_digit_difference(cell: nl.Cell) -> None:
+def test_50_digits_against_a_formula_free_70_digit_difference(cell: nl.Page) -> None:
     problem = standard(cell, T=3, B=2, D=2, H=3)
     rows = check.compare(truth.gradient(problem), truth.central_difference(problem), problem.absolute_paths())
     assert check.worst(row.normwise for row in rows) <= 1e-40
@@ -38,7 +38,7 @@ def each_cell_and_seed(all_seeds: Any, fewer: int) -> Any:
 
 
 @each_cell_and_seed(seeds(20), 2)
-def test_against_truth(cell: nl.Cell, seed: int) -> None:
+def test_against_truth(cell: nl.Page, seed: int) -> None:
     problem = standard(cell, seed)
     ours, exact = problem.gradient(), truth.gradient(problem)
     rows = check.compare(ours, exact, problem.absolute_paths())
@@ -75,11 +75,11 @@ def test_saturated_gates_against_truth(regime: str) -> None:
         (cell, name)
         for cell in PAGES
         if cell is not nl.LSTM
-        for name in regimes.OF_PAGE[cell.page]
+        for name in regimes.OF_PAGE[cell.equations]
         if name != "standard"
     ],
 )
-def test_every_page_keeps_its_digits_in_saturation(cell: nl.Cell, regime: str) -> None:
+def test_every_page_keeps_its_digits_in_saturation(cell: nl.Page, regime: str) -> None:
     for seed in seeds(2, 1):
         problem = regimes.problem(cell, regime, seed)
         assert check.K(problem.gradient(), truth.gradient(problem), problem.absolute_paths()) <= 16
@@ -87,14 +87,14 @@ def test_every_page_keeps_its_digits_in_saturation(cell: nl.Cell, regime: str) -
 
 @each_cell
 @pytest.mark.parametrize("h", [1e-200, 1e-100, 1e-30, 1e-16])
-def test_complex_step(cell: nl.Cell, h: float) -> None:
+def test_complex_step(cell: nl.Page, h: float) -> None:
     problem = standard(cell)
     stepped = check.complex_step(problem.loss, problem.point, h=h, chunk=256)
     assert check.normwise(stepped, problem.gradient()) <= 2e-15
 
 
 @each_page
-def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> None:
+def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Page) -> None:
     problem = standard(cell, T=3, B=2, D=3, H=2)
     for route in (check.complex_step, check.finite_difference, check.richardson):
         one, batch = (route(problem.loss, problem.point, chunk=n) for n in (None, 7))
@@ -104,7 +104,7 @@ def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> No
 @each_page
 @pytest.mark.parametrize("route", [mechanical.reverse_mode, mechanical.forward_mode, mechanical.rtrl])
 @pytest.mark.parametrize("seed", seeds(3, 2))
-def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> None:
+def test_routes_through_the_rows(cell: nl.Page, route: object, seed: int) -> None:
     problem = standard(cell, seed)
     got, ours = route(problem), problem.gradient()
     if route is mechanical.rtrl:  # which has no gradient for the inputs
@@ -113,7 +113,7 @@ def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> Non
 
 
 @each_page
-def test_dot_identity(cell: nl.Cell) -> None:
+def test_dot_identity(cell: nl.Page) -> None:
     problem = standard(cell)
     vjp = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
     by_complex_step = lambda v: check.directional(problem.outputs, problem.point, v)  # noqa: E731
@@ -129,7 +129,7 @@ def test_dot_identity(cell: nl.Cell) -> None:
 
 @each_page
 @pytest.mark.parametrize("seed", seeds(2, 1))
-def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
+def test_taylor_slopes_and_hessian_vector(cell: nl.Page, seed: int) -> None:
     problem = standard(cell, seed, T=10)
     rng = np.random.default_rng(seed)
     u, v = (tree.random_like(problem.point, rng) for _ in range(2))
@@ -149,7 +149,7 @@ def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
 
 
 @each_cell_and_seed(range(50), 10)
-def test_torch(cell: nl.Cell, seed: int) -> None:
+def test_torch(cell: nl.Page, seed: int) -> None:
     """50 random sizes, each axis 1 in turn. nn.LSTM sees whole sequences (no c_t), then single steps (every c_t)."""
     rng = np.random.default_rng(seed)
     T, B, D, H = (int(n) for n in rng.integers(1, 24, 4))
@@ -168,7 +168,7 @@ def test_torch(cell: nl.Cell, seed: int) -> None:
 
 
 @each_page
-def test_differences_with_the_step_swept(cell: nl.Cell) -> None:
+def test_differences_with_the_step_swept(cell: nl.Page) -> None:
     """Truncation falls as step^2 until rounding rises as 1/step; where the best lies depends on the cell."""
     problem = standard(cell, T=8, B=3, D=3, H=5)
     ours = problem.gradient()
@@ -186,7 +186,7 @@ def test_differences_with_the_step_swept(cell: nl.Cell) -> None:
 
 @each_cell
 @pytest.mark.parametrize("absent", [("every_h",), ("every_c",), ("last_h", "last_c"), ("every_h", "every_c", "last_h")])
-def test_absent_cotangents_count_as_zero(cell: nl.Cell, absent: tuple[str, ...]) -> None:
+def test_absent_cotangents_count_as_zero(cell: nl.Page, absent: tuple[str, ...]) -> None:
     partial = without(standard(cell), *absent)
     dense = partial.dense()
     for (_, a), (_, b) in zip(tree.leaves(partial.gradient()), tree.leaves(dense.gradient()), strict=True):
@@ -250,7 +250,7 @@ def test_a_dot_test_measures_what_is_wrong() -> None:
 
 
 @each_cell
-def test_the_yardstick_is_the_sum_of_absolute_paths(cell: nl.Cell) -> None:
+def test_the_yardstick_is_the_sum_of_absolute_paths(cell: nl.Page) -> None:
     """S bounds the gradient, does not depend on any sign of a cotangent, and is linear in their sizes."""
     problem = standard(cell, T=6)
     S, g = problem.absolute_paths(), problem.gradient()

@@ -94,7 +94,7 @@ def test_torch_is_not_failed_for_its_cancellation(regime: str) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1 / 560, 1e-6, 1e3])
 @pytest.mark.parametrize("cell", [nl.LSTM, nl.GRU, nl.RNN], ids=lambda cell: cell.name)
-def test_one_wrong_element_is_seen_at_any_scale(cell: nl.Cell, scale: float) -> None:
+def test_one_wrong_element_is_seen_at_any_scale(cell: nl.Page, scale: float) -> None:
     """A single element of median size, off by 1e-10 of itself."""
     p = standard(cell)
     p = p._replace(cotangents=tree.scale(scale, p.cotangents))

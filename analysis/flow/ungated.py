@@ -13,7 +13,7 @@ from .study import Found, Options, Study
 
 RADII = (0.5, 0.9, 1.0, 1.1, 1.5)
 AUTONOMOUS = (0.5, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0)
-LINEAR = nl.cells.rnn.rnn("linear", h=activations.IDENTITY)
+LINEAR = nl.RNN.having("linear", h=activations.IDENTITY)
 
 
 def measure_radius(point: dict[str, Any]) -> dict[str, float]:

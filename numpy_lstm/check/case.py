@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts, scan, tree
-from ..cells.cell import Cell
+from ..pages.page import Page
 from ..shapes import Sizes, axes
 from .network import CaseError, Network, Parts
 from .paths import Sized, blurred, textbook, total_size
@@ -212,7 +212,7 @@ def is_gradient(name: str) -> bool:
     return re.sub(r"^l\d+(_reverse)?\.", "", name).startswith(("d_", "cotangents."))
 
 
-def seen(cell: Cell) -> list[str]:
+def seen(cell: Page) -> list[str]:
     """The fields of a step that an answer may give: all but its inputs."""
     inputs = {"x", *(f"{k}_prev" for k in cell.State._fields)}
     if cell.Input is not None:
@@ -237,22 +237,22 @@ def _each_array(f: Callable[[Any], Any], run: Any) -> Any:
 
 
 @cache
-def names(layout: str, cell: Cell) -> tuple[str, ...]:
+def names(layout: str, cell: Page) -> tuple[str, ...]:
     """The names of the arrays that hold the parameters."""
     size = cell.sizes(3, D=2)
     like = {k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()}
     return tuple(dump(layout, cell.Params(**like), cell))
 
 
-def dump(layout: str, params: Any, cell: Cell) -> dict[str, Any]:
+def dump(layout: str, params: Any, cell: Page) -> dict[str, Any]:
     """Parameters by name."""
     return dict(params._asdict()) if layout == RECORDS else layouts.dump(layout, params, cell)
 
 
-def dump_gradients(layout: str, dparams: Any, cell: Cell) -> dict[str, Any]:
+def dump_gradients(layout: str, dparams: Any, cell: Page) -> dict[str, Any]:
     """Parameter gradients by name."""
     return dict(dparams._asdict()) if layout == RECORDS else layouts.dump_gradients(layout, dparams, cell)
 
 
-def _load(layout: str, stored: dict[str, Any], cell: Cell) -> Any:
+def _load(layout: str, stored: dict[str, Any], cell: Page) -> Any:
     return cell.Params(**stored) if layout == RECORDS else layouts.load(layout, stored, cell)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..cells import ABLATIONS, PAGES, ReLURNN, projected, zoneout
-from ..cells.cell import Cell
 from ..compose import Given, Parallel, Recurrent, Reversed, Stack
+from ..pages import ABLATIONS, PAGES, ReLURNN, projected, zoneout
+from ..pages.page import Page
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}
+CELLS: dict[str, Page] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
@@ -18,8 +18,8 @@ class CaseError(ValueError):
 class Parts(NamedTuple):
     """What a network is made of; a mistake replaces one of these."""
 
-    cell: Callable[[Cell], Cell] = lambda cell: cell
-    recurrent: Callable[[Cell], Any] = Recurrent
+    cell: Callable[[Page], Page] = lambda cell: cell
+    recurrent: Callable[[Page], Any] = Recurrent
     reversed: Callable[[Any], Any] = Reversed
     parallel: Callable[[Any], Any] = Parallel
 
@@ -53,7 +53,7 @@ class Network(NamedTuple):
             raise CaseError(str(error)) from None
         return self
 
-    def of_cell(self, edit: Callable[[Cell], Cell] = lambda cell: cell) -> Cell:
+    def of_cell(self, edit: Callable[[Page], Page] = lambda cell: cell) -> Page:
         """The cell, with ``edit`` applied to its page before anything is wrapped around it."""
         cell = edit(CELLS[self.cell])
         cell = projected(cell, self.projection) if self.projection else cell

@@ -18,7 +18,7 @@ from .case import Case
 from .files import write_bytes
 from .network import CaseError
 
-# Cell -> operator and the attributes that choose it.
+# Page -> operator and the attributes that choose it.
 OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "LSTM": ("LSTM", {}),
     "PeepholeLSTM": ("LSTM", {}),

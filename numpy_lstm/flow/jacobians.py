@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from .. import arrays, tree
-from ..cells.cell import Cell
+from ..pages.page import Page
 from ..scan import Forward
 
 Progress = Callable[[Iterable[int]], Iterable[int]]  # tqdm, say
 
 
-def step_jacobian(cell: Cell, params: Any, run: Forward, t: int) -> Any:
+def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
     """ds_t/ds_{t-1} at step t of ``run``: (B,S,S), S the size of a state; rows are s_t. Identity on padding."""
     check_run(run)
     T, B = run.hs.shape[:2]
@@ -30,14 +30,14 @@ def step_jacobian(cell: Cell, params: Any, run: Forward, t: int) -> Any:
     return J if alive is None else np.where(alive[t][..., None], J, np.eye(S, dtype=J.dtype))
 
 
-def step_jacobians(cell: Cell, params: Any, run: Forward, progress: Progress | None = None) -> Any:
+def step_jacobians(cell: Page, params: Any, run: Forward, progress: Progress | None = None) -> Any:
     """ds_t/ds_{t-1} of every step: (T,B,S,S). Mind the size: T B S^2 numbers."""
     check_run(run)
     return np.stack([step_jacobian(cell, params, run, t) for t in over(0, run.hs.shape[0], progress)])
 
 
 def jacobian_product(
-    cell: Cell, params: Any, run: Forward, start: int = 0, stop: int | None = None, progress: Progress | None = None
+    cell: Page, params: Any, run: Forward, start: int = 0, stop: int | None = None, progress: Progress | None = None
 ) -> Any:
     """ds_stop/ds_start = J_{stop-1} ... J_start: (B,S,S), from the state before step ``start`` to that before ``stop``.
 
@@ -66,7 +66,7 @@ def spectral_radius(matrix: Any) -> Any:
     return np.max(np.abs(np.linalg.eigvals(matrix)), axis=-1)
 
 
-def direct_path(cell: Cell, params: Any, run: Forward, start: int = 0, stop: int | None = None) -> tuple[Any, Any]:
+def direct_path(cell: Page, params: Any, run: Forward, start: int = 0, stop: int | None = None) -> tuple[Any, Any]:
     """The product of forget gates over steps ``start`` .. ``stop`` - 1, (B,H), and the total dc_stop/dc_start, (B,H,H).
 
     The product, read as a diagonal matrix, is what is left of the total when nothing flows through h. Raises TypeError

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..cells.cell import Cell
+from ..pages.page import Page
 from ..scan import Forward
 from .jacobians import Progress, check_run, over, step_jacobian
 
 
 def lyapunov_exponents(
-    cell: Cell, params: Any, run: Forward, count: int | None = None, skip: int = 0, progress: Progress | None = None
+    cell: Page, params: Any, run: Forward, count: int | None = None, skip: int = 0, progress: Progress | None = None
 ) -> Any:
     """The ``count`` largest exponents (all S if absent) of each row, in nats per step, largest first: (B,count).
 

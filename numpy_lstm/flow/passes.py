@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import arrays, compose, tree
-from ..cells.cell import Cell
+from ..pages.page import Page
 from ..scan import Backward, Forward
 
 
@@ -19,7 +19,7 @@ class Pass(NamedTuple):
     """
 
     name: str
-    cell: Cell
+    cell: Page
     params: Any
     run: Forward
     cotangents: Any
@@ -36,12 +36,12 @@ def passes(
     dcs: Any = None,
     dlast: Any = None,
 ) -> tuple[Pass, ...]:
-    """Run ``layer``, a Cell or any layer of ``compose``, forward and back.
+    """Run ``layer``, a Page or any layer of ``compose``, forward and back.
 
     The arguments are those of ``numpy_lstm.forward`` and ``backward``; NumPy arrays. Gives one Pass for each cell, from
     the bottom up, a single one for a cell. Raises as they do, and TypeError for ``dcs`` with a composed layer.
     """
-    layer = compose.Recurrent(layer) if isinstance(layer, Cell) else layer
+    layer = compose.Recurrent(layer) if isinstance(layer, Page) else layer
     run = layer.forward(params, xs, first, lengths)
     if isinstance(layer, compose.Recurrent):
         back = layer.backward(params, run, dhs, dcs, dlast)
@@ -56,7 +56,7 @@ def passes_of(
     layer: Any, params: Any, run: Any, back: Backward, dhs: Any = None, dcs: Any = None, dlast: Any = None
 ) -> tuple[Pass, ...]:
     """The same from a run and its backward pass, and the cotangents that were handed to it."""
-    layer = compose.Recurrent(layer) if isinstance(layer, Cell) else layer
+    layer = compose.Recurrent(layer) if isinstance(layer, Page) else layer
     if not isinstance(back, Backward):
         raise TypeError(f"back is a {arrays.type_name(back)}; expected the Backward that backward() returned")
     return tuple(_cells(layer, params, run, back.cotangents, dhs, dcs, dlast, ""))
@@ -82,7 +82,7 @@ def _cells(
         above = zip(layer.layers[1:], run.parts[1:], cotangents[1:], run.masks, strict=True)
         arriving = [_dxs(*each) if mask is None else _dxs(*each) * mask for *each, mask in above] + [dhs]
     else:
-        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Cell or a layer of numpy_lstm.compose")
+        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page or a layer of numpy_lstm.compose")
     dlast = (None,) * len(layer.layers) if dlast is None else dlast
     each = zip(layer.layers, params, run.parts, cotangents, arriving, dlast, strict=True)
     for k, (child, p, part, d, dh, last) in enumerate(each):
@@ -100,7 +100,7 @@ def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
     return cotangents.x
 
 
-def _given(cell: Cell, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
+def _given(cell: Page, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """All that comes from outside, the last state's share at each row's last step."""
     T = run.hs.shape[0]
     zeros = tree.map(lambda a: np.zeros((T, *a.shape), a.dtype), run.last)

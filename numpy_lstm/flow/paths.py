@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..cells.cell import Cell
+from ..pages.page import Page
 from .passes import Pass
 
 Parts = dict[str, Any]
@@ -56,7 +56,7 @@ def _hops(p: Pass) -> tuple[Parts, Parts]:
             to_h[f"gate {gate}" if gate else "gate"] = _recurrent(p, gate) @ getattr(p.params, name)
         elif letter == "p" and not (gate == "o" and _sees_new_cell(cell)):
             to_c[f"peephole {gate}"] = getattr(d, f"a_{gate}") * getattr(p.params, name)
-    if cell.page == "gru_reset_before":
+    if cell.equations == "gru_reset_before":
         to_h["gate n"] = to_h["gate n"] * v.r
     for field, hops in (("h", to_h), ("c", to_c)):
         if f"keep_{field}" in cell.Trace._fields:
@@ -66,13 +66,13 @@ def _hops(p: Pass) -> tuple[Parts, Parts]:
 
 def _recurrent(p: Pass, gate: str) -> Any:
     """The cotangent of h_prev U_k^T, wherever the page keeps it."""
-    own = {"gru": {"n": "u"}, "layer_norm_lstm": {k: f"w_{k}" for k in "ifgo"}}.get(p.cell.page, {})
+    own = {"gru": {"n": "u"}, "layer_norm_lstm": {k: f"w_{k}" for k in "ifgo"}}.get(p.cell.equations, {})
     return getattr(p.cotangents, own.get(gate, f"a_{gate}" if gate else "a"))
 
 
-def _sees_new_cell(cell: Cell) -> bool:
+def _sees_new_cell(cell: Page) -> bool:
     """Whether o looks at c_t, so that c_t receives a second cotangent from its own output."""
-    return cell.page == "peephole_lstm"
+    return cell.equations == "peephole_lstm"
 
 
 def _through_output(p: Pass, dh: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import compose
-from ..cells.cell import Cell
+from ..pages.page import Page
 from .jacobians import Progress, over
 from .signals import norm
 
@@ -17,14 +17,14 @@ def sensitivity_map(
 
     Parameters
     ----------
-    layer, params, run : a Cell or any layer, and its run (of plain arrays x)
+    layer, params, run : a Page or any layer, and its run (of plain arrays x)
     readout : V (N,R), N outputs; the identity, all of h, if absent
     outputs : the S steps s to look at; every one if absent
 
     One backward pass for each s and each of the N rows of V. Raises ValueError if V does not fit the
     outputs of the layer.
     """
-    layer = compose.Recurrent(layer) if isinstance(layer, Cell) else layer
+    layer = compose.Recurrent(layer) if isinstance(layer, Page) else layer
     T, B, R = run.hs.shape
     V = np.eye(R, dtype=run.hs.dtype) if readout is None else np.asarray(readout, run.hs.dtype)
     if V.ndim != 2 or V.shape[1] != R:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import LSTM
+from ..pages import LSTM
 from .table import FORGET_BIAS, TABLE
 
 __all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
@@ -107,7 +107,7 @@ def blocks(name: str, arrays: Mapping[str, Any], cell: Any = LSTM) -> dict[str, 
 def notation(name: str, cell: Any = LSTM) -> str:
     """How the framework stores the cell, in the words of ``table``: ``weight_ih_l0 = W[ifgo] (g h) d; ...``."""
     _rows(name, cell)
-    text = next(text for pages, text in TABLE[name].items() if cell.page in pages.split())
+    text = next(text for pages, text in TABLE[name].items() if cell.equations in pages.split())
     return re.sub(r"\s{2,}", "; ", text.strip())
 
 
@@ -155,7 +155,7 @@ def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
 
 def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
     if not hasattr(cell, "Params"):
-        raise LayoutError(f"cell is a {type(cell).__name__}; expected a Cell such as numpy_lstm.LSTM")
+        raise LayoutError(f"cell is a {type(cell).__name__}; expected a Page such as numpy_lstm.LSTM")
     if name not in TABLE:
         raise LayoutError(f"{name!r} is no layout; known are {', '.join(TABLE)}")
     if not (rows := _stored(name, cell)):
@@ -167,7 +167,7 @@ def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
 def _stored(name: str, cell: Any) -> tuple[Stored, ...]:
     """What the layout stores of this cell; nothing if it lacks the page or a place for one of its parameters."""
     fields = set(cell.Params._fields)
-    rows = next((_parse(text) for pages, text in TABLE[name].items() if cell.page in pages.split()), ())
+    rows = next((_parse(text) for pages, text in TABLE[name].items() if cell.equations in pages.split()), ())
     rows = tuple(row for row in rows if fields.issuperset(_fields(row, cell)))
     return rows if fields == {field for row in rows for field in _fields(row, cell)} else ()
 

@@ -87,7 +87,7 @@ DIRECTIONS = [
         "reversed-last-state-at-wrong-end",
         "the cotangent of the reversed direction's last state enters at the end of the sequence, where it starts",
         "derived",
-        lambda b: once(_turned(b) and b.cell.page != "full_gate_lstm"),
+        lambda b: once(_turned(b) and b.cell.equations != "full_gate_lstm"),
         _in_reversed(_last_at_wrong_end),
     ),
     Mistake(

@@ -5,13 +5,13 @@ one c_t, each unit at its own through the weights p. So a_o can only be computed
 receives a term through o.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..activations import SIGMOID, TANH, Activation
 from ..arrays import Array
 from ..ops import affine, contract, row, sum_rows
 from ..shapes import BD, BH, BR, HD, HR, H
-from .cell import Cell
+from .page import Page
 
 # fmt: off
 
@@ -22,11 +22,6 @@ class Params(NamedTuple):
     U_i: HR; U_f: HR; U_g: HR; U_o: HR
     b_i: H;  b_f: H;  b_g: H;  b_o: H
     p_i: H;  p_f: H;  p_o: H
-
-
-class State(NamedTuple):
-    """What one step hands to the next: the output h (B,R) and the cell c (B,H)."""
-    h: BR; c: BH
 
 
 class Trace(NamedTuple):
@@ -43,28 +38,28 @@ class Functions(NamedTuple):
     g: Activation = TANH;    y: Activation = TANH
 
 
-def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
-    """One step forward. x (B,D); s.h (B,R), s.c (B,H)."""
-    a_i = affine(x, p.W_i, s.h, p.U_i, p.b_i) + row(p.p_i) * s.c    # (P1)
-    a_f = affine(x, p.W_f, s.h, p.U_f, p.b_f) + row(p.p_f) * s.c    # (P2)
-    a_g = affine(x, p.W_g, s.h, p.U_g, p.b_g)                       # (P3)
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,R), prev.c (B,H)."""
+    a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i) + row(p.p_i) * prev.c   # (P1)
+    a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f) + row(p.p_f) * prev.c   # (P2)
+    a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (P3)
     i = F.i(a_i)                                                    # (P4)
     f = F.f(a_f)                                                    # (P5)
     g = F.g(a_g)                                                    # (P6)
-    c = f * s.c + i * g                                             # (P7)
-    a_o = affine(x, p.W_o, s.h, p.U_o, p.b_o) + row(p.p_o) * c      # (P8)   the new cell
+    c = f * prev.c + i * g                                          # (P7)
+    a_o = affine(x, p.W_o, prev.h, p.U_o, p.b_o) + row(p.p_o) * c   # (P8)   the new cell
     o = F.o(a_o)                                                    # (P9)
     y = F.y(c)                                                      # (P10)
     h = o * y                                                       # (P11)
-    return State(h=h, c=c), Trace(x=x, h_prev=s.h, c_prev=s.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
-                                  i=i, f=f, g=g, o=o, c=c, y=y, h=h)
+    return Trace(x=x, h_prev=prev.h, c_prev=prev.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
+                 i=i, f=f, g=g, o=o, c=c, y=y, h=h)
 
 
-def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
-    """One step back: ds holds all of dL/dh_t, and what reaches c_t other than through h_t."""
-    dh = ds.h
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t, d.c what reaches c_t other than through h_t."""
+    dh = d.h
     do, dy = dh * v.y, dh * v.o                                     # (P11')
-    dc = ds.c + dy * F.y.d(v.c)                                     # (P10')
+    dc = d.c + dy * F.y.d(v.c)                                      # (P10')
     da_o = do * F.o.d(v.a_o)                                        # (P9')
     dc = dc + da_o * row(p.p_o)                                     # (P8')  before c is used below
     dx, dh_prev = da_o @ p.W_o, da_o @ p.U_o                        # (P8')
@@ -77,11 +72,11 @@ def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, T
     dc_prev = dc_prev + da_f * row(p.p_f)                           # (P2')
     dx, dh_prev = dx + da_i @ p.W_i, dh_prev + da_i @ p.U_i         # (P1')
     dc_prev = dc_prev + da_i * row(p.p_i)                           # (P1')
-    return State(h=dh_prev, c=dc_prev), Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, a_i=da_i, a_f=da_f, a_g=da_g,
-                                              a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
+    return Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, a_i=da_i, a_f=da_f, a_g=da_g,
+                 a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
 
 
-def step_gradients(v: Trace, d: Trace) -> Params:
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
     """The parameter gradients: one contraction over all rows, no recursion."""
     return Params(
         W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (P8')
@@ -94,9 +89,4 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     )
 
 
-def peephole_lstm(name: str, **functions: Activation) -> Cell:
-    """The cell with other activations."""
-    return Cell.of_page(name, globals(), Functions(**functions))
-
-
-PeepholeLSTM = peephole_lstm("PeepholeLSTM")
+PeepholeLSTM = Page("PeepholeLSTM", Params, Trace, Functions(), values, adjoint, gradients, carries=("h", "c"))

@@ -4,13 +4,13 @@ Cho et al. 2014 as first printed, ONNX with linear_before_reset = 0, Keras with 
 gate r acts on the state itself, s = r h. z keeps the old state; q = 1 - z. Derivation: gru_reset_before.md.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..activations import SIGMOID, TANH, Activation
 from ..arrays import Array
 from ..ops import affine, contract, sum_rows
 from ..shapes import BD, BH, HD, HH, H
-from .cell import Cell
+from .page import Page
 
 # fmt: off
 
@@ -20,11 +20,6 @@ class Params(NamedTuple):
     W_r: HD; W_z: HD; W_n: HD
     U_r: HH; U_z: HH; U_n: HH
     b_r: H;  b_z: H;  b_n: H
-
-
-class State(NamedTuple):
-    """What one step hands to the next: the output h (B,H)."""
-    h: BH
 
 
 class Trace(NamedTuple):
@@ -38,23 +33,23 @@ class Functions(NamedTuple):
     r: Activation = SIGMOID; z: Activation = SIGMOID; n: Activation = TANH
 
 
-def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
-    """One step forward. x (B,D); s.h (B,H)."""
-    a_r = affine(x, p.W_r, s.h, p.U_r, p.b_r)                       # (B1)
-    a_z = affine(x, p.W_z, s.h, p.U_z, p.b_z)                       # (B2)
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,H)."""
+    a_r = affine(x, p.W_r, prev.h, p.U_r, p.b_r)                    # (B1)
+    a_z = affine(x, p.W_z, prev.h, p.U_z, p.b_z)                    # (B2)
     r = F.r(a_r)                                                    # (B3)
     z = F.z(a_z)                                                    # (B4)
-    reset = r * s.h                                                 # (B5)
+    reset = r * prev.h                                              # (B5)
     a_n = affine(x, p.W_n, reset, p.U_n, p.b_n)                     # (B6)
     n = F.n(a_n)                                                    # (B7)
     q = F.z.complement(a_z)                                         # (B8)   1 - z, without cancellation
-    h = q * n + z * s.h                                             # (B9)
-    return State(h=h), Trace(x=x, h_prev=s.h, a_r=a_r, a_z=a_z, r=r, z=z, s=reset, a_n=a_n, n=n, q=q, h=h)
+    h = q * n + z * prev.h                                          # (B9)
+    return Trace(x=x, h_prev=prev.h, a_r=a_r, a_z=a_z, r=r, z=z, s=reset, a_n=a_n, n=n, q=q, h=h)
 
 
-def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
-    """One step back: ds.h holds all of dL/dh_t."""
-    dh = ds.h
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t."""
+    dh = d.h
     dq, dn, dz, dh_prev = dh * v.n, dh * v.q, dh * v.h_prev, dh * v.z   # (B9')
     dz = dz - dq                                                    # (B8')
     da_n = dn * F.n.d(v.a_n)                                        # (B7')
@@ -64,11 +59,11 @@ def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, T
     da_r = dr * F.r.d(v.a_r)                                        # (B3')
     dx, dh_prev = dx + da_z @ p.W_z, dh_prev + da_z @ p.U_z         # (B2')
     dx, dh_prev = dx + da_r @ p.W_r, dh_prev + da_r @ p.U_r         # (B1')
-    return State(h=dh_prev), Trace(x=dx, h_prev=dh_prev, a_r=da_r, a_z=da_z, r=dr, z=dz, s=dreset, a_n=da_n, n=dn,
-                                   q=dq, h=dh)
+    return Trace(x=dx, h_prev=dh_prev, a_r=da_r, a_z=da_z, r=dr, z=dz, s=dreset, a_n=da_n, n=dn,
+                 q=dq, h=dh)
 
 
-def step_gradients(v: Trace, d: Trace) -> Params:
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
     """The parameter gradients: one contraction over all rows, no recursion."""
     return Params(
         W_n=contract(d.a_n, v.x), U_n=contract(d.a_n, v.s), b_n=sum_rows(d.a_n),           # (B6')
@@ -77,9 +72,4 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     )
 
 
-def gru_reset_before(name: str, **functions: Activation) -> Cell:
-    """The cell with other activations."""
-    return Cell.of_page(name, globals(), Functions(**functions))
-
-
-GRUResetBefore = gru_reset_before("GRUResetBefore")
+GRUResetBefore = Page("GRUResetBefore", Params, Trace, Functions(), values, adjoint, gradients, carries=("h",))

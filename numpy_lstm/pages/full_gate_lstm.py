@@ -4,13 +4,13 @@ FGR of Greff et al. 2017, without peepholes: every gate i, f, o also reads the t
 full matrices R_sk, from gate s to gate k. The gates are therefore part of the state.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..activations import SIGMOID, TANH, Activation
 from ..arrays import Array
 from ..ops import affine, contract, linear, sum_rows
 from ..shapes import BD, BH, BR, HD, HH, HR, H
-from .cell import Cell
+from .page import Page
 
 # fmt: off
 
@@ -23,11 +23,6 @@ class Params(NamedTuple):
     R_ii: HH; R_fi: HH; R_oi: HH
     R_if: HH; R_ff: HH; R_of: HH
     R_io: HH; R_fo: HH; R_oo: HH
-
-
-class State(NamedTuple):
-    """What one step hands to the next: the output h (B,R), the cell c (B,H) and the gates i, f, o (B,H)."""
-    h: BR; c: BH; i: BH; f: BH; o: BH
 
 
 class Trace(NamedTuple):
@@ -49,47 +44,46 @@ def gates(i: Array, R_i: Array, f: Array, R_f: Array, o: Array, R_o: Array) -> A
     return linear(i, R_i) + linear(f, R_f) + linear(o, R_o)
 
 
-def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
-    """One step forward. x (B,D); s.h (B,R), s.c, s.i, s.f, s.o (B,H)."""
-    a_i = affine(x, p.W_i, s.h, p.U_i, p.b_i) + gates(s.i, p.R_ii, s.f, p.R_fi, s.o, p.R_oi)    # (F1)
-    a_f = affine(x, p.W_f, s.h, p.U_f, p.b_f) + gates(s.i, p.R_if, s.f, p.R_ff, s.o, p.R_of)    # (F2)
-    a_g = affine(x, p.W_g, s.h, p.U_g, p.b_g)                                                   # (F3)
-    a_o = affine(x, p.W_o, s.h, p.U_o, p.b_o) + gates(s.i, p.R_io, s.f, p.R_fo, s.o, p.R_oo)    # (F4)
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,R), prev.c, prev.i, prev.f, prev.o (B,H)."""
+    a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i) + gates(prev.i, p.R_ii, prev.f, p.R_fi, prev.o, p.R_oi)   # (F1)
+    a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f) + gates(prev.i, p.R_if, prev.f, p.R_ff, prev.o, p.R_of)   # (F2)
+    a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (F3)
+    a_o = affine(x, p.W_o, prev.h, p.U_o, p.b_o) + gates(prev.i, p.R_io, prev.f, p.R_fo, prev.o, p.R_oo)   # (F4)
     i = F.i(a_i)                                                    # (F5)
     f = F.f(a_f)                                                    # (F6)
     g = F.g(a_g)                                                    # (F7)
     o = F.o(a_o)                                                    # (F8)
-    c = f * s.c + i * g                                             # (F9)
+    c = f * prev.c + i * g                                          # (F9)
     y = F.y(c)                                                      # (F10)
     h = o * y                                                       # (F11)
-    return State(h=h, c=c, i=i, f=f, o=o), Trace(x=x, h_prev=s.h, c_prev=s.c, i_prev=s.i, f_prev=s.f, o_prev=s.o,
-                                                 a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o, i=i, f=f, g=g, o=o, c=c, y=y, h=h)
+    return Trace(x=x, h_prev=prev.h, c_prev=prev.c, i_prev=prev.i, f_prev=prev.f, o_prev=prev.o,
+                 a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o, i=i, f=f, g=g, o=o, c=c, y=y, h=h)
 
 
-def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
-    """One step back: ds holds all of dL/dh_t, and what reaches c_t and the gates other than through h_t."""
-    dh = ds.h
-    do, dy = ds.o + dh * v.y, dh * v.o                              # (F11')
-    dc = ds.c + dy * F.y.d(v.c)                                     # (F10')
-    df, di, dg = ds.f + dc * v.c_prev, ds.i + dc * v.g, dc * v.i    # (F9')
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t; d.c, d.i, d.f, d.o what arrives there other than through h_t."""
+    dh = d.h
+    do, dy = d.o + dh * v.y, dh * v.o                               # (F11')
+    dc = d.c + dy * F.y.d(v.c)                                      # (F10')
+    df, di, dg = d.f + dc * v.c_prev, d.i + dc * v.g, dc * v.i      # (F9')
     dc_prev = dc * v.f                                              # (F9')
     da_o = do * F.o.d(v.a_o)                                        # (F8')
     da_g = dg * F.g.d(v.a_g)                                        # (F7')
     da_f = df * F.f.d(v.a_f)                                        # (F6')
     da_i = di * F.i.d(v.a_i)                                        # (F5')
     dx, dh_prev = da_o @ p.W_o, da_o @ p.U_o                        # (F4')
-    di_prev, df_prev, do_prev = da_o @ p.R_io, da_o @ p.R_fo, da_o @ p.R_oo                                     # (F4')
+    di_prev, df_prev, do_prev = da_o @ p.R_io, da_o @ p.R_fo, da_o @ p.R_oo   # (F4')
     dx, dh_prev = dx + da_g @ p.W_g, dh_prev + da_g @ p.U_g         # (F3')
     dx, dh_prev = dx + da_f @ p.W_f, dh_prev + da_f @ p.U_f         # (F2')
-    di_prev, df_prev, do_prev = di_prev + da_f @ p.R_if, df_prev + da_f @ p.R_ff, do_prev + da_f @ p.R_of       # (F2')
+    di_prev, df_prev, do_prev = di_prev + da_f @ p.R_if, df_prev + da_f @ p.R_ff, do_prev + da_f @ p.R_of   # (F2')
     dx, dh_prev = dx + da_i @ p.W_i, dh_prev + da_i @ p.U_i         # (F1')
-    di_prev, df_prev, do_prev = di_prev + da_i @ p.R_ii, df_prev + da_i @ p.R_fi, do_prev + da_i @ p.R_oi       # (F1')
-    return (State(h=dh_prev, c=dc_prev, i=di_prev, f=df_prev, o=do_prev),
-            Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, i_prev=di_prev, f_prev=df_prev, o_prev=do_prev,
-                  a_i=da_i, a_f=da_f, a_g=da_g, a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh))
+    di_prev, df_prev, do_prev = di_prev + da_i @ p.R_ii, df_prev + da_i @ p.R_fi, do_prev + da_i @ p.R_oi   # (F1')
+    return Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, i_prev=di_prev, f_prev=df_prev, o_prev=do_prev,
+                 a_i=da_i, a_f=da_f, a_g=da_g, a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
 
 
-def step_gradients(v: Trace, d: Trace) -> Params:
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
     """The parameter gradients: one contraction over all rows, no recursion."""
     return Params(
         W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (F4')
@@ -102,9 +96,5 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     )
 
 
-def full_gate_lstm(name: str, **functions: Activation) -> Cell:
-    """The cell with other activations."""
-    return Cell.of_page(name, globals(), Functions(**functions))
-
-
-FullGateLSTM = full_gate_lstm("FullGateLSTM")
+FullGateLSTM = Page("FullGateLSTM", Params, Trace, Functions(), values, adjoint, gradients,
+                    carries=("h", "c", "i", "f", "o"))

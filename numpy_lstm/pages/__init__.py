@@ -1,13 +1,13 @@
 """One page per published equation set, each with its derivation (``.md``) beside it."""
 
 from .ablations import ABLATIONS
-from .cell import Cell
 from .coupled_lstm import CoupledLSTM
 from .full_gate_lstm import FullGateLSTM
 from .gru import GRU
 from .gru_reset_before import GRUResetBefore
 from .layer_norm_lstm import LayerNormLSTM
 from .lstm import LSTM
+from .page import Page
 from .peephole_lstm import PeepholeLSTM
 from .peephole_old_lstm import PeepholeOldLSTM
 from .projected import projected
@@ -22,11 +22,11 @@ __all__ = [
     "LSTM",
     "PAGES",
     "RNN",
-    "Cell",
     "CoupledLSTM",
     "FullGateLSTM",
     "GRUResetBefore",
     "LayerNormLSTM",
+    "Page",
     "PeepholeLSTM",
     "PeepholeOldLSTM",
     "ReLURNN",

@@ -7,17 +7,17 @@ zero, so the gradients of its parameters are exactly zero. "V" is the paper's va
 from ..activations import IDENTITY, ONE
 from .coupled_lstm import CoupledLSTM
 from .full_gate_lstm import FullGateLSTM
-from .lstm import LSTM, lstm
+from .lstm import LSTM
 from .peephole_lstm import PeepholeLSTM
 
 ABLATIONS = {
     "V": PeepholeLSTM,
     "NP": LSTM,
-    "NIG": lstm("NIG", i=ONE),
-    "NFG": lstm("NFG", f=ONE),
-    "NOG": lstm("NOG", o=ONE),
-    "NIAF": lstm("NIAF", g=IDENTITY),
-    "NOAF": lstm("NOAF", y=IDENTITY),
+    "NIG": LSTM.having("NIG", i=ONE),
+    "NFG": LSTM.having("NFG", f=ONE),
+    "NOG": LSTM.having("NOG", o=ONE),
+    "NIAF": LSTM.having("NIAF", g=IDENTITY),
+    "NOAF": LSTM.having("NOAF", y=IDENTITY),
     "CIFG": CoupledLSTM,
     "FGR": FullGateLSTM,
 }

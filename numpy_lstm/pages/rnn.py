@@ -4,13 +4,13 @@ One affine map and one tanh: torch.nn.RNN, Keras SimpleRNN, TMVA's BasicRNN. Eve
 with gates happens here once, bare.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..activations import RELU, TANH, Activation
 from ..arrays import Array
 from ..ops import affine, contract, sum_rows
 from ..shapes import BD, BH, BR, HD, HR, H
-from .cell import Cell
+from .page import Page
 
 # fmt: off
 
@@ -18,11 +18,6 @@ from .cell import Cell
 class Params(NamedTuple):
     """Weights W (H,D), U (H,R) and bias b (H,); their gradients too."""
     W: HD; U: HR; b: H
-
-
-class State(NamedTuple):
-    """What one step hands to the next: the output h (B,R)."""
-    h: BR
 
 
 class Trace(NamedTuple):
@@ -35,30 +30,25 @@ class Functions(NamedTuple):
     h: Activation = TANH
 
 
-def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
-    """One step forward. x (B,D); s.h (B,R)."""
-    a = affine(x, p.W, s.h, p.U, p.b)                               # (R1)
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,R)."""
+    a = affine(x, p.W, prev.h, p.U, p.b)                            # (R1)
     h = F.h(a)                                                      # (R2)
-    return State(h=h), Trace(x=x, h_prev=s.h, a=a, h=h)
+    return Trace(x=x, h_prev=prev.h, a=a, h=h)
 
 
-def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
-    """One step back: ds.h holds all of dL/dh_t."""
-    dh = ds.h
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t."""
+    dh = d.h
     da = dh * F.h.d(v.a)                                            # (R2')  from a itself, not from h
     dx, dh_prev = da @ p.W, da @ p.U                                # (R1')
-    return State(h=dh_prev), Trace(x=dx, h_prev=dh_prev, a=da, h=dh)
+    return Trace(x=dx, h_prev=dh_prev, a=da, h=dh)
 
 
-def step_gradients(v: Trace, d: Trace) -> Params:
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
     """The parameter gradients: one contraction over all rows, no recursion."""
     return Params(W=contract(d.a, v.x), U=contract(d.a, v.h_prev), b=sum_rows(d.a))        # (R1')
 
 
-def rnn(name: str, **functions: Activation) -> Cell:
-    """The cell with another activation: ``rnn("ReLURNN", h=RELU)``."""
-    return Cell.of_page(name, globals(), Functions(**functions))
-
-
-RNN = rnn("RNN")
-ReLURNN = rnn("ReLURNN", h=RELU)
+RNN = Page("RNN", Params, Trace, Functions(), values, adjoint, gradients, carries=("h",))
+ReLURNN = RNN.having("ReLURNN", h=RELU)

@@ -4,13 +4,13 @@ Cho et al. 2014 in the form of cuDNN, torch.nn.GRU and Keras (reset_after): the 
 h U_n^T + b_hn, so the candidate n has two biases that cannot be merged. z keeps the old state; q = 1 - z.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..activations import SIGMOID, TANH, Activation
 from ..arrays import Array
 from ..ops import affine, contract, linear, row, sum_rows
 from ..shapes import BD, BH, HD, HH, H
-from .cell import Cell
+from .page import Page
 
 # fmt: off
 
@@ -20,11 +20,6 @@ class Params(NamedTuple):
     W_r: HD; W_z: HD; W_n: HD
     U_r: HH; U_z: HH; U_n: HH
     b_r: H;  b_z: H;  b_n: H;  b_hn: H
-
-
-class State(NamedTuple):
-    """What one step hands to the next: the output h (B,H)."""
-    h: BH
 
 
 class Trace(NamedTuple):
@@ -38,23 +33,23 @@ class Functions(NamedTuple):
     r: Activation = SIGMOID; z: Activation = SIGMOID; n: Activation = TANH
 
 
-def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
-    """One step forward. x (B,D); s.h (B,H)."""
-    a_r = affine(x, p.W_r, s.h, p.U_r, p.b_r)                       # (G1)
-    a_z = affine(x, p.W_z, s.h, p.U_z, p.b_z)                       # (G2)
-    u = linear(s.h, p.U_n) + row(p.b_hn)                            # (G3)
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,H)."""
+    a_r = affine(x, p.W_r, prev.h, p.U_r, p.b_r)                    # (G1)
+    a_z = affine(x, p.W_z, prev.h, p.U_z, p.b_z)                    # (G2)
+    u = linear(prev.h, p.U_n) + row(p.b_hn)                         # (G3)
     r = F.r(a_r)                                                    # (G4)
     z = F.z(a_z)                                                    # (G5)
     a_n = linear(x, p.W_n) + row(p.b_n) + r * u                     # (G6)
     n = F.n(a_n)                                                    # (G7)
     q = F.z.complement(a_z)                                         # (G8)   1 - z, without cancellation
-    h = q * n + z * s.h                                             # (G9)
-    return State(h=h), Trace(x=x, h_prev=s.h, a_r=a_r, a_z=a_z, u=u, r=r, z=z, a_n=a_n, n=n, q=q, h=h)
+    h = q * n + z * prev.h                                          # (G9)
+    return Trace(x=x, h_prev=prev.h, a_r=a_r, a_z=a_z, u=u, r=r, z=z, a_n=a_n, n=n, q=q, h=h)
 
 
-def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
-    """One step back: ds.h holds all of dL/dh_t."""
-    dh = ds.h
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t."""
+    dh = d.h
     dq, dn, dz, dh_prev = dh * v.n, dh * v.q, dh * v.h_prev, dh * v.z   # (G9')
     dz = dz - dq                                                    # (G8')
     da_n = dn * F.n.d(v.a_n)                                        # (G7')
@@ -64,11 +59,10 @@ def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, T
     dh_prev = dh_prev + du @ p.U_n                                  # (G3')
     dx, dh_prev = dx + da_z @ p.W_z, dh_prev + da_z @ p.U_z         # (G2')
     dx, dh_prev = dx + da_r @ p.W_r, dh_prev + da_r @ p.U_r         # (G1')
-    return State(h=dh_prev), Trace(x=dx, h_prev=dh_prev, a_r=da_r, a_z=da_z, u=du, r=dr, z=dz, a_n=da_n, n=dn, q=dq,
-                                   h=dh)
+    return Trace(x=dx, h_prev=dh_prev, a_r=da_r, a_z=da_z, u=du, r=dr, z=dz, a_n=da_n, n=dn, q=dq, h=dh)
 
 
-def step_gradients(v: Trace, d: Trace) -> Params:
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
     """The parameter gradients: one contraction over all rows, no recursion."""
     return Params(
         W_n=contract(d.a_n, v.x), b_n=sum_rows(d.a_n),                                     # (G6')
@@ -78,9 +72,4 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     )
 
 
-def gru(name: str, **functions: Activation) -> Cell:
-    """The cell with other activations."""
-    return Cell.of_page(name, globals(), Functions(**functions))
-
-
-GRU = gru("GRU")
+GRU = Page("GRU", Params, Trace, Functions(), values, adjoint, gradients, carries=("h",))

@@ -5,13 +5,13 @@ cell of torch.nn.LSTM, Keras and TMVA. Gates are i input, f forget, g candidate,
 pre-activation of gate k; y = tanh c. The backward pass is the forward pass read upward.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..activations import SIGMOID, TANH, Activation
 from ..arrays import Array
 from ..ops import affine, contract, sum_rows
 from ..shapes import BD, BH, BR, HD, HR, H
-from .cell import Cell
+from .page import Page
 
 # fmt: off
 
@@ -21,11 +21,6 @@ class Params(NamedTuple):
     W_i: HD; W_f: HD; W_g: HD; W_o: HD
     U_i: HR; U_f: HR; U_g: HR; U_o: HR
     b_i: H;  b_f: H;  b_g: H;  b_o: H
-
-
-class State(NamedTuple):
-    """What one step hands to the next: the output h (B,R) and the cell c (B,H)."""
-    h: BR; c: BH
 
 
 class Trace(NamedTuple):
@@ -42,28 +37,28 @@ class Functions(NamedTuple):
     g: Activation = TANH;    y: Activation = TANH
 
 
-def step(F: Functions, p: Params, x: Array, s: State) -> tuple[State, Trace]:
-    """One step forward. x (B,D); s.h (B,R), s.c (B,H)."""
-    a_i = affine(x, p.W_i, s.h, p.U_i, p.b_i)                       # (L1)
-    a_f = affine(x, p.W_f, s.h, p.U_f, p.b_f)                       # (L2)
-    a_g = affine(x, p.W_g, s.h, p.U_g, p.b_g)                       # (L3)
-    a_o = affine(x, p.W_o, s.h, p.U_o, p.b_o)                       # (L4)
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,R), prev.c (B,H)."""
+    a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i)                    # (L1)
+    a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f)                    # (L2)
+    a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (L3)
+    a_o = affine(x, p.W_o, prev.h, p.U_o, p.b_o)                    # (L4)
     i = F.i(a_i)                                                    # (L5)
     f = F.f(a_f)                                                    # (L6)
     g = F.g(a_g)                                                    # (L7)
     o = F.o(a_o)                                                    # (L8)
-    c = f * s.c + i * g                                             # (L9)
+    c = f * prev.c + i * g                                          # (L9)
     y = F.y(c)                                                      # (L10)
     h = o * y                                                       # (L11)
-    return State(h=h, c=c), Trace(x=x, h_prev=s.h, c_prev=s.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
-                                  i=i, f=f, g=g, o=o, c=c, y=y, h=h)
+    return Trace(x=x, h_prev=prev.h, c_prev=prev.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
+                 i=i, f=f, g=g, o=o, c=c, y=y, h=h)
 
 
-def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, Trace]:
-    """One step back: ds holds all of dL/dh_t, and what reaches c_t other than through h_t."""
-    dh = ds.h
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t, d.c what reaches c_t other than through h_t."""
+    dh = d.h
     do, dy = dh * v.y, dh * v.o                                     # (L11')
-    dc = ds.c + dy * F.y.d(v.c)                                     # (L10')  from c itself, not from y
+    dc = d.c + dy * F.y.d(v.c)                                      # (L10')  from c itself, not from y
     df, di, dg = dc * v.c_prev, dc * v.g, dc * v.i                  # (L9')
     dc_prev = dc * v.f                                              # (L9')
     da_o = do * F.o.d(v.a_o)                                        # (L8')
@@ -74,11 +69,11 @@ def step_adjoint(F: Functions, p: Params, v: Trace, ds: State) -> tuple[State, T
     dx, dh_prev = dx + da_g @ p.W_g, dh_prev + da_g @ p.U_g         # (L3')
     dx, dh_prev = dx + da_f @ p.W_f, dh_prev + da_f @ p.U_f         # (L2')
     dx, dh_prev = dx + da_i @ p.W_i, dh_prev + da_i @ p.U_i         # (L1')
-    return State(h=dh_prev, c=dc_prev), Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, a_i=da_i, a_f=da_f, a_g=da_g,
-                                              a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
+    return Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, a_i=da_i, a_f=da_f, a_g=da_g,
+                 a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
 
 
-def step_gradients(v: Trace, d: Trace) -> Params:
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
     """The parameter gradients: one contraction over all rows, no recursion."""
     return Params(
         W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (L4')
@@ -88,9 +83,4 @@ def step_gradients(v: Trace, d: Trace) -> Params:
     )
 
 
-def lstm(name: str, **functions: Activation) -> Cell:
-    """The cell with other activations: ``lstm("no forget gate", f=ONE)``."""
-    return Cell.of_page(name, globals(), Functions(**functions))
-
-
-LSTM = lstm("LSTM")
+LSTM = Page("LSTM", Params, Trace, Functions(), values, adjoint, gradients, carries=("h", "c"))
