@@ -136,7 +136,7 @@ def test_bad_wiring() -> None:
     with pytest.raises(TypeError, match=r"^first is a tuple of 1; expected a tuple of 2, one for each layer$"):
         layer.forward(params, xs, (None,))
     state = nl.LSTM.zero_state(4, 4)
-    with pytest.raises(TypeError, match=r"^first is a numpy_lstm.pages.lstm.State; expected a tuple of 2"):
+    with pytest.raises(TypeError, match=r"^first is a State\(h, c\); expected a tuple of 2"):
         layer.forward(params, xs, state)
     run = layer.forward(params, xs)
     with pytest.raises(nl.ShapeError, match=r"^dhs has shape \(6, 4, 4\); expected \(6, 4, 8\), the shape of hs$"):

@@ -11,7 +11,7 @@ from cases import CELLS, equation_error, equation_ids, standard
 from numpy_lstm import check
 from reference import chain_rule
 
-PAGES = Path(nl.__file__).parent / "cells"
+PAGES = Path(nl.__file__).parent / "pages"
 BY_NAME = {cell.name.lower(): cell for cell in CELLS}
 
 

@@ -147,7 +147,7 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "positional state": (lambda: forward(first=(FIRST.h, FIRST.c)), "first is a tuple; expected LSTM.State(h, c)"),
     "state of another cell": (
         lambda: forward(first=nl.RNN.State(h=FIRST.h)),
-        "first is a numpy_lstm.pages.rnn.State; expected LSTM.State(h, c)",
+        "first is a State(h); expected LSTM.State(h, c)",
     ),
     "parameters as a dict": (
         lambda: nl.forward(nl.RNN, {}, XS),
