@@ -1,16 +1,19 @@
 """Gradient-flow instruments: what they return is what the backward pass did, and what other routes say."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from own_cells import CHUNG, MGU
 
 import numpy_lstm as nl
 from cases import PAGES, VARIANTS, standard
 from numpy_lstm import check, compose, flow, tree
 
 COMBINED = [nl.projected(nl.LSTM, 3), nl.projected(nl.PeepholeLSTM, 3), nl.zoneout(nl.LSTM), nl.zoneout(nl.GRU)]
-CELLS = [*PAGES, *VARIANTS, *COMBINED]
+OWN = [MGU, CHUNG, nl.zoneout(MGU)]
+CELLS = [*PAGES, *VARIANTS, *COMBINED, *OWN]
 LENGTHS = [20, 7, 1, 13]
 
 
@@ -28,13 +31,13 @@ def seen(cell: nl.Cell, lengths: Any = None, dcs: bool = True, seed: int = 0) ->
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_the_paths_add_up(cell: nl.Cell, lengths: Any) -> None:
     p, back = seen(cell, lengths)
-    for signal in set(cell.State._fields) & {"h", "c"}:
+    for signal in cell.State._fields:
         parts = flow.split(p, signal)
         total = getattr(back.cotangents, signal)
-        assert check.normwise(sum(parts.values()), total) <= 1e-15
+        size = sum(np.abs(a) for a in parts.values())
         for t in range(20):
-            if np.any(total[t]):
-                assert check.normwise(sum(a[t] for a in parts.values()), total[t]) <= 1e-15
+            gap = np.linalg.norm(sum(a[t] for a in parts.values()) - total[t])
+            assert gap <= 1e-15 * np.linalg.norm(size[t])
         for name, part in parts.items():
             assert check.normwise(total - part, total) > 1e-12 or not np.any(part), f"without {name} nothing is missing"
 
@@ -182,8 +185,21 @@ def test_the_direct_path_is_all_there_is_without_recurrent_weights() -> None:
     run = nl.forward(nl.LSTM, bare, p.run.values.x)
     direct, total = flow.direct_path(nl.LSTM, bare, run, 3, 15)
     np.testing.assert_allclose(total, direct[..., None] * np.eye(7), rtol=1e-13)
-    with pytest.raises(TypeError, match="GRU has no cell c with a forget gate f"):
-        flow.direct_path(nl.GRU, *seen(nl.GRU)[0][2:4])
+    with pytest.raises(TypeError, match="RNN has no direct path: no step multiplies h unit by unit"):
+        flow.direct_path(nl.RNN, *seen(nl.RNN)[0][2:4])
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in (nl.RNN, nl.ReLURNN)], ids=lambda c: c.name)
+def test_the_direct_path_of_any_cell_is_what_remains_without_parameters(cell: nl.Cell) -> None:
+    """With every recurrent parameter zero nothing else is left of the Jacobians, whatever the gates are called."""
+    p, _ = seen(cell, LENGTHS)
+    bare = p.params._replace(**{k: 0 * getattr(p.params, k) for k in p.params._fields if k[0] in "UpRK"})
+    x = p.run.values.x if cell.Input is None else cell.Input(*(getattr(p.run.values, k) for k in cell.Input._fields))
+    run = nl.forward(cell, bare, x, lengths=LENGTHS)
+    direct, total = flow.direct_path(cell, bare, run, 3, 15)
+    np.testing.assert_allclose(total, direct[..., None] * np.eye(7), rtol=1e-13, atol=1e-300)
+    assert np.array_equal(direct[2], np.ones(7)), "a row that ended before keeps its state"
+    assert np.array_equal(flow.direct_path(cell, bare, run, 3, 3)[0], np.ones((4, 7)))
 
 
 def test_rates_and_half_lives() -> None:
@@ -200,7 +216,7 @@ def test_rates_and_half_lives() -> None:
     ("bias", "verdict", "word"), [(0.0, "vanishes", "Open the forget gate"), (8.0, "keeps", "Nothing to change")]
 )
 def test_a_diagnosis_says_what_to_change(bias: float, verdict: str, word: str) -> None:
-    p = _loss_at_the_end(nl.LSTM, b_f=bias)
+    p = _loss_at_the_end(nl.LSTM, {"b_f": bias})
     found = flow.diagnose(p)
     assert (found.verdict, found.signal) == (verdict, "c")
     assert found.advice.startswith(word)
@@ -215,7 +231,6 @@ def test_other_verdicts() -> None:
     assert "Clip" in flow.diagnose(exploding).advice
     assert flow.diagnose(exploding).verdict == "explodes"
     assert "orthogonal" in flow.diagnose(_loss_at_the_end(nl.RNN)).advice
-    assert "update gate" in flow.diagnose(_loss_at_the_end(nl.GRU)).advice
     with pytest.raises(TypeError, match="RNN has no gates"):
         flow.saturation(exploding)
     silent = exploding._replace(cotangents=tree.scale(0, exploding.cotangents))
@@ -223,17 +238,89 @@ def test_other_verdicts() -> None:
         flow.diagnose(silent)
 
 
-def _loss_at_the_end(cell: nl.Cell, b_f: float | None = None, scale: float = 1.0, x: float = 1.0) -> flow.Pass:
+GATES = {"GRU": "rz", "GRUResetBefore": "rz", "CoupledLSTM": "fo", "NIG": "fo", "NFG": "io", "NOG": "if"}
+GATES |= {"RNN": "", "ReLURNN": "", "MGU": "f", "ChungGRU": "ab"}
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_gates_are_those_of_the_page_and_padding_does_not_count(cell: nl.Cell) -> None:
+    p, _ = seen(cell, LENGTHS)
+    inner = re.sub(r"\w+\((\w+).*", r"\1", cell.name)
+    if not GATES.get(inner, "ifo"):
+        with pytest.raises(
+            TypeError, match=f"{cell.name} has no gates: no value of its Trace is the logistic function"
+        ):
+            flow.saturation(p)
+        return
+    found = flow.saturation(p)
+    assert "".join(found.index) == GATES.get(inner, "ifo")
+    here = p.run.alive[..., 0]
+    for k, gate in enumerate(found.index):
+        values = getattr(p.run.values, gate)[here]
+        assert found["mean"][k] == pytest.approx(values.mean(), rel=1e-14)
+        assert found["shut"][k] == np.mean(values < 0.1)
+        assert not np.any(getattr(p.run.values, gate)[~here])
+
+
+KEEPS = {"MGU": ("b_f", -1), "ChungGRU": ("bias_b", -1), "GRU": ("b_z", 1), "GRUResetBefore": ("b_z", 1)}
+NO_ADVICE = [nl.RNN, nl.ReLURNN, nl.ABLATIONS["NFG"], nl.zoneout(nl.GRU)]
+
+
+@pytest.mark.parametrize("lengths", [None, [40, 9, 21]], ids=["full", "ragged"])
+@pytest.mark.parametrize("cell", [c for c in CELLS if c.Input is None and c not in NO_ADVICE], ids=lambda c: c.name)
+def test_who_takes_the_advice_has_a_longer_memory(cell: nl.Cell, lengths: Any) -> None:
+    """The bias that it names, moved as it says, lengthens the half-life; moved the other way, it shortens it."""
+    p = _loss_at_the_end(cell, lengths=lengths)
+    found = flow.diagnose(p)
+    assert found.verdict == "vanishes"
+    told = re.search(
+        r"(Open|Shut).* gate (\w+): its mean is ([\d.]+), .*; a bias (\w+) near -?log T = (-?[\d.]+)", found.advice
+    )
+    assert told is not None, found.advice
+    verb, gate, mean, bias, value = told.groups()
+    field, sign = KEEPS.get(cell.name, ("b_f", 1))
+    assert (bias, verb) == (field, "Open" if sign > 0 else "Shut")
+    assert float(value) == pytest.approx(sign * np.log(40), abs=0.1)
+    values = getattr(p.run.values, gate)
+    assert float(mean) == pytest.approx(np.mean(values if lengths is None else values[p.run.alive[..., 0]]), abs=0.005)
+    lives = [
+        flow.diagnose(_loss_at_the_end(cell, {bias: x}, lengths=lengths)).rate
+        for x in (-float(value), 0.0, float(value))
+    ]
+    assert lives[0] < lives[1] < lives[2], lives
+
+
+def test_what_the_page_does_not_say_gets_no_advice() -> None:
+    closed = nl.cells.lstm.lstm("half", f=nl.activations.affine(0.0, 0.5))
+    assert (
+        flow.diagnose(_loss_at_the_end(closed)).advice == "No advice: no gate alone decides how much of c a step keeps."
+    )
+    p = _loss_at_the_end(nl.LSTM, {"b_f": 9.0})
+    told = flow.diagnose(p._replace(cotangents=_shrinking(p.cotangents)))
+    assert told.verdict == "vanishes"
+    assert told.advice == "No advice: the forget gate f, 1.00 on average, keeps c for 40 steps already."
+    hard = nl.cells.lstm.lstm("hard", f=nl.activations.hard_sigmoid())
+    told = flow.diagnose(_loss_at_the_end(hard))
+    assert told.advice.startswith("Open the forget gate f: its mean is 0.5")
+    assert "bias" not in told.advice, "log T is that of the logistic function"
+
+
+def _shrinking(cotangents: Any) -> Any:
+    return tree.map(lambda a: a * 0.5 ** np.arange(len(a), 0, -1)[:, None, None], cotangents)
+
+
+def _loss_at_the_end(
+    cell: nl.Cell, biases: Any = None, scale: float = 1.0, x: float = 1.0, lengths: Any = None
+) -> flow.Pass:
     g = np.random.default_rng(0)
     params = nl.init.uniform(cell.Params, cell.sizes(16, D=4), g)
     params = params._replace(**{k: scale * getattr(params, k) for k in params._fields if k[0] == "U"})
     params = params._replace(**{k: 0 * getattr(params, k) for k in params._fields if k[0] == "b"})
-    if b_f is not None:
-        params = params._replace(b_f=np.full(16, b_f))
+    params = params._replace(**{k: np.full(16, value) for k, value in (biases or {}).items()})
     if x == 0:
         params = params._replace(U=2 * np.linalg.qr(g.standard_normal((16, 16)))[0])
-    last = cell.partial_state(h=g.standard_normal((3, 16)))
-    return flow.passes(cell, params, x * g.standard_normal((40, 3, 4)), dlast=last)[0]
+    last = cell.partial_state(h=g.standard_normal((3, cell.R or 16)))
+    return flow.passes(cell, params, x * g.standard_normal((40, 3, 4)), lengths=lengths, dlast=last)[0]
 
 
 def test_tables_print_and_export(tmp_path: Any) -> None:
