@@ -40,6 +40,11 @@ class Labelled(np.ndarray):
         if isinstance(made_of, Labelled):
             self.label = made_of.label
 
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        found = super().__array_function__(function, types, args, options)
+        plain = isinstance(found, np.ndarray) and not isinstance(found, Labelled)
+        return labelled(found, self.label) if plain and not isinstance(self, Mask) else found
+
 
 class Mask(Labelled):
     """An input of the step other than x. What is computed of it, 1 - keep for example, is an array like any other."""
@@ -119,8 +124,8 @@ def _linear(name: str, function: Callable[..., Any], args: Any, options: dict[st
     sources = list({id(a): a for a in _flat(args) if isinstance(a, Cotangent)}.values())
     others = [a for a in _flat(args) if isinstance(a, np.ndarray)]
     divisor = name.endswith("divide") and isinstance(args[1], Cotangent)
-    added = _flat(args[name == "where" :]) if name in SUMS else ()
-    constant = any(np.any(a) for a in added if not isinstance(a, Cotangent))
+    added = {"add": args, "subtract": args, "where": args[1:]}.get(name, args[:1]) if name in SUMS else ()
+    constant = any(np.any(a) for a in _flat(added) if not isinstance(a, Cotangent))
     if name not in SUMS | PRODUCTS | ALONE or (name in PRODUCTS and len(sources) > 1) or divisor or constant:
         raise TypeError(f"np.{name} of a cotangent is not linear here; an adjoint is, in all that it is given")
     value = function(*_each(args, lambda a: a.value), **options)
