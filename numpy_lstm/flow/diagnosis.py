@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .gates import factors, gates, keeper
 from .given import check_field, check_pass, state_field
 from .passes import Pass
+from .roles import factors, gates, keeper
 from .signals import norm
 from .table import Table
 

@@ -11,8 +11,8 @@ import numpy as np
 from .. import tree
 from ..cells.cell import Cell
 from ..scan import Forward
-from .gates import factors
 from .given import check_run, state_field
+from .roles import carry_factors
 
 Progress = Callable[[Iterable[int]], Iterable[int]]  # tqdm, say
 
@@ -81,11 +81,7 @@ def direct_path(
     check_run(cell, params, run)
     field = state_field(cell, signal)
     total = jacobian_product(cell, params, run, start, stop)
-    kept = factors(cell, params, run, field, start, stop)
-    if kept is None:
-        raise TypeError(
-            f"{cell.name} has no direct path: no step multiplies {field} unit by unit, through no parameter"
-        )
+    kept = carry_factors(cell, params, run, start, stop, field)
     sizes = [a.shape[-1] for a in run.last]
     at = run.last._fields.index(field)
     own = slice(sum(sizes[:at]), sum(sizes[: at + 1]))

@@ -11,6 +11,7 @@ from .. import tree
 from ..activations import SIGMOID, Activation
 from ..cells.cell import Cell
 from ..scan import Forward
+from .given import check_run, state_field
 from .step import Step
 
 
@@ -26,15 +27,34 @@ class Keeper(NamedTuple):
 
 
 def gates(cell: Cell, params: Any, run: Forward) -> tuple[str, ...]:
-    """The fields of the cell's Trace that are gates: the logistic function, or another one from 0 to 1, of a field."""
+    """The fields of the cell's Trace that are gates: the logistic function, or another one from 0 to 1, of a field.
+
+    Raises TypeError for what is no cell, or not its run.
+    """
+    check_run(cell, params, run)
     return _gates(cell, _values(_point(cell, params, run)))
 
 
-def factors(cell: Cell, params: Any, run: Forward, field: str, start: int = 0, stop: int | None = None) -> Any:
-    """By what each step from ``start`` to ``stop`` - 1 multiplies ``field`` of the state through no parameter: (n,B,H).
+def carry_factors(
+    cell: Cell, params: Any, run: Forward, start: int = 0, stop: int | None = None, signal: str | None = None
+) -> Any:
+    """By what each step from ``start`` to ``stop`` - 1 multiplies the state c through no parameter: (n,B,H).
 
-    One on padding. None if there is no such way, or it is not unit by unit.
+    Of h for a cell without c, or as ``signal`` says: f in an LSTM, z in a GRU, 1 - f in a minimal gated unit; one on
+    padding. Raises TypeError for a cell that has no such path, unit by unit.
     """
+    check_run(cell, params, run)
+    field = state_field(cell, signal)
+    found = factors(cell, params, run, field, start, stop)
+    if found is None:
+        raise TypeError(
+            f"{cell.name} has no direct path: no step multiplies {field} unit by unit, through no parameter"
+        )
+    return found
+
+
+def factors(cell: Cell, params: Any, run: Forward, field: str, start: int = 0, stop: int | None = None) -> Any:
+    """See ``carry_factors``; None if there is no such path."""
     values = tree.map(lambda a: a[start:stop], run.values)
     lead = getattr(values, field).shape[:2]
     rows = tree.map(lambda a: np.reshape(a, (lead[0] * lead[1], a.shape[-1])), values)
