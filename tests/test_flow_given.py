@@ -1,5 +1,7 @@
 """What the instruments of gradient flow take: twins, ragged batches, and one clear error for anything else."""
 
+import doctest
+import sys
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,12 @@ def test_straight_from_a_twin(kind: str, engine: str) -> None:
         assert flow.split(p)
     with pytest.raises(ValueError, match="x has shape"):
         flow.passes(twin, x[..., :2])
+
+
+def test_the_examples_in_its_docstrings_run() -> None:
+    found = doctest.testmod(sys.modules["numpy_lstm.flow.passes"])
+    assert found.attempted > 8
+    assert found.failed == 0
 
 
 def test_a_twins_dropout_is_drawn_as_in_its_forward() -> None:
