@@ -89,6 +89,18 @@ def test_who_takes_the_advice_has_a_longer_memory(cell: nl.Cell, lengths: Any) -
     assert lives[0] < lives[1] < lives[2], lives
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
+def test_only_what_enters_at_the_last_step_is_diagnosed(lengths: Any) -> None:
+    """A loss at every step too, or a layer above, keeps no gradient of the last step alive."""
+    p, _ = seen(nl.LSTM, lengths)
+    ends = [19] * 4 if lengths is None else [n - 1 for n in lengths]
+    end = tree.map(lambda a: a[ends, range(4)], p.given)
+    first = nl.LSTM.State(h=p.run.values.h_prev[0], c=p.run.values.c_prev[0])
+    (alone,) = flow.passes(nl.LSTM, p.params, p.run.values.x, first, lengths, dlast=end)
+    assert flow.diagnose(p)[1:] == pytest.approx(flow.diagnose(alone)[1:])
+    assert np.median(flow.norms(p)["c"][0]) > 10 * np.median(flow.norms(alone)["c"][0])
+
+
 def test_what_the_page_does_not_say_gets_no_advice() -> None:
     closed = nl.cells.lstm.lstm("half", f=nl.activations.affine(0.0, 0.5))
     assert (

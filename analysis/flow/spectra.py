@@ -57,8 +57,10 @@ def direct_path(o: Options) -> Found:
         curves.append((networks.setting(name).label, total, direct, ratio))
         rows += [[name, lag, float(total[lag]), float(direct[lag]), float(ratio[lag])] for lag in range(lags + 1)]
         summary.append([networks.setting(name).label, *(f"{ratio[lag]:.3g}" for lag in LAGS if lag <= lags)])
+    without = [n for n in names if "c" not in networks.CELLS[networks.setting(n).cell].State._fields]
+    of = f" ({', '.join(without)}: of h, and of what each step multiplies it by)" if without else ""
     caption = (
-        "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin), "
+        f"Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin){of}, "
         f"against lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
     )
     columns = ["total over direct", *(f"lag {lag}" for lag in LAGS if lag <= lags)]

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
+from ..scan import backward
 from .given import check_field, check_pass, state_field
-from .passes import Pass
+from .passes import Pass, last_steps
 from .roles import factors, gates, keeper
 from .signals import norm
 from .table import Table
@@ -93,7 +95,8 @@ class Diagnosis(NamedTuple):
 def diagnose(p: Pass, signal: str | None = None, lags: tuple[int, int] | None = None) -> Diagnosis:
     """Whether the gradient of a loss at the last step vanishes, explodes, or keeps over the length of the run.
 
-    It vanishes if less than 1 % of dL/dc_t (dL/dh_t without c; of ``signal``, any field of the Trace) at the last step
+    What enters at other steps, from losses there or from the layer above, is left out: that of the last is sent back
+    alone. It vanishes if less than 1 % of dL/dc_t (dL/dh_t without c; of ``signal``, any field of the Trace) at the last step
     is left at the first, explodes if more than 10 times of it is, or if it is not finite. The longest rows only. Advice
     names a gate only where the page says what it does: that a step multiplies the state by it, or by one minus it.
 
@@ -112,7 +115,7 @@ def diagnose(p: Pass, signal: str | None = None, lags: tuple[int, int] | None = 
         rows = lengths == T
     if T < 3:
         raise ValueError(f"the run has {T} steps; expected at least 3")
-    values = norm(getattr(p.cotangents, signal)[:T, rows])[::-1]
+    values = norm(getattr(_of_the_last_step(p), signal)[:T, rows])[::-1]
     full = values[0] != 0
     if not np.any(full):
         raise ValueError("nothing arrives at the last step; expected a loss there, through dhs, dcs or dlast")
@@ -125,6 +128,15 @@ def diagnose(p: Pass, signal: str | None = None, lags: tuple[int, int] | None = 
     zeros = float(np.mean(values[:, full] == 0))
     advice = _advice(p, state, verdict, T)
     return Diagnosis(p.name, signal, verdict, rate, half_life(rate), reach, end, zeros, advice)
+
+
+def _of_the_last_step(p: Pass) -> Any:
+    """The cotangents of what enters at each row's last step, without what enters elsewhere."""
+    last = last_steps(p.run)
+    if not any(np.any(np.where(last, 0, a)) for a in p.given):
+        return p.cotangents
+    end = tree.map(lambda a: np.sum(np.where(last, a, 0), axis=0), p.given)
+    return backward(p.cell, p.params, p.run, dlast=end).cotangents
 
 
 def _advice(p: Pass, field: str, verdict: str, T: int) -> str:

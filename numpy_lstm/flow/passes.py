@@ -1,7 +1,7 @@
 """One forward and backward pass of each cell in a layer: what the instruments read."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -153,13 +153,18 @@ def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
 
 def _given(cell: Cell, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """All that comes from outside, the last state's share at each row's last step."""
-    T = run.hs.shape[0]
+    T, alive = run.hs.shape[0], cast(Any, run.alive)
     zeros = tree.map(lambda a: np.zeros((T, *a.shape), a.dtype), run.last)
     given = tree.add(zeros, cell.partial_state(dhs, dcs))
-    alive: Any = run.alive
-    if alive is None:
-        ends = np.arange(T)[:, None, None] == T - 1
-    else:
+    if alive is not None:
         given = tree.map(lambda a: np.where(alive, a, 0), given)
-        ends = alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])
+    ends = last_steps(run)
     return given if dlast is None else tree.map(lambda a, d: a if d is None else a + ends * d, given, dlast)
+
+
+def last_steps(run: Forward) -> Any:
+    """Whether step t is the last of row b: (T,B,1), or (T,1,1) for all rows."""
+    T, alive = run.hs.shape[0], cast(Any, run.alive)
+    if alive is None:
+        return np.arange(T)[:, None, None] == T - 1
+    return alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])
