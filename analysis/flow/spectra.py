@@ -60,8 +60,8 @@ def direct_path(o: Options) -> Found:
     without = [n for n in names if "c" not in networks.CELLS[networks.setting(n).cell].State._fields]
     of = f" ({', '.join(without)}: of h, and of what each step multiplies it by)" if without else ""
     caption = (
-        f"Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin){of}, "
-        f"against lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
+        "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin)"
+        f"{of}, against lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
     )
     columns = ["total over direct", *(f"lag {lag}" for lag in LAGS if lag <= lags)]
     return Found(caption, ["network", "lag", "total", "direct", "ratio"], rows, columns, summary, curves)

@@ -96,9 +96,10 @@ def diagnose(p: Pass, signal: str | None = None, lags: tuple[int, int] | None = 
     """Whether the gradient of a loss at the last step vanishes, explodes, or keeps over the length of the run.
 
     What enters at other steps, from losses there or from the layer above, is left out: that of the last is sent back
-    alone. It vanishes if less than 1 % of dL/dc_t (dL/dh_t without c; of ``signal``, any field of the Trace) at the last step
-    is left at the first, explodes if more than 10 times of it is, or if it is not finite. The longest rows only. Advice
-    names a gate only where the page says what it does: that a step multiplies the state by it, or by one minus it.
+    alone. It vanishes if less than 1 % of dL/dc_t (dL/dh_t without c; of ``signal``, any field of the Trace) at the
+    last step is left at the first, explodes if more than 10 times of it is, or if it is not finite. The longest rows
+    only. Advice names a gate only where the page says what it does: that a step multiplies the state by it, or by one
+    minus it.
 
     Raises ValueError if the loss sends nothing to the last step, or the run has fewer than 3 steps; TypeError for
     anything but a Pass.
