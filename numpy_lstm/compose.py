@@ -6,7 +6,7 @@ nothing. Parameters, states and cotangents of several layers are tuples, in the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,6 +217,17 @@ class Stack:
 def bidirectional(cell: Cell, layer: type[Recurrent] = Recurrent) -> Parallel:
     """The cell read forward, and beside it the cell read backward with parameters of its own."""
     return Parallel((layer(cell), Reversed(layer(cell))))
+
+
+def explicit(layer: Any) -> Any:
+    """The same wiring with every ``Fast`` in it replaced by ``Recurrent``."""
+    if isinstance(layer, Fast):
+        return Recurrent(layer.cell)
+    if isinstance(layer, Given | Reversed):
+        return replace(layer, layer=explicit(layer.layer))
+    if isinstance(layer, Parallel | Stack):
+        return replace(layer, layers=tuple(explicit(each) for each in layer.layers))
+    return layer
 
 
 def dropout_mask(

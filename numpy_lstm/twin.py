@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, NamedTuple
@@ -37,16 +38,21 @@ class Run:
     def backward(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> Gradients:
         """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero."""
         twin = self._twin
+        layers, params, run, dhs, dlast = self.records(d_output, d_h_n, d_c_n)
+        back = layers.backward(params, run, dhs, dlast)
+        d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
+        return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
+
+    def records(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> tuple[Any, Any, Any, Any, Any]:
+        """Layers, params, run, dhs and dlast: what ``layers.backward`` takes, and ``flow.passes_of`` looks into."""
+        twin = self._twin
         for name, d, like in (("d_output", d_output, self.output), ("d_h_n", d_h_n, self.h_n)):
             _expect(name, d, None if like is None else like.shape, twin.dtype)
         if d_c_n is not None and self.c_n is None:
             raise TypeError(f"d_c_n was given; {type(twin).__name__} has no c_n")
         _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.dtype)
         dhs = None if d_output is None else twin._time_first(d_output, self._batched)
-        dlast = twin._states(d_h_n, d_c_n, self._batched)
-        back = twin._layers.backward(self._params, self._run, dhs, dlast)
-        d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
-        return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
+        return twin._layers, self._params, self._run, dhs, twin._states(d_h_n, d_c_n, self._batched)
 
 
 class Twin:
@@ -102,6 +108,12 @@ class Twin:
     def network(self) -> tuple[compose.Stack, Any]:
         """The layers and their parameters as records: what ``flow.passes`` and ``layers.forward`` take."""
         return self._layers, self._params()
+
+    def explicit(self) -> "Twin":
+        """This twin, the same parameters and generator, with ``engine="explicit"``."""
+        twin = copy(self)
+        twin._layers = compose.explicit(self._layers)
+        return twin
 
     def state_dict(self) -> dict[str, Any]:
         """The parameters under torch's names, in torch's order, as copies."""

@@ -51,8 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         p = p / p.sum(axis=1, keepdims=True) - np.eye(A)[codes[-1]]  # d loss / d logits
         (seen,) = flow.passes(cell, params, layer_inputs, dlast=cell.partial_state(h=p @ V))
 
+        seen = seen._replace(name=setting.label)
         print(flow.diagnose(seen), "\n")
-        if setting.cell != "RNN":
+        if flow.gates(cell, params, seen.run):
             print(flow.saturation(seen), "\n")
         norms = flow.norms(seen, ["h"])["h"][::-1]
         columns[setting.label] = norms / norms[0]
