@@ -26,20 +26,23 @@ def assert_gradients(
     tolerance: float | None = None,
     resolution: float = 0.0,
     seed: int = 0,
+    partial: bool = False,
 ) -> Any:
     """Raise AssertionError, with the table as its text, unless ``got`` passes; returns the Judgement or Report.
 
-    ``expected`` is a case (or its file), and then ``got`` an answer: see ``judge``. Or it is a dict (or any tree) of
-    arrays of trusted gradients, and ``got`` one of the same names and shapes, from wherever: NumPy, torch, JAX, files.
-    Without S there, K is relative to the largest component of each array; ``tolerance`` asks for a normwise error
-    instead, and ``resolution`` says how well ``expected`` itself is known.
+    ``expected`` is a case (or its file), and then ``got`` an answer, a whole one unless ``partial``: see ``judge``. Or
+    it is a dict (or any tree) of arrays of trusted gradients, and ``got`` one of the same names and shapes, from
+    wherever: NumPy, torch, JAX, files. Without S there, K is relative to the largest component of each array;
+    ``tolerance`` asks for a normwise error instead, and ``resolution`` says how well ``expected`` itself is known.
     """
     if tolerance is not None and not 0 < tolerance < 1:
         raise CaseError(f"tolerance is {tolerance}; expected a number between 0 and 1")
     if isinstance(expected, Case | str | PathLike):
         if tolerance is not None or resolution:
             raise CaseError("tolerance and resolution are for plain arrays; a case is judged by K")
-        return require(judge(expected, got, seed))
+        return require(judge(expected, got, seed, partial=partial))
+    if partial:
+        raise CaseError("partial is for a case; of plain arrays, expect only those that are given")
     want = tree.map(lambda a: layouts.as_numpy(a).astype(np.float64), expected)
     given = _like(tree.map(layouts.as_numpy, got), want)
     for name, a in tree.leaves(given):
