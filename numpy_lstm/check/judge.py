@@ -14,6 +14,7 @@ from .. import layouts
 from ..arrays import type_name
 from . import files, truth
 from .case import Case, is_gradient
+from .given import NO_GRADIENT
 from .locate import Node, first_cotangent, first_value
 from .network import CaseError, Parts
 from .paths import lossy
@@ -23,7 +24,6 @@ from .suspects import Lineup, Suspect, blocks, patterns
 SCHEMA = "numpy-lstm/judgement/1"
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
 NOISE_RUNS = 3
-NO_GRADIENT = "expected an array (torch leaves .grad None where no gradient arrived: before backward(), or unused)"
 
 
 @dataclass(frozen=True)
