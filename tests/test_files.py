@@ -136,7 +136,7 @@ BAD_CASES: dict[str, Any] = {
     "layers is 1000000000; the arrays are for at most": network(layers=10**9),
     "layers is 0; expected an integer of at least 1": network(layers=0),
     "projection is 1000000000; the arrays are for at most 2": network(projection=10**9),
-    "cell is 'LTSM'; known are RNN, LSTM": network(cell="LTSM"),
+    "cell is 'LTSM'; expected one of those known: RNN, LSTM": network(cell="LTSM"),
     "zoneout is for one layer read forward": network(zoneout=True, layers=2),
     "GRU cannot be projected": network(cell="GRU", projection=1),
     "case random has no array h_0": arrays(h_0=None),
