@@ -94,6 +94,8 @@ class Given:
 
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Forward:
         """xs is the plain array x."""
+        if self.layer.cell.Input is None:
+            raise TypeError(f"{self.layer.cell.name} reads x alone; expected a cell with masks, such as zoneout(cell)")
         masks = {k: arrays.astype(mask, xs) for k, mask in self.masks.items()}
         return self.layer.forward(params, self.layer.cell.Input(x=xs, **masks), first, lengths)
 

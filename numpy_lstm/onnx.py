@@ -242,6 +242,8 @@ class Node:
         return [int(n) for n in given]
 
     def _known(self, kind: str, given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+        if not isinstance(given, Mapping):
+            raise OnnxError(f"{kind}s is a {type(given).__name__}; expected a mapping by ONNX names")
         if surplus := [str(name) for name in given if name not in known]:
             raise OnnxError(f"{', '.join(surplus)} is no {kind} of {self.op_type}; expected {', '.join(known)}")
         return {name: value for name, value in given.items() if value is not None}

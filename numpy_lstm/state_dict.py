@@ -31,6 +31,8 @@ def read(source: Any, expected: Shapes, dtype: Any, cell: Cell, prefix: str = ""
         raise layouts.LayoutError(f"surplus: {', '.join(surplus)}; expected only {', '.join(expected)}")
     loaded = {}
     for name, shape in expected.items():
+        if given[name] is None:
+            raise layouts.LayoutError(f"{name} is None; expected an array of shape {shape}")
         try:
             array = layouts.as_numpy(given[name])
         except (TypeError, ValueError) as error:

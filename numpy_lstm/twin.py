@@ -206,10 +206,17 @@ class Twin:
         width = (self.cell.R or self.hidden_size) * self._directions
         shape = (*xs.shape[:2], width)
         if given is not None:
+            if not isinstance(given, tuple | list):
+                raise TypeError(
+                    f"dropout_masks is a {type_name(given)}; expected a list of {self.num_layers - 1} arrays"
+                )
             if len(given) != self.num_layers - 1:
                 raise ShapeError(f"dropout_masks has {len(given)} entries; expected {self.num_layers - 1}")
             for k, mask in enumerate(given):
-                if mask.shape != (1, *shape[1:]):  # one step that serves all: variational dropout
+                if _array(f"dropout_masks[{k}]", mask, self.dtype).shape != (
+                    1,
+                    *shape[1:],
+                ):  # one step that serves all: variational dropout
                     _expect(f"dropout_masks[{k}]", mask, shape, self.dtype)
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:

@@ -219,6 +219,47 @@ BAD: dict[str, tuple[Call, str]] = {
     "Stack.backward": (lambda _: UP.backward((PARAMS,), UP.forward((PARAMS,), XS)), f"{NOTHING} dhs or dlast"),
     "run.backward": (lambda _: TWIN.forward(XS).backward(), f"{NOTHING} d_output, d_h_n or d_c_n"),
     "onnx": (lambda _: nl.onnx.run("LSTM", ONNX).backward(), f"{NOTHING} dY, dY_h or dY_c"),
+    # The wrong record or kind
+    "masks that are a number": (
+        lambda _: nl.nn.LSTM(5, 6, 2).forward(XS, dropout_masks=3),
+        "dropout_masks is a int; expected a list of 1 arrays",
+    ),
+    "a mask that is a list": (
+        lambda _: nl.nn.LSTM(5, 6, 2).forward(XS, dropout_masks=[[1, 2]]),
+        "dropout_masks[0] is a list; expected a NumPy array",
+    ),
+    "a pair of states for a GRU": (
+        lambda _: nl.nn.GRU(5, 6).forward(XS, (ONES[:1], ONES[:1])),
+        "h_0 is a tuple; expected a NumPy array",
+    ),
+    "a state without a value": (
+        load(dict.fromkeys(STATE)),
+        "weight_ih_l0 is None; expected an array of shape (24, 5)",
+    ),
+    "inputs of ONNX by position": (
+        lambda _: nl.onnx.run("LSTM", [XS]),  # type: ignore[arg-type]
+        "inputs is a list; expected a mapping by ONNX names",
+    ),
+    "masks for a cell that reads none": (
+        lambda _: nl.Given(nl.Recurrent(nl.LSTM), {}).forward(PARAMS, XS),
+        "LSTM reads x alone; expected a cell with masks, such as zoneout(cell)",
+    ),
+    "a case of a name": (
+        lambda _: check.Case.random("LSTM", "torch", {}, np.random.default_rng(0)),  # type: ignore[arg-type]
+        "network is a str; expected a Network, such as Network('LSTM')",
+    ),
+    "a case with a seed": (
+        lambda _: check.Case.random(check.Network(), "torch", {}, 0),  # type: ignore[arg-type]
+        "rng is a int; expected a Generator: numpy.random.default_rng(seed)",
+    ),
+    "an answer file without a gradient": (
+        lambda p: check.files.write_answer(p / "a.json", {"d_x": None}),
+        f"d_x is None; {check.given.NO_GRADIENT}",
+    ),
+    "an answer file of a list": (
+        lambda p: check.files.write_answer(p / "a.json", [XS]),  # type: ignore[arg-type]
+        "the answer is a list; expected arrays by name",
+    ),
     # Networks
     "an unknown cell": (
         lambda _: check.Network("LTSM").layer(),

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts
+from ..arrays import type_name
 from ..shapes import axes
 from .atomic import write
 from .case import Case
 from .encodings import WRITERS, Document, decode, encode
+from .given import NO_GRADIENT
 from .network import CaseError, Network
 
 CASE, ANSWER = "numpy-lstm/case/1", "numpy-lstm/answer/1"
@@ -67,6 +69,10 @@ def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = 
     They are stored as ``dtype``; None means float32 if all are of at most that precision, else float64. Numbers that
     are not finite are written too: an answer that has them is wrong, and the judge says so.
     """
+    if not isinstance(arrays, Mapping):
+        raise CaseError(f"the answer is a {type_name(arrays)}; expected arrays by name")
+    if absent := [str(k) for k, a in arrays.items() if a is None]:
+        raise CaseError(f"{absent[0]} is None; {NO_GRADIENT}")
     given = {k: layouts.as_numpy(a) for k, a in arrays.items()}
     if dtype is None:
         small = all(a.dtype.kind == "f" and a.dtype.itemsize <= 4 for a in given.values())

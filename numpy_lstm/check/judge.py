@@ -129,15 +129,16 @@ def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0, *, parti
     of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
     Raises CaseError for files that cannot be read, unknown names and wrong shapes.
     """
-    if not isinstance(case, Case | str | PathLike):
-        raise CaseError(f"case is a {type_name(case)}; expected a Case, or the file of one")
-    return Judge(case if isinstance(case, Case) else files.read_case(case), seed, partial)(answer)
+    return Judge(case, seed, partial)(answer)
 
 
 class Judge:
     """A judge who has looked at a case and may be asked about many answers: ``Judge(case)(answer)``."""
 
-    def __init__(self, case: Case, seed: int = 0, partial: bool = False) -> None:
+    def __init__(self, case: Case | str | PathLike[str], seed: int = 0, partial: bool = False) -> None:
+        if not isinstance(case, Case | str | PathLike):
+            raise CaseError(f"case is a {type_name(case)}; expected a Case, or the file of one")
+        case = case if isinstance(case, Case) else files.read_case(case)
         self.case = case if case.expected else truth.fill(case)
         self.seed, self.partial = seed, partial
 
@@ -232,8 +233,8 @@ def _checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tupl
             raise CaseError(f"{k} is None; {NO_GRADIENT}")
         try:
             a = layouts.as_numpy(given)
-        except ValueError as error:
-            raise CaseError(f"{k} is no array: {error}") from None
+        except ValueError:  # NumPy's text speaks of sequences and inhomogeneous parts
+            raise CaseError(f"{k} is no array: its rows have different lengths") from None
         if a.dtype.kind not in "fiu" or a.dtype.itemsize > 8:
             raise CaseError(f"{k} has dtype {a.dtype}; expected float64 or float32")
         if a.shape != known[k]:
