@@ -83,12 +83,11 @@ def backward(
     dcs : (T,B,H) cotangent of every cell c_t, for a cell that has one
     dlast : cell.State, cotangent of the last state; its fields may be None
 
-    An absent cotangent counts as zero. On the padding of ``run`` cotangents are ignored and the gradient is
-    zero. Raises as ``forward`` does.
+    An absent cotangent counts as zero, but one must be given. On the padding of ``run`` cotangents are ignored and the
+    gradient is zero. Raises as ``forward`` does, and TypeError for a run that another ``backward`` takes.
     """
     sizes = bind_params(cell, params)
-    if not isinstance(run, Forward):
-        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that forward() returned")
+    expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = bind_cotangents(cell, sizes, dhs, dcs, dlast)
 
@@ -173,6 +172,7 @@ def bind_inputs(cell: Cell, params: Any, xs: Any, first: Any) -> tuple[Sizes, An
 
 def bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """The cotangents of every state as one State with a time axis in front; absent fields are None."""
+    expect_any(dhs=dhs, dcs=dcs, dlast=dlast)
     given = cell.partial_state(dhs, dcs)
     for name, cotangent, field in (("dhs", dhs, "h"), ("dcs", dcs, "c")):
         if cotangent is not None:
@@ -180,6 +180,29 @@ def bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) ->
     if dlast is not None:
         sizes.bind_record("dlast", dlast, cell.State, partial=True)
     return given
+
+
+def expect_any(**cotangents: Any) -> None:
+    """Raise TypeError if every one of these cotangents is absent."""
+    if next(tree.leaves(list(cotangents.values())), None) is None:
+        *names, last = cotangents
+        raise TypeError(
+            f"no cotangent was given, so there is nothing to propagate; expected {', '.join(names)} or {last}"
+        )
+
+
+def expect_run(run: Any, engine: str) -> None:
+    """Raise TypeError unless ``run`` is a Forward of ``engine``, ``numpy_lstm.fast`` say; says who takes it back."""
+    if hasattr(run, "backward"):
+        raise TypeError(f"run is a {arrays.type_name(run)}, which goes back by itself: call run.backward(...)")
+    if not isinstance(run, Forward):
+        wired = ", which the layer that made it takes back" if hasattr(run, "parts") else ""
+        name = f"{engine.removeprefix('numpy_lstm')}.forward()".lstrip(".")
+        raise TypeError(f"run is a {arrays.type_name(run)}{wired}; expected the Forward that {name} returned")
+    made = type(run.values).__module__
+    maker = next((k for k in ("numpy_lstm.fast", "numpy_lstm.checkpointed") if made.startswith(k)), "numpy_lstm")
+    if maker != engine:
+        raise TypeError(f"run was made by {maker}.forward; call {maker}.backward, not {engine}.backward")
 
 
 def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_lstm import flow
+from numpy_lstm import flow, forward
 
 from .. import figures, text
 from ..flow import networks
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         E, V = rng.standard_normal((A, D)), rng.standard_normal((A, H)) / np.sqrt(H)
         layer_inputs = E[codes[:-1]]
 
-        hs = flow.passes(cell, params, layer_inputs)[0].run.hs
+        hs = forward(cell, params, layer_inputs).hs
         logits = hs[-1] @ V.T
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         p = p / p.sum(axis=1, keepdims=True) - np.eye(A)[codes[-1]]  # d loss / d logits

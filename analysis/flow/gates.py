@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import flow
+from numpy_lstm import flow, forward
 
 from .. import figures, text
 from . import networks
@@ -121,7 +121,7 @@ def connectivity(o: Options) -> Found:
         params = networks.params(s, D, H, T, rng)
         xs = rng.standard_normal((len(corpus.symbols), D))[codes]
         readout = rng.standard_normal((1, H)) / np.sqrt(H)
-        run = flow.passes(cell, params, xs)[0].run
+        run = forward(cell, params, xs)
         seen = flow.sensitivity_map(cell, params, run, readout)[..., 0]
         relative = seen / np.max(seen, axis=1, keepdims=True)
         maps.append((s.label, relative))

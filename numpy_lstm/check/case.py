@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts, scan, tree
+from ..arrays import type_name
 from ..cells.cell import Cell
 from ..shapes import Sizes, axes
 from .network import CaseError, Network, Parts
@@ -86,6 +87,12 @@ class Case(NamedTuple):
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
         cotangents times ``cotangents``; masks are U(0, 1). Every number is one that float32 holds.
         """
+        if not isinstance(network, Network):
+            raise CaseError(f"network is a {type_name(network)}; expected a Network, such as Network('LSTM')")
+        if not isinstance(rng, np.random.Generator):
+            raise CaseError(f"rng is a {type_name(rng)}; expected a Generator: numpy.random.default_rng(seed)")
+        if not isinstance(sizes, Mapping):
+            raise CaseError(f"sizes is a {type_name(sizes)}; expected T, B, D, H by name")
         if bad := [k for k in "TBDH" if not isinstance(sizes.get(k), int) or sizes[k] < (k != "T")]:
             raise CaseError(f"sizes has {bad[0]}={sizes.get(bad[0])!r}; expected T, and B, D, H of at least 1")
         cell, (T, B, D, H) = network.check().of_cell(), (sizes[k] for k in "TBDH")
