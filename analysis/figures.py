@@ -48,8 +48,9 @@ FLOAT32_FLOOR = float(np.finfo(np.float32).tiny)
 def save(figure: Figure, stem: Path) -> None:
     """``stem``.svg and ``stem``.png, reproducible to the byte."""
     with mpl.rc_context(RC):
-        output.write(stem.with_suffix(".svg"), lambda path: figure.savefig(path, metadata={"Date": None}))
-        output.write(stem.with_suffix(".png"), lambda path: figure.savefig(path, dpi=200))
+        svg, png = (stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png"))  # a stem may have a dot in it
+        output.write(svg, lambda path: figure.savefig(path, metadata={"Date": None}))
+        output.write(png, lambda path: figure.savefig(path, dpi=200))
 
 
 def style(k: int) -> dict[str, Any]:
@@ -77,8 +78,7 @@ def plot(table: Any, stem: Path, log: bool = True) -> None:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for k, (name, column) in enumerate(table.columns.items()):
-            rows = np.atleast_2d(np.asarray(column).T)
-            lower, median, upper = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+            lower, median, upper = table.quantiles(column, [0.25, 0.5, 0.75])
             band(axes, np.arange(len(table.index)), lower, median, upper, k, label=name)
         if log:
             log_axis(axes, [v for column in table.columns.values() for v in np.ravel(column)])

@@ -56,7 +56,10 @@ def namespace(array: object) -> ModuleType:
         return sys.modules["cupy"]
     elif hasattr(array, "__array_namespace__"):
         return cast(ModuleType, array.__array_namespace__())
-    raise TypeError(f"is a {type_name(array)}; expected an array of NumPy, CuPy or another library of the array API")
+    hint = ": .detach().numpy() makes one" if hasattr(array, "detach") else ""
+    raise TypeError(
+        f"is a {type_name(array)}; expected an array of NumPy, CuPy or another library of the array API{hint}"
+    )
 
 
 def type_name(value: object) -> str:

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def judge(options: Options) -> int:
     """Judge an answer."""
-    judgement = check.judge(options.case, options.answer, options.seed)
+    judgement = check.judge(options.case, options.answer, options.seed, partial=options.partial)
     if options.json is not None:
         files.write_text(options.json, json.dumps(judgement.to_dict(), indent=1) + "\n")
     print(judgement.markdown() if options.markdown else judgement)
@@ -102,7 +102,10 @@ def _parser() -> Parser:
     one = command("judge", judge, "Compare an answer with a case, say where it first goes wrong, and name the mistake.")
     one.add_argument("case", metavar="CASE", type=Path, help="a case: .json, .npz or .safetensors")
     one.add_argument(
-        "answer", metavar="ANSWER", type=Path, help="arrays by name, any subset: .json, .npz, .safetensors"
+        "answer", metavar="ANSWER", type=Path, help="outputs and gradients by name: .json, .npz, .safetensors"
+    )
+    one.add_argument(
+        "--partial", action="store_true", help="judge what is given, though outputs or gradients are missing"
     )
     one.add_argument("--json", metavar="FILE", type=Path, help="write the judgement there too")
     one.add_argument("--markdown", action="store_true", help="print a Markdown table")

@@ -2,11 +2,12 @@
 
 A layer has ``init(D, H, rng)``, ``width(H)`` (of its outputs), ``forward(params, xs, first, lengths)`` giving hs, the
 last state and what its backward pass needs, and ``backward(params, run, dhs, dlast)`` giving a ``Backward``. It owns
-nothing. Parameters, states and cotangents of several layers are tuples, in the order of the layers.
+nothing. Parameters, states and cotangents of several layers are tuples, in the order of the layers. A ``backward``
+without any cotangent is refused; a layer inside another to which none arrives is handed zeros.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +94,8 @@ class Given:
 
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Forward:
         """xs is the plain array x."""
+        if len(self.layer.cell.reads) == 1:
+            raise TypeError(f"{self.layer.cell.name} reads x alone; expected a cell with masks, such as zoneout(cell)")
         masks = {k: arrays.astype(mask, xs) for k, mask in self.masks.items()}
         return self.layer.forward(params, self.layer.cell.Input(x=xs, **masks), first, lengths)
 
@@ -124,6 +127,7 @@ class Reversed:
 
     def backward(self, params: Any, run: Run, dhs: Array | None = None, dlast: Any = None) -> Backward:
         """Cotangents and gradients stand at the step they belong to."""
+        _expect_run(self, run)
         _expect_shape("dhs", dhs, run.hs)
         dhs = None if dhs is None else reverse(dhs, run.lengths)
         back: Backward = self.layer.backward(params, run.parts, dhs, dlast=dlast)
@@ -152,17 +156,23 @@ class Parallel:
         lengths = _own(lengths, xs)
         runs = tuple(
             layer.forward(p, xs, s, lengths)
-            for layer, p, s in zip(self.layers, params, _each(first, self.layers, "first"), strict=True)
+            for layer, p, s in zip(
+                self.layers, _each(params, self.layers, "params"), _each(first, self.layers, "first"), strict=True
+            )
         )
         return Run(arrays.concat([run.hs for run in runs], axis=-1), tuple(run.last for run in runs), runs)
 
     def backward(self, params: Any, run: Run, dhs: Array | None = None, dlast: Any = None) -> Backward:
         """``dlast`` is a tuple of states, any of them None, or None."""
+        _expect_run(self, run)
+        scan.expect_any(dhs=dhs, dlast=dlast)
         _expect_shape("dhs", dhs, run.hs)
-        backs, start = [], 0
+        backs, start, params = [], 0, _each(params, self.layers, "params")
         for layer, p, part, d in zip(self.layers, params, run.parts, _each(dlast, self.layers, "dlast"), strict=True):
             stop = start + part.hs.shape[-1]
-            backs.append(layer.backward(p, part, None if dhs is None else dhs[..., start:stop], dlast=d))
+            backs.append(
+                layer.backward(p, part, _or_zeros(None if dhs is None else dhs[..., start:stop], d, part), dlast=d)
+            )
             start = stop
         dxs = backs[0].dxs
         for back in backs[1:]:
@@ -194,7 +204,7 @@ class Stack:
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None, masks: Any = None) -> Run:
         """``masks`` are factors for the outputs of every layer but the top one (see ``dropout_mask``), or None."""
         lengths = _own(lengths, xs)
-        masks = _each(masks, self.layers[1:], "masks")
+        masks, params = _each(masks, self.layers[1:], "masks"), _each(params, self.layers, "params")
         runs: list[Any] = []
         for layer, p, s, mask in zip(
             self.layers, params, _each(first, self.layers, "first"), (*masks, None), strict=True
@@ -205,11 +215,15 @@ class Stack:
 
     def backward(self, params: Any, run: Run, dhs: Array | None = None, dlast: Any = None) -> Backward:
         """``dhs`` is the cotangent of the top layer's outputs, ``dlast`` a tuple of states or None."""
+        _expect_run(self, run)
+        scan.expect_any(dhs=dhs, dlast=dlast)
+        _expect_shape("dhs", dhs, run.hs)
         backs: list[Any] = []
+        params = _each(params, self.layers, "params")
         each = zip(self.layers, params, run.parts, _each(dlast, self.layers, "dlast"), (*run.masks, None), strict=True)
         for layer, p, part, d, mask in reversed(list(each)):
             arriving = dhs if mask is None or dhs is None else dhs * mask
-            backs.append(layer.backward(p, part, arriving, dlast=d))
+            backs.append(layer.backward(p, part, _or_zeros(arriving, d, part), dlast=d))
             dhs = backs[-1].dxs
         return _gathered(dhs, backs[::-1])
 
@@ -217,6 +231,17 @@ class Stack:
 def bidirectional(cell: Page, layer: type[Recurrent] = Recurrent) -> Parallel:
     """The cell read forward, and beside it the cell read backward with parameters of its own."""
     return Parallel((layer(cell), Reversed(layer(cell))))
+
+
+def explicit(layer: Any) -> Any:
+    """The same wiring with every ``Fast`` in it replaced by ``Recurrent``."""
+    if isinstance(layer, Fast):
+        return Recurrent(layer.cell)
+    if isinstance(layer, Given | Reversed):
+        return replace(layer, layer=explicit(layer.layer))
+    if isinstance(layer, Parallel | Stack):
+        return replace(layer, layers=tuple(explicit(each) for each in layer.layers))
+    return layer
 
 
 def dropout_mask(
@@ -249,7 +274,7 @@ def _own(lengths: Any, xs: Any) -> tuple[int, ...] | None:
     """``lengths`` held against xs and copied, so that the run does not change when the caller's array does."""
     if lengths is None:
         return None
-    T, B = next(a.shape for _, a in tree.leaves(xs))[:2]
+    T, B = _shape("xs", xs)[:2]
     return scan.as_lengths(lengths, T, B)
 
 
@@ -273,14 +298,42 @@ def _check_layers(layers: Sequence[Any]) -> None:
 
 
 def _expect_shape(name: str, array: Any, like: Array) -> None:
-    if array is not None and tuple(array.shape) != tuple(like.shape):
-        raise ShapeError(f"{name} has shape {tuple(array.shape)}; expected {tuple(like.shape)}, the shape of hs")
+    if array is not None and (shape := _shape(name, array)) != tuple(like.shape):
+        raise ShapeError(f"{name} has shape {shape}; expected {tuple(like.shape)}, the shape of hs")
+
+
+def _expect_run(layer: Any, run: Any) -> None:
+    """Raise TypeError unless ``run`` may come from this layer's ``forward``."""
+    layers = getattr(layer, "layers", None)
+    of_it = isinstance(run, Run) and (type(run.parts) is tuple) == (layers is not None)
+    if layers is not None and of_it:
+        of_it = len(run.parts) == len(layers) and (run.masks is None) == isinstance(layer, Parallel)
+    if not of_it:
+        came = "of another layer" if isinstance(run, Run) else f"a {arrays.type_name(run)}"
+        raise TypeError(f"run is {came}; expected the Run that forward() of this {type(layer).__name__} returned")
+
+
+def _or_zeros(dhs: Any, dlast: Any, run: Any) -> Any:
+    """``dhs``, or zeros where nothing at all arrives at a layer."""
+    if dhs is None and next(tree.leaves(dlast), None) is None:
+        return arrays.zeros(run.hs.shape, run.hs)
+    return dhs
+
+
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    """The shape of an array, or of the first of a record; raises TypeError for what has none."""
+    array = next((a for _, a in tree.leaves(value)), None) if hasattr(value, "_fields") else value
+    try:
+        arrays.namespace(array)
+    except TypeError as error:
+        raise TypeError(f"{name} {error}") from None
+    return tuple(array.shape)  # type: ignore[union-attr]
 
 
 def _mask(mask: Any, hs: Array) -> Any:
     """The mask, if it has the shape of hs, or a single step that serves all."""
-    if tuple(mask.shape) not in {tuple(hs.shape), (1, *hs.shape[1:])}:
-        raise ShapeError(f"a mask has shape {tuple(mask.shape)}; expected {tuple(hs.shape)} or (1, *{hs.shape[1:]})")
+    if (shape := _shape("a mask", mask)) not in {tuple(hs.shape), (1, *hs.shape[1:])}:
+        raise ShapeError(f"a mask has shape {shape}; expected {tuple(hs.shape)} or (1, *{hs.shape[1:]})")
     return mask
 
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import activations, layouts
+from . import activations, layouts, scan
 from .activations import Activation
 from .arrays import Array
 from .compose import Recurrent, Reversed
@@ -99,8 +99,10 @@ class Run:
     def backward(self, dY: Any = None, dY_h: Any = None, dY_c: Any = None) -> dict[str, Any]:
         """Gradients of the inputs X, W, R, B, initial_h, initial_c, P, those that were given, by name.
 
-        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes; an absent one counts as zero.
+        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes; an absent one counts as zero, but
+        one must be given.
         """
+        scan.expect_any(dY=dY, dY_h=dY_h, dY_c=dY_c)
         node, given = self.node, {"dY": dY, "dY_h": dY_h, "dY_c": dY_c}
         if self.Y_c is None and dY_c is not None:
             raise OnnxError(f"dY_c was given; {node.op_type} has no Y_c")
@@ -235,6 +237,8 @@ class Node:
         return [int(n) for n in given]
 
     def _known(self, kind: str, given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+        if not isinstance(given, Mapping):
+            raise OnnxError(f"{kind}s is a {type(given).__name__}; expected a mapping by ONNX names")
         if surplus := [str(name) for name in given if name not in known]:
             raise OnnxError(f"{', '.join(surplus)} is no {kind} of {self.op_type}; expected {', '.join(known)}")
         return {name: value for name, value in given.items() if value is not None}

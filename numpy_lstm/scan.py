@@ -94,12 +94,12 @@ def backward(
     dstates : cell.Outputs with a time axis in front, cotangents of all that the page gives or carries, in place of
         ``dhs`` and ``dcs``; its fields may be None
 
-    An absent cotangent counts as zero. On the padding of ``run`` cotangents are ignored and the gradient is
-    zero. Raises as ``forward`` does, and TypeError for a cotangent that is given twice.
+    An absent cotangent counts as zero, but one must be given. On the padding of ``run`` cotangents are ignored and the
+    gradient is zero. Raises as ``forward`` does, and TypeError for a cotangent that is given twice, or a run that
+    another ``backward`` takes.
     """
     sizes = bind_params(cell, params)
-    if not isinstance(run, Forward):
-        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that forward() returned")
+    expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
 
@@ -181,6 +181,7 @@ def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, An
 
 def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, dstates: Any = None) -> Any:
     """The cotangents of every output as one Outputs with a time axis in front; absent fields are None."""
+    expect_any(dhs=dhs, dcs=dcs, dlast=dlast, **({} if dstates is None else {"dstates": dstates}))
     given = {
         k: ("dhs" if k == cell.gives[0] else "dcs", d) for k, d in ((cell.gives[0], dhs), ("c", dcs)) if d is not None
     }
@@ -197,6 +198,29 @@ def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, ds
     if dlast is not None:
         sizes.bind_record("dlast", dlast, cell.State, partial=True)
     return take(cell.Outputs, None, **{k: d for k, (_, d) in given.items()})
+
+
+def expect_any(**cotangents: Any) -> None:
+    """Raise TypeError if every one of these cotangents is absent."""
+    if next(tree.leaves(list(cotangents.values())), None) is None:
+        *names, last = cotangents
+        raise TypeError(
+            f"no cotangent was given, so there is nothing to propagate; expected {', '.join(names)} or {last}"
+        )
+
+
+def expect_run(run: Any, engine: str) -> None:
+    """Raise TypeError unless ``run`` is a Forward of ``engine``, ``numpy_lstm.fast`` say; says who takes it back."""
+    if hasattr(run, "backward"):
+        raise TypeError(f"run is a {arrays.type_name(run)}, which goes back by itself: call run.backward(...)")
+    if not isinstance(run, Forward):
+        wired = ", which the layer that made it takes back" if hasattr(run, "parts") else ""
+        name = f"{engine.removeprefix('numpy_lstm')}.forward()".lstrip(".")
+        raise TypeError(f"run is a {arrays.type_name(run)}{wired}; expected the Forward that {name} returned")
+    made = type(run.values).__module__
+    maker = next((k for k in ("numpy_lstm.fast", "numpy_lstm.checkpointed") if made.startswith(k)), "numpy_lstm")
+    if maker != engine:
+        raise TypeError(f"run was made by {maker}.forward; call {maker}.backward, not {engine}.backward")
 
 
 def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:

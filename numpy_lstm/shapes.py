@@ -106,7 +106,8 @@ class Sizes:
         """Hold a record's arrays against its declaration; with ``partial``, fields may be None (absent)."""
         if not isinstance(record, record_type):
             expected = f"{self._owner}.{record_type.__name__}({', '.join(record_type._fields)})"
-            raise TypeError(f"{name} is a {arrays.type_name(record)}; expected {expected}")
+            hint = ", as numpy_lstm.layouts.load makes it" if name == "params" and isinstance(record, dict) else ""
+            raise TypeError(f"{name} is a {arrays.type_name(record)}; expected {expected}{hint}")
         for field, letters in axes(record_type).items():
             leaf = getattr(record, field)
             if leaf is None and not partial:

@@ -2,13 +2,15 @@
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import compose, layouts
+from . import compose, layouts, scan, state_dict
+from .arrays import type_name
 from .pages import Page
 from .shapes import ShapeError
 
@@ -35,18 +37,27 @@ class Run:
     _batched: bool
 
     def backward(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> Gradients:
-        """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero."""
+        """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero.
+
+        Raises TypeError if none is given, or one is no NumPy array of the twin's dtype; ShapeError if it does not fit.
+        """
         twin = self._twin
+        layers, params, run, dhs, dlast = self.records(d_output, d_h_n, d_c_n)
+        back = layers.backward(params, run, dhs, dlast)
+        d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
+        return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
+
+    def records(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> tuple[Any, Any, Any, Any, Any]:
+        """Layers, params, run, dhs and dlast: what ``layers.backward`` takes, and ``flow.passes_of`` looks into."""
+        twin = self._twin
+        scan.expect_any(d_output=d_output, d_h_n=d_h_n, d_c_n=d_c_n)
         for name, d, like in (("d_output", d_output, self.output), ("d_h_n", d_h_n, self.h_n)):
             _expect(name, d, None if like is None else like.shape, twin.dtype)
         if d_c_n is not None and self.c_n is None:
             raise TypeError(f"d_c_n was given; {type(twin).__name__} has no c_n")
         _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.dtype)
         dhs = None if d_output is None else twin._time_first(d_output, self._batched)
-        dlast = twin._states(d_h_n, d_c_n, self._batched)
-        back = twin._layers.backward(self._params, self._run, dhs, dlast)
-        d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
-        return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
+        return twin._layers, self._params, self._run, dhs, twin._states(d_h_n, d_c_n, self._batched)
 
 
 class Twin:
@@ -103,35 +114,24 @@ class Twin:
         """The layers and their parameters as records: what ``flow.passes`` and ``layers.forward`` take."""
         return self._layers, self._params()
 
+    def explicit(self) -> "Twin":
+        """This twin, the same parameters and generator, with ``engine="explicit"``."""
+        twin = copy(self)
+        twin._layers = compose.explicit(self._layers)
+        return twin
+
     def state_dict(self) -> dict[str, Any]:
         """The parameters under torch's names, in torch's order, as copies."""
         return {name: a.copy() for name, a in self._weights.items()}
 
-    def load_state_dict(self, source: Mapping[str, Any] | str | PathLike[str]) -> None:
+    def load_state_dict(self, source: Mapping[str, Any] | str | PathLike[str], prefix: str = "") -> None:
         """Take the parameters from a mapping of NumPy arrays or torch tensors, or from a ``.safetensors`` file.
 
-        A narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a name is
-        missing or surplus, a shape or dtype does not fit, or the file cannot be read.
+        ``prefix``: of the names in a larger model, ``"encoder.lstm."`` say; names that do not begin with it are left
+        alone. A narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a
+        name is missing or surplus, a shape or dtype does not fit, or the file cannot be read.
         """
-        given = source if isinstance(source, Mapping) else _read_safetensors(fspath(source))
-        expected = self._shapes()
-        if missing := [name for name in expected if name not in given]:
-            shapes = ", ".join(f"{name} of shape {expected[name]}" for name in missing)
-            raise layouts.LayoutError(f"missing: {shapes}")
-        if surplus := [name for name in given if name not in expected]:
-            raise layouts.LayoutError(f"surplus: {', '.join(surplus)}; expected only {', '.join(expected)}")
-        loaded = {}
-        for name, shape in expected.items():
-            try:
-                array = layouts.as_numpy(given[name])
-            except TypeError as error:
-                raise layouts.LayoutError(f"{name} cannot be read as an array: {error}") from error
-            if array.shape != shape:
-                raise layouts.LayoutError(f"{name} has shape {array.shape}; expected {shape}")
-            if array.dtype.kind != "f" or not np.can_cast(array.dtype, self.dtype):
-                raise layouts.LayoutError(f"{name} has dtype {array.dtype}; expected {self.dtype} or a narrower float")
-            loaded[name] = array.astype(self.dtype)
-        self._weights = loaded
+        self._weights = state_dict.read(source, self._shapes(), self.dtype, self.cell, prefix)
 
     def forward(self, x: Any, hx: Any = None, lengths: Any = None, dropout_masks: Any = None) -> Run:
         """Run the layers.
@@ -218,10 +218,17 @@ class Twin:
         width = (self.cell.R or self.hidden_size) * self._directions
         shape = (*xs.shape[:2], width)
         if given is not None:
+            if not isinstance(given, tuple | list):
+                raise TypeError(
+                    f"dropout_masks is a {type_name(given)}; expected a list of {self.num_layers - 1} arrays"
+                )
             if len(given) != self.num_layers - 1:
                 raise ShapeError(f"dropout_masks has {len(given)} entries; expected {self.num_layers - 1}")
             for k, mask in enumerate(given):
-                if mask.shape != (1, *shape[1:]):  # one step that serves all: variational dropout
+                if _array(f"dropout_masks[{k}]", mask, self.dtype).shape != (
+                    1,
+                    *shape[1:],
+                ):  # one step that serves all: variational dropout
                     _expect(f"dropout_masks[{k}]", mask, shape, self.dtype)
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
@@ -273,7 +280,8 @@ class Twin:
 
 def _array(name: str, value: Any, dtype: Any) -> Any:
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected a NumPy array")
+        hint = ": .detach().numpy() makes one" if hasattr(value, "detach") else ""
+        raise TypeError(f"{name} is a {type_name(value)}; expected a NumPy array{hint}")
     if value.dtype != dtype:
         raise TypeError(f"{name} has dtype {value.dtype}; expected {dtype}, the dtype of the parameters")
     return value
@@ -282,16 +290,3 @@ def _array(name: str, value: Any, dtype: Any) -> Any:
 def _expect(name: str, value: Any, shape: tuple[int, ...] | None, dtype: Any) -> None:
     if value is not None and _array(name, value, dtype).shape != shape:
         raise ShapeError(f"{name} has shape {value.shape}; expected {shape}")
-
-
-def _read_safetensors(path: str) -> Mapping[str, Any]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError as error:
-        raise ImportError(f"reading {path} needs the safetensors package: pip install 'numpy-lstm[files]'") from error
-    try:
-        loaded: Mapping[str, Any] = load_file(path)
-    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy does not have
-        raise layouts.LayoutError(f"cannot read {path} as safetensors: {error}") from error
-    return loaded

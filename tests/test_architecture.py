@@ -19,6 +19,7 @@ ORDER = [
     "scan layouts",
     "fast",
     "compose checkpointed",
+    "state_dict",
     "twin",
     "nn onnx check flow",
     "cli",

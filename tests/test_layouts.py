@@ -414,7 +414,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "keras GRU of the other kind": (
         lambda: stored_with("keras", GRU, bias=(21,)),
-        "bias has shape (21,); expected (2, 3*H=21)",
+        "bias has shape (21,); expected (2, 3*H=21); the arrays fit GRUResetBefore",
     ),
     "projected": (
         lambda: stored_with("torch", PROJECTED, weight_hr_l0=(3, 6)),

@@ -151,7 +151,7 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "parameters as a dict": (
         lambda: nl.forward(nl.RNN, {}, XS),
-        "params is a dict; expected RNN.Params(W, U, b)",
+        "params is a dict; expected RNN.Params(W, U, b), as numpy_lstm.layouts.load makes it",
     ),
     "positional cotangent": (lambda: backward(dlast=LAST.h), "dlast is a numpy.ndarray; expected LSTM.State(h, c)"),
     "no such cell": (

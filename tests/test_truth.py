@@ -58,7 +58,7 @@ def by_differences(case: Case) -> dict[str, Any]:
 
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
         d = check.finite_difference(loss, (call.params, call.xs, call.first), mpmath.mpf("1e-22"))
-        named = case.answer(run, Backward(d[1], d[2], d[0], layer.backward(call.params, run).cotangents))
+        named = case.answer(run, Backward(d[1], d[2], d[0], layer.backward(call.params, run, call.dhs).cotangents))
     return {k: a.astype(np.float64) for k, a in named.items() if "cotangents." not in k}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_lstm import flow
+from numpy_lstm import flow, forward
 
 from .. import figures, text
 from ..flow import networks
@@ -45,14 +45,15 @@ def main(argv: list[str] | None = None) -> int:
         E, V = rng.standard_normal((A, D)), rng.standard_normal((A, H)) / np.sqrt(H)
         layer_inputs = E[codes[:-1]]
 
-        hs = flow.passes(cell, params, layer_inputs)[0].run.hs
+        hs = forward(cell, params, layer_inputs).hs
         logits = hs[-1] @ V.T
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         p = p / p.sum(axis=1, keepdims=True) - np.eye(A)[codes[-1]]  # d loss / d logits
         (seen,) = flow.passes(cell, params, layer_inputs, dlast=cell.partial_state(h=p @ V))
 
+        seen = seen._replace(name=setting.label)
         print(flow.diagnose(seen), "\n")
-        if setting.cell != "RNN":
+        if flow.gates(cell, params, seen.run):
             print(flow.saturation(seen), "\n")
         norms = flow.norms(seen, ["h"])["h"][::-1]
         columns[setting.label] = norms / norms[0]

@@ -8,7 +8,7 @@ import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 
 from .. import figures
-from .study import Found, Options, Study
+from .study import SWEPT, Found, Options, Study
 from .ungated import LINEAR
 
 SIGMOID = nl.RNN.having("sigmoid", h=activations.SIGMOID)
@@ -232,7 +232,7 @@ def draw_curse(rows: Any, figure: Any) -> None:
 
 
 STUDIES = {
-    "wall": Study("F8: the wall in the error surface", wall, draw_wall, (120, 120)),
-    "step-size": Study("F15: the step of a difference quotient", step_size, draw_step_size, (100, 68)),
-    "curse": Study("F17: the curse of memory", curse, draw_curse, (100, 65)),
+    "wall": Study("F8: the wall in the error surface", wall, draw_wall, (120, 120), ()),
+    "step-size": Study("F15: the step of a difference quotient", step_size, draw_step_size, (100, 68), ()),
+    "curse": Study("F17: the curse of memory", curse, draw_curse, (100, 65), SWEPT),
 }

@@ -7,7 +7,8 @@ from .network import CaseError, Network
 from .problem import Outputs, Point, Problem
 from .report import K, Report, Row, compare, normwise, worst
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test
-from .testing import assert_gradients, verify
+from .testing import assert_gradients
+from .verify import verify
 
 __all__ = [
     "Case",

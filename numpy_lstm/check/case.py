@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts, scan, tree
+from ..arrays import type_name
 from ..pages.page import Page
 from ..shapes import Sizes, axes
 from .network import CaseError, Network, Parts
@@ -86,6 +87,12 @@ class Case(NamedTuple):
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
         cotangents times ``cotangents``; masks are U(0, 1). Every number is one that float32 holds.
         """
+        if not isinstance(network, Network):
+            raise CaseError(f"network is a {type_name(network)}; expected a Network, such as Network('LSTM')")
+        if not isinstance(rng, np.random.Generator):
+            raise CaseError(f"rng is a {type_name(rng)}; expected a Generator: numpy.random.default_rng(seed)")
+        if not isinstance(sizes, Mapping):
+            raise CaseError(f"sizes is a {type_name(sizes)}; expected T, B, D, H by name")
         if bad := [k for k in "TBDH" if not isinstance(sizes.get(k), int) or sizes[k] < (k != "T")]:
             raise CaseError(f"sizes has {bad[0]}={sizes.get(bad[0])!r}; expected T, and B, D, H of at least 1")
         cell, (T, B, D, H) = network.check().of_cell(), (sizes[k] for k in "TBDH")
@@ -103,12 +110,8 @@ class Case(NamedTuple):
         given: dict[str, Any] = {"x": draw((T, B, D))}
         if lengths is not None:
             given["lengths"] = np.array(scan.as_lengths(lengths, T, B))
-        if cell.Input is not None:
-            given |= {
-                k: draw((T, *(step[n] for n in letters)), rng.random)
-                for k, letters in axes(cell.Input).items()
-                if k != "x"
-            }
+        letters = axes(cell.Input)
+        given |= {k: draw((T, *(step[n] for n in letters[k])), rng.random) for k in cell.reads if k != "x"}
         states = {k: [step[n] for n in letters] for k, letters in axes(cell.State).items()}
         for place, width in zip(network.places(), network.widths(D, H), strict=True):
             given |= {f"{place}{k}_0": draw(shape) for k, shape in states.items()}
@@ -134,13 +137,12 @@ class Case(NamedTuple):
             first.append(cell.State(**{k: convert(self._array(f"{place}{k}_0")) for k in cell.State._fields}))
             dlast.append(cell.State(**{k: convert(self._array(f"{place}d_{k}_n")) for k in cell.State._fields}))
         lengths = self.arrays.get("lengths")
-        fields = cell.Input._fields if cell.Input is not None else ()
         return Call(
             self.network.nest(params),
             convert(self._array("x")),
             self.network.nest(first),
             None if lengths is None else tuple(int(n) for n in lengths),
-            {k: convert(self._array(k)) for k in fields if k != "x"},
+            {k: convert(self._array(k)) for k in cell.reads if k != "x"},
             convert(self._array("d_output")),
             self.network.nest(dlast),
         )
@@ -214,9 +216,7 @@ def is_gradient(name: str) -> bool:
 
 def seen(cell: Page) -> list[str]:
     """The fields of a step that an answer may give: all but its inputs."""
-    inputs = {"x", *(f"{k}_prev" for k in cell.State._fields)}
-    if cell.Input is not None:
-        inputs |= set(cell.Input._fields)
+    inputs = {*cell.reads, *(f"{k}_prev" for k in cell.carries)}
     return [k for k in cell.Trace._fields if k not in inputs]
 
 

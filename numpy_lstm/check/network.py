@@ -38,8 +38,6 @@ class Network(NamedTuple):
 
     def check(self) -> "Network":
         """This network; raises CaseError if it names something unknown."""
-        if self.cell not in CELLS:
-            raise CaseError(f"cell is {self.cell!r}; known are {', '.join(CELLS)}")
         if self.direction not in DIRECTIONS:
             raise CaseError(f"direction is {self.direction!r}; expected one of {', '.join(DIRECTIONS)}")
         for name, value, least in (("projection", self.projection, 0), ("layers", self.layers, 1)):
@@ -54,7 +52,11 @@ class Network(NamedTuple):
         return self
 
     def of_cell(self, edit: Callable[[Page], Page] = lambda cell: cell) -> Page:
-        """The cell, with ``edit`` applied to its page before anything is wrapped around it."""
+        """The cell, with ``edit`` applied to its page before anything is wrapped around it; CaseError if unknown."""
+        given: Any = self.cell
+        if not isinstance(given, str) or given not in CELLS:
+            hint = f" by its name, {given.name!r}" if given in CELLS.values() else ""
+            raise CaseError(f"cell is {given!r}; expected one of those known{hint}: {', '.join(CELLS)}")
         cell = edit(CELLS[self.cell])
         cell = projected(cell, self.projection) if self.projection else cell
         return zoneout(cell) if self.zoneout else cell

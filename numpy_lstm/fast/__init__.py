@@ -42,9 +42,10 @@ def backward(
     cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
 ) -> Backward:
     """See ``numpy_lstm.backward``. ``cotangents`` is None: this path does not keep them."""
-    if not isinstance(run, Forward) or not isinstance(run.values, Tape):
-        return scan.backward(cell, params, run, dhs, dcs, dlast)
     sizes = scan.bind_params(cell, params)
+    if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
+        return scan.backward(cell, params, run, dhs, dcs, dlast)
+    scan.expect_run(run, "numpy_lstm.fast")
     if run.values.cell != cell:
         raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
     for name, letters, array in run.values.shapes():

@@ -1,7 +1,7 @@
 """One forward and backward pass of each cell in a layer: what the instruments read."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -26,7 +26,37 @@ class Pass(NamedTuple):
     given: Any
 
 
-def passes(
+def passes(layer: Any, *arguments: Any, **options: Any) -> tuple[Pass, ...]:
+    """Run a cell, a layer or a twin forward and back: one Pass for each cell in it, from the bottom up.
+
+    ``passes(layer, params, xs, first=None, lengths=None, dhs=None, dcs=None, dlast=None)``
+        for a Page, or any layer of ``compose``, with the arguments of ``numpy_lstm.forward`` and ``backward``.
+    ``passes(twin, x, hx=None, lengths=None, d_output=None, d_h_n=None, d_c_n=None)``
+        for ``nn.LSTM``, ``GRU`` or ``RNN``, with those of the twin's ``forward`` and of its run's ``backward``. Dropout
+        as in ``forward``: drawn unless the twin is in ``eval()``.
+
+    NumPy arrays; absent cotangents are zero. A single cell gives a tuple of one: ``(p,) = passes(...)``. Whatever the
+    engine, the explicit path is taken: the fast one keeps no cotangents. Raises as the calls named do, and TypeError
+    for ``dcs`` with a composed layer.
+
+    >>> import numpy as np, numpy_lstm as nl
+    >>> rng = np.random.default_rng(0)
+    >>> twin, x = nl.nn.GRU(3, 4, num_layers=2, bidirectional=True, rng=rng), rng.standard_normal((6, 2, 3))
+    >>> [p.name for p in passes(twin, x, d_output=rng.standard_normal((6, 2, 8)))]
+    ['0.0', '0.1', '1.0', '1.1']
+    """
+    return (_of_twin if hasattr(layer, "network") else _of_layer)(layer, *arguments, **options)
+
+
+def _of_twin(
+    twin: Any, x: Any, hx: Any = None, lengths: Any = None, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None
+) -> tuple[Pass, ...]:
+    run = twin.explicit().forward(x, hx, lengths)
+    layers, params, run, dhs, dlast = run.records(d_output, d_h_n, d_c_n)
+    return passes_of(layers, params, run, layers.backward(params, run, dhs, dlast), dhs, dlast=dlast)
+
+
+def _of_layer(
     layer: Any,
     params: Any,
     xs: Any,
@@ -36,12 +66,7 @@ def passes(
     dcs: Any = None,
     dlast: Any = None,
 ) -> tuple[Pass, ...]:
-    """Run ``layer``, a Page or any layer of ``compose``, forward and back.
-
-    The arguments are those of ``numpy_lstm.forward`` and ``backward``; NumPy arrays. Gives one Pass for each cell, from
-    the bottom up, a single one for a cell. Raises as they do, and TypeError for ``dcs`` with a composed layer.
-    """
-    layer = compose.Recurrent(layer) if isinstance(layer, Page) else layer
+    layer = _layer(layer)
     run = layer.forward(params, xs, first, lengths)
     if isinstance(layer, compose.Recurrent):
         back = layer.backward(params, run, dhs, dcs, dlast)
@@ -55,11 +80,32 @@ def passes(
 def passes_of(
     layer: Any, params: Any, run: Any, back: Backward, dhs: Any = None, dcs: Any = None, dlast: Any = None
 ) -> tuple[Pass, ...]:
-    """The same from a run and its backward pass, and the cotangents that were handed to it."""
-    layer = compose.Recurrent(layer) if isinstance(layer, Page) else layer
+    """The same from a run and its backward pass, and the cotangents that were handed to it.
+
+    Raises TypeError for a run or a backward pass of another path, or of another layer.
+
+    >>> import numpy as np, numpy_lstm as nl
+    >>> rng = np.random.default_rng(0)
+    >>> params, dhs = nl.LSTM.init(3, 4, rng), rng.standard_normal((6, 2, 4))
+    >>> run = nl.forward(nl.LSTM, params, rng.standard_normal((6, 2, 3)))
+    >>> back = nl.backward(nl.LSTM, params, run, dhs=dhs)
+    >>> (p,) = passes_of(nl.LSTM, params, run, back, dhs=dhs)
+    >>> bool(np.all(p.given.h == dhs))
+    True
+    """
+    layer = _layer(layer)
     if not isinstance(back, Backward):
         raise TypeError(f"back is a {arrays.type_name(back)}; expected the Backward that backward() returned")
+    if not isinstance(run, Forward | compose.Run):
+        raise TypeError(f"run is a {arrays.type_name(run)}; expected the run that back went through")
     return tuple(_cells(layer, params, run, back.cotangents, dhs, dcs, dlast, ""))
+
+
+def _layer(layer: Any) -> Any:
+    """The explicit layer that it stands for."""
+    if not isinstance(layer, Page) and not hasattr(layer, "backward"):
+        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page, a layer of compose, or a twin of nn")
+    return compose.Recurrent(layer) if isinstance(layer, Page) else compose.explicit(layer)
 
 
 def _cells(
@@ -68,6 +114,11 @@ def _cells(
     if isinstance(layer, compose.Given):
         layer = layer.layer
     if isinstance(layer, compose.Recurrent):
+        if cotangents is None or not isinstance(run.values, layer.cell.Trace):
+            raise TypeError(
+                f"back keeps no cotangents of {layer.cell.name}; expected those of numpy_lstm.backward, which the fast "
+                "and the checkpointed path do not keep (see flow.passes)"
+            )
         given = _given(layer.cell, run, dhs, dcs, dlast)
         yield Pass(name or layer.cell.name, layer.cell, params, run, cotangents, given)
         return
@@ -102,13 +153,18 @@ def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
 
 def _given(cell: Page, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """All that comes from outside, the last state's share at each row's last step."""
-    T = run.hs.shape[0]
+    T, alive = run.hs.shape[0], cast(Any, run.alive)
     zeros = tree.map(lambda a: np.zeros((T, *a.shape), a.dtype), run.last)
     given = tree.add(zeros, cell.partial_state(dhs, dcs))
-    alive: Any = run.alive
-    if alive is None:
-        ends = np.arange(T)[:, None, None] == T - 1
-    else:
+    if alive is not None:
         given = tree.map(lambda a: np.where(alive, a, 0), given)
-        ends = alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])
+    ends = last_steps(run)
     return given if dlast is None else tree.map(lambda a, d: a if d is None else a + ends * d, given, dlast)
+
+
+def last_steps(run: Forward) -> Any:
+    """Whether step t is the last of row b: (T,B,1), or (T,1,1) for all rows."""
+    T, alive = run.hs.shape[0], cast(Any, run.alive)
+    if alive is None:
+        return np.arange(T)[:, None, None] == T - 1
+    return alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])

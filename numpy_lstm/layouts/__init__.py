@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..pages import LSTM
+from ..arrays import type_name
+from ..pages import LSTM, PAGES
 from .table import FORGET_BIAS, TABLE
 
 __all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
@@ -43,20 +44,30 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
     Raises LayoutError for an unknown layout or cell, missing or surplus arrays, wrong shapes and mixed dtypes.
     """
     rows = _rows(name, cell)
-    if not isinstance(arrays, Mapping):
-        raise LayoutError(f"arrays is a {type(arrays).__name__}; expected a mapping from names to arrays")
+    arrays = as_mapping("arrays", arrays)
     expected = [row.name for row in rows if row.name != NOWHERE]
     whole = f"{name} stores {cell.name} as {', '.join(expected)}"
     if missing := [k for k in expected if k not in arrays]:
-        raise LayoutError(f"{', '.join(missing)} missing; {whole}")
+        behind = [k.removesuffix(expected[0]) for k in map(str, arrays) if k.endswith(expected[0])]
+        other = recognised(arrays)
+        hint = f"; these are the names of {other}" if other else ""
+        if behind and all(behind[0] + k in arrays for k in expected):
+            hint = f"; the names begin with {behind[0]!r}: take that off"
+        raise LayoutError(f"{', '.join(missing)} missing; {whole}{hint}")
     if surplus := [str(k) for k in arrays if k not in expected]:
-        raise LayoutError(f"{', '.join(surplus)} not expected; {whole}")
+        more = all(re.search(r"_l[1-9]\d*$|_reverse$", k) for k in surplus)
+        hint = "; more layers and directions go into numpy_lstm.nn" if more else ""
+        raise LayoutError(f"{', '.join(surplus)} not expected; {whole}{hint}")
 
     given = _of_one_dtype({k: arrays[k] for k in expected})
     sizes = _Sizes(cell)
-    for row in rows:
-        if row.name != NOWHERE:
-            sizes.bind(row, given[row.name].shape)
+    try:
+        for row in rows:
+            if row.name != NOWHERE:
+                sizes.bind(row, given[row.name].shape)
+    except LayoutError as error:
+        fits = " or ".join(c.name for c in PAGES if c is not cell and _fits(name, c, given))
+        raise LayoutError(f"{error}{f'; the arrays fit {fits}' if fits else ''}") from None
     target = given[expected[0]].dtype if dtype is None else np.dtype(dtype)
     params: dict[str, Any] = {}
     for row in rows:
@@ -116,6 +127,19 @@ def names(cell: Any = LSTM) -> tuple[str, ...]:
     return tuple(name for name in TABLE if _stored(name, cell))
 
 
+def recognised(arrays: Mapping[Any, Any]) -> str:
+    """The layout whose names, for some cell, these are; nothing if they are nobody's."""
+    return next((name for name in TABLE for cell in PAGES if arrays.keys() == _named(name, cell) != set()), "")
+
+
+def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
+    """``value``, if it is a mapping; raises LayoutError that says what it may be turned into one by."""
+    if isinstance(value, Mapping):
+        return value
+    hint = ": hand over its .state_dict()" if hasattr(value, "state_dict") else ""
+    raise LayoutError(f"{name} is a {type_name(value)}; expected a mapping from names to arrays{or_else}{hint}")
+
+
 def as_numpy(array: Any) -> Any:
     """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
 
@@ -162,6 +186,24 @@ def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
         known = ", ".join(names(cell)) or "none"
         raise LayoutError(f"{name} has no place for the parameters of {cell.name}; layouts that have: {known}")
     return rows
+
+
+def _named(name: str, cell: Any) -> set[str]:
+    return {row.name for row in _stored(name, cell)} - {NOWHERE}
+
+
+def _fits(name: str, cell: Any, arrays: Mapping[str, Any]) -> bool:
+    """Whether arrays of these names and shapes can be those of ``cell``."""
+    if arrays.keys() != _named(name, cell):
+        return False
+    sizes = _Sizes(cell)
+    try:
+        for row in _stored(name, cell):
+            if row.name != NOWHERE:
+                sizes.bind(row, arrays[row.name].shape)
+    except LayoutError:
+        return False
+    return True
 
 
 def _stored(name: str, cell: Any) -> tuple[Stored, ...]:
