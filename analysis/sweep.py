@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from .progress import bar
 
 import numpy_lstm
 
@@ -42,10 +42,10 @@ def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: st
     """
     paths = [folder / f"{_key(task, point)}.json" for point in points]
     left = {str(path): point for path, point in zip(paths, points, strict=True) if not path.exists()}
-    with tqdm(total=len(left), desc=folder.name, disable=None, leave=False) as bar:
+    with bar(total=len(left), desc=folder.name) as shown:
         for path, result in _results(task, left, jobs, dask):
             output.write_text(Path(path), json.dumps(result) + "\n")
-            bar.update()
+            shown.update()
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 

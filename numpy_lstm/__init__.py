@@ -1,5 +1,7 @@
 """numpy-lstm: the reference for LSTM gradients. Public names, in reading order."""
 
+__version__ = "0.1.0"  # the one place where it stands
+
 from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .cells import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .cells import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Cell, projected, zoneout, zoneout_input

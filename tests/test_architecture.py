@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "numpy_lstm"
 # Each room may import rooms further up this list, and those of its own line never import one another.
 ORDER = [
+    "command",
     "arrays doctor",
     "ops tree shapes",
     "init activations",
@@ -22,6 +23,7 @@ ORDER = [
     "twin",
     "nn onnx check flow",
     "cli",
+    "__main__",
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
 

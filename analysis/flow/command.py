@@ -5,12 +5,20 @@ from pathlib import Path
 
 from .. import gradient_flow, text
 from . import gates, rates, scalar, spectra, ungated
-from .study import arguments, options, run
+from . import study as _study
+from .study import options, run
 
 STUDIES = {**rates.STUDIES, **spectra.STUDIES, **ungated.STUDIES, **scalar.STUDIES, **gates.STUDIES}
 NAMES = ["text", *STUDIES]
+WINDOW = 1 + gradient_flow.SIZES["T"]
 
 __all__ = ["NAMES", "STUDIES", "arguments", "study"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The studies by name, and their options."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, {', '.join(NAMES)}; default: text")
+    _study.arguments(parser)
 
 
 def study(given: argparse.Namespace, corpus: text.Corpus) -> bool:
