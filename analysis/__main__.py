@@ -16,9 +16,9 @@ from . import text
 from .sweep import SweepError
 
 DESCRIPTION = (
-    "Studies of the gradients of recurrent networks. Without a name, all of the main job: a next-symbol loss through an "
-    "RNN and LSTMs on real text, every gradient verified by every route; every cell, wiring and layout checked; and how "
-    "far back gradients flow."
+    "Studies of the gradients of recurrent networks. Without a name, all of the main job: a next-symbol loss through "
+    "an RNN and LSTMs on real text, every gradient verified by every route; every cell, wiring and layout checked; and "
+    "how far back gradients flow."
 )
 
 

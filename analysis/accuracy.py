@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from .progress import bar
 
 import numpy_lstm as nl
 from numpy_lstm import check
 from reference import regimes, truth
 
 from . import output, routes
+from .progress import bar
 
 REGIMES = [(cell, regime) for cell in (nl.LSTM, nl.GRU, nl.RNN) for regime in regimes.OF_PAGE[cell.page]]
 BOUND = 16
@@ -58,6 +58,4 @@ def run(out: Path, seed: int) -> list[str]:
     print(f"{table}\n\nBound of K, fast: {BOUND}.\n")
     output.write_text(out / "accuracy.md", table + "\n")
     output.write_json(out / "accuracy.json", {"schema": 1, "seed": seed, "rows": rows})
-    return [
-        f"{r['name']}: K, fast {r['K, fast']:.3g}, bound {BOUND}" for r in rows if not r["K, fast"] <= BOUND
-    ]
+    return [f"{r['name']}: K, fast {r['K, fast']:.3g}, bound {BOUND}" for r in rows if not r["K, fast"] <= BOUND]

@@ -4,8 +4,8 @@
                                     [--record FILE]
 
 A study whose software is not installed prints one line and is not claimed. Exit status: 0 every study that ran gave
-the name that was expected, first; 1 one did not; 2 none ran; 3 bad input. analysis/shipping has the scripts, the equations typed
-again, and the requirements of every environment.
+the name that was expected, first; 1 one did not; 2 none ran; 3 bad input. analysis/shipping has the
+scripts, the equations typed again, and the requirements of every environment.
 """
 
 import argparse
@@ -21,14 +21,13 @@ from . import output
 from .shipping import judging, page, recordings
 from .shipping.judging import Broken, Finding, NotRun
 from .shipping.studies import STUDIES, Run, Study
-from .text import InputError
 
 NAMES = [study.name for study in STUDIES]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the studies asked for; returns the exit status."""
-    return command.run(_main, argv, (InputError,))
+    return command.run(_main, argv)
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -45,10 +44,18 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Names and options of this study."""
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(NAMES)} or all; default: all")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", type=_known, help=f"{', '.join(NAMES)} or all; default: all"
+    )
     parser.add_argument("--environments", metavar="DIR", type=Path, help="one per study; default: OUT/environments")
     parser.add_argument("--install", action="store_true", help="make the environments and install what they need")
     parser.add_argument("--record", metavar="FILE", type=Path, help="write answers to a small case there, for tests")
+
+
+def _known(name: str) -> str:
+    if name not in (*NAMES, "all"):
+        raise argparse.ArgumentTypeError(f"no study is called {name!r}; known are {', '.join(NAMES)}, all")
+    return name
 
 
 def run(
@@ -61,11 +68,8 @@ def run(
 ) -> list[str]:
     """Run the studies of these names and write CASE_STUDIES.md; returns which did not give the name expected.
 
-    Raises InputError for a name that is none, NoVerdict if none ran.
+    Raises NoVerdict if none ran.
     """
-    for name in names or []:
-        if name not in [*NAMES, "all"]:
-            raise InputError(f"no study is called {name!r}; known are {', '.join(NAMES)}, all")
     wanted = [s for s in STUDIES if not names or "all" in names or s.name in names]
     folder = environments or out / "environments"
     findings: list[Finding] = []

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from .progress import bar
 
 import numpy_lstm as nl
 from numpy_lstm import check, layouts, tree
@@ -13,6 +12,7 @@ from numpy_lstm.check import truth
 from reference import frameworks
 
 from . import output, routes
+from .progress import bar
 
 SIZES = {"T": 12, "B": 3, "D": 5, "H": 7}
 CELLS = [

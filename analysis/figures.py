@@ -149,7 +149,7 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float =
 def gradient_flow(curves: Sequence[Any], fit: tuple[int, int], caption: str, stem: Path) -> None:
     """Two panels, dL/dh and dL/dc against lag on a log axis; each curve of the study with its fitted rate."""
     networks = list(dict.fromkeys(c.network for c in curves))
-    look = dict(zip(networks, STYLES, strict=True))
+    look = dict(zip(networks, STYLES, strict=False))
     with look_of(RC):
         made = figure(9.2, 4.2)
         panels = made.subplots(1, 2, sharey=True)

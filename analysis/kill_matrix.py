@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .progress import bar
-
 from numpy_lstm.check.mistakes import CATALOGUE, Mistake
 
 from . import figures, output
 from .node_cases import HAS_ONNX
+from .progress import bar
 from .recipes import SETTINGS, Setting, recipes, suite
 from .routes import HAS_TORCH
 

@@ -88,7 +88,8 @@ def run(out: Path, seed: int) -> list[str]:
     print(table)
     output.write_text(out / "memory.md", table + "\n")
     output.write_json(
-        out / "memory.json", {"schema": 1, "seed": seed, "shape": SHAPE, "found": found, "long": LONG, "at_length": long}
+        out / "memory.json",
+        {"schema": 1, "seed": seed, "shape": SHAPE, "found": found, "long": LONG, "at_length": long},
     )
     return []
 

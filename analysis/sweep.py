@@ -7,17 +7,17 @@ code of this project, so nothing that older code computed is taken for a result.
 
 import hashlib
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .progress import bar
-
 import numpy_lstm
 
 from . import output
+from .progress import bar
 
 Point = dict[str, Any]
 Task = Callable[[Point], Any]
@@ -92,11 +92,22 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
     raise SweepError(f"worker processes died {ATTEMPTS} times; {len(left)} points are left, run again to go on")
 
 
+def _ignore_interrupts() -> None:
+    """In a worker: Ctrl-C reaches every process of a terminal; the one that was started ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def _workers(jobs: int, dask: str | None) -> Iterator[dict[str, Any]]:
     """The arguments of joblib.Parallel: processes here, or the workers of a Dask scheduler."""
     if dask is None:
-        yield {"n_jobs": jobs}
+        from joblib.externals.loky import get_reusable_executor
+
+        try:
+            yield {"n_jobs": jobs, "backend": "loky", "initializer": _ignore_interrupts}
+        except BaseException:  # of an interrupted sweep no worker is left behind
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+            raise
         return
     try:
         import joblib

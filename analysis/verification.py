@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from .progress import bar
 
 from numpy_lstm import check
 from numpy_lstm.check import truth
 from reference import regimes
 
 from . import next_symbol, output, routes, text
-
+from .progress import bar
 
 WINDOW = 1 + routes.SIZES["T"]
 
@@ -49,7 +48,7 @@ def verify(corpus: text.Corpus, seed: int) -> list[Outcome]:
     return outcomes
 
 
-def saturated(seed: int, seeds: int = 6) -> dict[str, dict[str, float]]:
+def saturated(seed: int, seeds: int = 3) -> dict[str, dict[str, float]]:
     """Worst K against 50-digit truth in each regime, for us and for torch where it is installed."""
     codes = {"numpy-lstm": lambda p: p.gradient(), "complex step": routes.by_complex_step}
     if routes.HAS_TORCH:
@@ -94,7 +93,8 @@ def markdown(outcomes: list[Outcome], worst: dict[str, dict[str, float]]) -> str
     missing = "" if routes.HAS_TORCH else "\ntorch is not installed: its routes were left out.\n"
     return (
         "Hand-derived gradient against each route: normwise error · K.\n\n"
-        f"{agreement}\n{missing}\nWorst K against 50-digit truth when gates saturate; bound of numpy-lstm: {check.BOUND:g}.\n\n{saturation}\n"
+        f"{agreement}\n{missing}\nWorst K against 50-digit truth when gates saturate; "
+        f"bound of numpy-lstm: {check.BOUND:g}.\n\n{saturation}\n"
     )
 
 

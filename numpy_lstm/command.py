@@ -57,7 +57,7 @@ def run(
     stdout = sys.stdout
     try:
         if stdout is not None:
-            sys.stdout = _Outlet(stdout)  # type: ignore[assignment]
+            sys.stdout = _Outlet(stdout)
         status = _status(command, argv, refused)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

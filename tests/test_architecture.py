@@ -25,7 +25,7 @@ ORDER = [
     "cli",
     "__main__",
 ]
-LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
+LEVEL = {"__version__": -1} | {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
 
 
 def imported(path: Path) -> set[str]:

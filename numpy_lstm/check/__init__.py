@@ -3,9 +3,9 @@
 from . import files, mistakes, truth, vectors
 from .case import Case
 from .judge import Judge, Judgement, judge
+from .judge_set import SetJudgement, judge_set
 from .network import CaseError, Network
 from .problem import Outputs, Point, Problem
-from .judge_set import SetJudgement, judge_set
 from .report import BOUND, K, Report, Row, compare, normwise, worst
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test
 from .testing import assert_gradients, verify

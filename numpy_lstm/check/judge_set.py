@@ -59,9 +59,7 @@ class SetJudgement:
         return ["case", "verdict", "normwise", "K", "first wrong, and likely mistake"], rows
 
 
-def judge_set(
-    cases: str | PathLike[str], answers: str | PathLike[str], seed: int = 0
-) -> SetJudgement:
+def judge_set(cases: str | PathLike[str], answers: str | PathLike[str], seed: int = 0) -> SetJudgement:
     """Judge every case of a folder by the answer of the same stem in another.
 
     ``cases`` is a folder that ``numpy-lstm vectors`` wrote, or any of case files (``.json``, ``.npz``,
