@@ -57,7 +57,7 @@ def test_arrows_between_rooms(path: Path) -> None:
         assert name.split(".")[0] not in {"reference", "analysis", "tests"}
 
 
-COMBINATORS = {"__init__", "cell", "ablations", "projected", "zoneout"}
+COMBINATORS = {"__init__", "cell", "describe", "ablations", "projected", "zoneout"}
 PAGES = [f for f in FILES if f.parent.name == "cells" and f.stem not in COMBINATORS]
 
 
