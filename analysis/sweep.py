@@ -101,13 +101,7 @@ def _ignore_interrupts() -> None:
 def _workers(jobs: int, dask: str | None) -> Iterator[dict[str, Any]]:
     """The arguments of joblib.Parallel: processes here, or the workers of a Dask scheduler."""
     if dask is None:
-        from joblib.externals.loky import get_reusable_executor
-
-        try:
-            yield {"n_jobs": jobs, "backend": "loky", "initializer": _ignore_interrupts}
-        except BaseException:  # of an interrupted sweep no worker is left behind
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
-            raise
+        yield {"n_jobs": jobs, "backend": "loky", "initializer": _ignore_interrupts}
         return
     try:
         import joblib

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bare
@@ -105,12 +106,15 @@ def test_a_set_and_a_folder_of_answers(answers: Path, tmp_path: Path, capsys: py
     assert verdicts["large"].endswith("; halved[all]")
     assert '"verdict": "fail"' in (tmp_path / "found.json").read_text(encoding="utf-8")
     judged = nl.check.judge_set(SET, answers)
+    unsure: Any = SimpleNamespace(verdict="cannot tell")
     rest = {k: v for k, v in judged.judgements.items() if k != "large"}
     for left, verdict, status in (
         (judged.judgements, "fail", 1),
         (rest, "not given", 2),
         ({k: v for k, v in rest.items() if v}, "pass", 0),
         ({"layers": None}, "not given", 2),
+        ({"layers": None, "plain": unsure}, "cannot tell", 2),
+        ({"plain": unsure, "large": judged.judgements["large"]}, "fail", 1),
     ):
         found = nl.check.SetJudgement(left)
         assert found.verdict == verdict
