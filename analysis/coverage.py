@@ -56,7 +56,7 @@ def cells(seed: int, seeds: int = 3) -> list[dict[str, Any]]:
 def twins(seed: int) -> list[dict[str, Any]]:
     """Outputs, states and all gradients of ragged batches: against torch.nn if installed, and complex steps."""
     rows = []
-    for name, make in TWINS.items():
+    for name, make in bar(TWINS.items(), desc="wirings"):
         twin, rng = make(), np.random.default_rng(seed)
         twin.load_state_dict({k: rng.uniform(-0.4, 0.4, a.shape) for k, a in twin.state_dict().items()})
         x, lengths = rng.standard_normal((4, 4, 2)), [4, 2, 1, 3]
@@ -132,7 +132,7 @@ def run(out: Path, seed: int) -> list[str]:
     """Compute, print and save; returns every entry that is beyond its bound."""
     cell_rows, twin_rows = cells(seed), twins(seed)
     errors: dict[str, dict[str, float]] = {}
-    for name, cell in frameworks.FORMS:
+    for name, cell in bar(frameworks.FORMS, desc="layouts"):
         errors.setdefault(name, {})[cell.name] = layout(name, cell, seed)
     report = markdown(cell_rows, twin_rows, errors)
     print(report)
