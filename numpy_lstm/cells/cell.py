@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import init
 from ..shapes import axes
+from . import describe
+from .describe import Documentation, PageFunction
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Cell:
             Params=page["Params"],
             State=page["State"],
             Trace=page["Trace"],
-            step=partial(page["step"], functions),
-            step_adjoint=partial(page["step_adjoint"], functions),
+            step=PageFunction(page["step"], functions),
+            step_adjoint=PageFunction(page["step_adjoint"], functions),
             step_gradients=page["step_gradients"],
             page=page["__name__"].rpartition(".")[2],
             functions=functions,
@@ -77,3 +78,6 @@ class Cell:
         """The state before anything was read: zeros, h (B,R) and whatever else the cell carries."""
         size = self.sizes(H, B=B)
         return self.State(**{k: np.zeros([size[n] for n in letters], dtype) for k, letters in axes(self.State).items()})
+
+
+Cell.__doc__ = Documentation(Cell.__doc__, describe.cell)  # type: ignore[assignment]  # help(LSTM) is about the LSTM

@@ -51,6 +51,7 @@ def _projected(cell: Cell, R: int) -> Cell:
         return Trace(**{renamed.get(k, k): v for k, v in trace._asdict().items()}, h=h)
 
     def step(p: Any, x: Any, s: Any) -> tuple[Any, Any]:
+        """One step of the cell, whose output m (B,H) is then projected: h = m M^T (B,R), which the next step reads."""
         new, v = cell.step(cell.Params(*p[:-1]), x, s)
         h = linear(new.h, p.M)
         return new._replace(h=h), outer(v, h)

@@ -47,6 +47,7 @@ def _zoneout(cell: Cell) -> Cell:
         return Trace(**{renamed.get(k, k): v for k, v in trace._asdict().items()}, **more)
 
     def step(p: Any, x: Any, s: Any) -> tuple[Any, Any]:
+        """One step of the cell; then each unit keeps its old state by its mask: keep h_prev + (1 - keep) h_new."""
         new, v = cell.step(p, x.x, s)
         keep = {k: getattr(x, f"keep_{k}") for k in fields}
         state = cell.State(**{k: keep[k] * getattr(s, k) + (1 - keep[k]) * getattr(new, k) for k in fields})
