@@ -98,8 +98,8 @@ def _parser() -> Parser:
         "answer",
         metavar="ANSWER",
         type=Path,
-        help="outputs and gradients by name: .json, .npz, .safetensors; for a folder of cases, a folder of files of the "
-        "same stems",
+        help="outputs and gradients by name: .json, .npz, .safetensors; for a folder of cases, a folder of such files, "
+        "of the same stems",
     )
     one.add_argument(
         "--partial", action="store_true", help="judge what is given, though outputs or gradients are missing"

@@ -65,8 +65,9 @@ def judge_set(
     """Judge every case of a folder by the answer of the same stem in another.
 
     ``cases`` is a folder that ``numpy-lstm vectors`` wrote, or any of case files (``.json``, ``.npz``,
-    ``.safetensors``); a case without an answer is not given; with ``partial`` only what is given is judged. Raises CaseError, before anything is judged, for a folder
-    without cases, for a file that cannot be read, and for an answer to none of the cases; and as ``judge`` does.
+    ``.safetensors``); a case without an answer is not given. With ``partial`` only what is given is judged. Raises
+    CaseError, before anything is judged, for a folder without cases, for a file that cannot be read, and for an answer
+    to none of the cases; and as ``judge`` does.
     """
     asked, given = _files(cases, "a folder of cases"), _files(answers, "a folder of answers")
     asked.pop("index", None)
