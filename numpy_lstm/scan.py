@@ -91,8 +91,8 @@ def backward(
     dhs : (T,B,R) cotangent of every output h_t
     dcs : (T,B,H) cotangent of every cell c_t, for a cell that has one
     dlast : cell.State, cotangent of the last state; its fields may be None
-    dstates : cell.Outputs with a time axis in front, cotangents of all that the page gives or carries, in place of
-        ``dhs`` and ``dcs``; its fields may be None
+    dstates : cell.Outputs (or cell.State) with a time axis in front, cotangents of all that the page gives or carries,
+        in place of ``dhs`` and ``dcs``; its fields may be None
 
     An absent cotangent counts as zero, but one must be given. On the padding of ``run`` cotangents are ignored and the
     gradient is zero. Raises as ``forward`` does, and TypeError for a cotangent that is given twice, or a run that
@@ -186,6 +186,7 @@ def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, ds
         k: ("dhs" if k == cell.gives[0] else "dcs", d) for k, d in ((cell.gives[0], dhs), ("c", dcs)) if d is not None
     }
     if dstates is not None:
+        dstates = take(cell.Outputs, dstates) if isinstance(dstates, cell.State) else dstates
         sizes.bind_record("dstates", dstates, cell.Outputs, lead="T", partial=True)
         more = {k: (f"dstates.{k}", d) for k, d in dstates._asdict().items() if d is not None}
         if twice := given.keys() & more.keys():

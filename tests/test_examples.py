@@ -125,7 +125,7 @@ def test_bad_weights_get_one_clear_error(tmp_path: Path, capsys: pytest.CaptureF
         (tmp_path / "model.bin", "expected a file .safetensors, .npz, .pt or .pth"),
         (tmp_path / "absent.npz", "No such file"),
     ):
-        assert torch_lstm.main([str(path), "--prefix", "lstm."]) == 2
+        assert torch_lstm.main([str(path), "--prefix", "lstm."]) == 3
         assert message in capsys.readouterr().err
 
 
@@ -139,5 +139,5 @@ def test_own_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "orth. LSTM, b_f=1: dL/dc vanishes" in told
     assert "orth. LSTM, b_f=1: gates" in told
     assert {f.suffix for f in (tmp_path / "out").iterdir()} == {".csv", ".svg", ".png"}
-    assert own_text.main(["--text", str(tmp_path / "absent")]) == 2
+    assert own_text.main(["--text", str(tmp_path / "absent")]) == 3
     assert "cannot read" in capsys.readouterr().err

@@ -324,3 +324,32 @@ def test_precision_is_given_back() -> None:
             with pytest.raises(CaseError):
                 truth.results(WIRINGS["ReLU"]._replace(arrays={}), certify=certify)
             assert (flint.ctx.prec, mpmath.mp.dps) == (77, 19)
+
+
+@needs_flint
+@pytest.mark.parametrize("cell", [*nl.PAGES, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU)], ids=lambda cell: cell.name)
+def test_the_gradient_in_balls_is_that_of_mpmath(cell: nl.Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 50 digits and, at a point with more digits than a float has, in 70."""
+    problem = check.Problem.random(cell, **SMALL | {"H": 3}, rng=np.random.default_rng(0))
+    with mpmath.workdps(70):
+        finer = problem._replace(point=tree.map(lambda a: a / mpmath.mpf(3), truth.exact(problem.point)))
+    for p, digits in ((problem, 50), (finer, 70)):
+        balls = truth.gradient(p, digits)
+        assert all(isinstance(z, mpmath.mpf) for _, a in tree.leaves(balls) for z in a.flat)
+        with monkeypatch.context() as without:
+            without.setattr(truth, "_narrow", lambda balls, share: False)
+            numbers = truth.gradient(p, digits)
+        with mpmath.workdps(80):
+            assert check.normwise(balls, numbers) <= 10.0 ** (5 - digits)
+            assert any(np.any(a != b) for (_, a), (_, b) in zip(tree.leaves(balls), tree.leaves(numbers), strict=True))
+
+
+@needs_flint
+def test_wide_balls_are_not_taken_for_numbers() -> None:
+    from flint import arb
+
+    big, exact, wide, nothing = arb(3), arb(0), arb(1, 1e-20), arb(0, float("inf"))
+    assert truth._narrow(np.array([big, exact]), 1e-25)
+    assert truth._narrow(np.array([exact, exact]), 1e-25)
+    assert not truth._narrow(np.array([big, wide]), 1e-25)
+    assert not truth._narrow(np.array([big, nothing]), 1e-25)

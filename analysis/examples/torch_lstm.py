@@ -5,15 +5,15 @@
 WEIGHTS is a .safetensors or .npz file, or a .pt of ``torch.save(model.state_dict(), ...)`` (which needs torch to read).
 """
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import flow
+from numpy_lstm import command, flow
 from numpy_lstm.layouts import LayoutError
 
 from .. import figures
@@ -51,16 +51,22 @@ def look(twin: nl.nn.Twin, xs: Any, rng: np.random.Generator) -> tuple[flow.Pass
     return tuple(p._replace(name=name) for p, name in zip(found, names, strict=True))
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the example; returns the exit status."""
+    return command.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     """Print the flow of every layer and direction, by torch's suffix, and save tables and figures."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.examples.torch_lstm", description=__doc__.splitlines()[0])
+    parser = command.Parser(prog="python -m analysis.examples.torch_lstm", description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path)
     parser.add_argument("--prefix", default="", help="of the layer's names within a larger model, such as lstm.")
     parser.add_argument("--nonlinearity", choices=["tanh", "relu"], default="tanh", help="of an RNN; default: tanh")
     parser.add_argument("--inputs", type=Path, help="an .npy file of shape (T, B, input_size); default: white noise")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=command.natural, default=0)
     parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
     options = parser.parse_args(argv)
+    command.need("matplotlib")
     rng = np.random.default_rng(options.seed)
     try:
         twin = nl.nn.from_state_dict(read(options.weights, options.prefix), options.nonlinearity)
@@ -68,9 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         xs = np.load(options.inputs) if given else rng.standard_normal((100, 16, twin.input_size))
         passes = look(twin, xs.astype(np.float64), rng)
         options.out.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError, ImportError, LayoutError) as error:
+    except (ValueError, OSError, LayoutError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return command.BAD_INPUT
     for p in passes:
         print(flow.diagnose(p), "\n")
         if flow.gates(p.cell, p.params, p.run):

@@ -11,6 +11,7 @@ from .study import options, run
 
 STUDIES = {**rates.STUDIES, **spectra.STUDIES, **ungated.STUDIES, **scalar.STUDIES, **gates.STUDIES}
 NAMES = ["text", *STUDIES]
+WINDOW = 1 + gradient_flow.SIZES["T"]
 
 SAYS = {"text": "|dL/dh_t| and |dL/dc_t| against lag, of an RNN and four LSTMs on text"}
 SAYS |= {name: study.title for name, study in STUDIES.items()}
@@ -20,7 +21,8 @@ __all__ = ["NAMES", "STUDIES", "arguments", "study"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the flow studies, and what each shows."""
+    """The studies by name, their options, and what each shows."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all, or some of the studies below; default: text")
     _study.arguments(parser)
     lines = [f"  {name:{max(map(len, NAMES))}}  {SAYS[name]}{_options(name)}" for name in NAMES]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib.figure import Figure
+from numpy_lstm import command
 
 from .. import figures, output, text
 from ..sweep import sweep
@@ -59,7 +59,7 @@ class Study(NamedTuple):
 
     title: str
     compute: Callable[[Options], Found]
-    draw: Callable[[Any, Figure], None]
+    draw: Callable[[Any, Any], None]
     size: tuple[float, float]
     reads: tuple[str, ...]
     takes: Callable[..., Any] | None = None
@@ -71,7 +71,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--networks", nargs="+", metavar="CELL[:INIT[:FORGET]]", help="RNN, LSTM:uniform:chrono, ...")
     group.add_argument("--forget-bias", nargs="+", type=float, metavar="B", help="of the forget-bias ladder")
     group.add_argument("--gains", nargs="+", type=float, metavar="G", help="factors of U in the gain studies")
-    group.add_argument("--jobs", type=int, default=1, help="processes on this machine, -1 for all cores; default: 1")
+    group.add_argument(
+        "--jobs", type=command.jobs, default=1, help="processes on this machine, -1 for all cores; default: 1"
+    )
     group.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from .. import init
 from ..activations import Activation
 from ..shapes import axes, record
+from . import describe
+from .describe import Documentation, PageFunction
 
 
 @dataclass(frozen=True)
@@ -121,18 +123,15 @@ class Page:
         other = {k: change(f) if isinstance(f, Activation) else f.mapping(change) for k, f in found.items()}
         return replace(self, functions=F._replace(**other))
 
-    def step(self, p: Any, x: Any, prev: Any) -> tuple[Any, Any]:
-        """One step by itself: the new State, and the Trace of every value."""
-        v = self.values(self.functions, p, x, prev)
-        return take(self.State, v), v
+    @property
+    def step(self) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+        """``step(p, x, prev) -> (State, Trace)``: one step by itself."""
+        return PageFunction(step, self)
 
-    def step_back(self, p: Any, v: Any, arriving: Any) -> tuple[Any, Any]:
-        """One step back by itself: the cotangent of the State before, and the Trace of every cotangent.
-
-        ``arriving`` is any record of cotangents of what the step gives and carries.
-        """
-        d = self.adjoint(self.functions, p, v, take(self.Trace, arriving))
-        return before(self, d), d
+    @property
+    def step_back(self) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+        """``step_back(p, v, arriving) -> (State, Trace)``: one step back by itself."""
+        return PageFunction(step_back, self)
 
     def sizes(self, H: int, **others: int) -> dict[str, int]:
         """Sizes by axis letter for H units."""
@@ -156,6 +155,24 @@ class Page:
         """The state before anything was read: zeros, h (B,R) and whatever else the cell carries."""
         size = self.sizes(H, B=B)
         return self.State(**{k: np.zeros([size[n] for n in letters], dtype) for k, letters in axes(self.State).items()})
+
+
+Page.__doc__ = Documentation(Page.__doc__, describe.page)  # type: ignore[assignment]  # help(LSTM) is about the LSTM
+
+
+def step(page: Page, p: Any, x: Any, prev: Any) -> tuple[Any, Any]:
+    """One step by itself: the new State, and the Trace of every value."""
+    v = page.values(page.functions, p, x, prev)
+    return take(page.State, v), v
+
+
+def step_back(page: Page, p: Any, v: Any, arriving: Any) -> tuple[Any, Any]:
+    """One step back by itself: the cotangent of the State before, and the Trace of every cotangent.
+
+    ``arriving`` is any record of cotangents of what the step gives and carries.
+    """
+    d = page.adjoint(page.functions, p, v, take(page.Trace, arriving))
+    return before(page, d), d
 
 
 def take(record_type: Any, source: Any, **more: Any) -> Any:
