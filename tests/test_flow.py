@@ -8,7 +8,7 @@ from own_cells import CHUNG, MGU
 
 import numpy_lstm as nl
 from cases import PAGES, VARIANTS, standard
-from numpy_lstm import check, compose, flow, tree
+from numpy_lstm import check, flow, tree
 
 COMBINED = [nl.projected(nl.LSTM, 3), nl.projected(nl.PeepholeLSTM, 3), nl.zoneout(nl.LSTM), nl.zoneout(nl.GRU)]
 OWN = [MGU, CHUNG, nl.zoneout(MGU)]
@@ -129,7 +129,7 @@ def test_every_cell_of_a_composed_layer_has_its_pass() -> None:
     layer = nl.Stack((both, nl.Reversed(nl.Recurrent(nl.GRU)), both))
     g = np.random.default_rng(0)
     params, xs = layer.init(3, 4, g), g.standard_normal((6, 4, 3))
-    masks = [compose.dropout_mask(g, (6, 4, n), 0.3) for n in (8, 4)]
+    masks = [nl.dropout_mask(g, (6, 4, n), 0.3) for n in (8, 4)]
     for lengths in (None, [6, 2, 5, 1]):
         run = layer.forward(params, xs, lengths=lengths, masks=masks)
         dhs, dlast = g.standard_normal(run.hs.shape), tree.random_like(run.last, g)

@@ -11,7 +11,7 @@ from test_flow import LENGTHS, seen
 
 import numpy_lstm as nl
 from cases import standard
-from numpy_lstm import check, compose, flow, tree
+from numpy_lstm import check, flow, tree
 
 TWINS = {
     "LSTM": (nl.nn.LSTM, {"num_layers": 2, "bidirectional": True, "proj_size": 2}),
@@ -159,7 +159,7 @@ def test_what_is_not_a_run(instrument: Any) -> None:
         ),
         ((p.cell, p.params, gru.run), "run.values is a numpy_lstm.pages.gru.Trace; expected LSTM.Trace"),
         ((p.cell, gru.params, p.run), "params is a numpy_lstm.pages.gru.Params; expected LSTM.Params"),
-        ((nl.Recurrent(p.cell), p.params, p.run), "cell is a numpy_lstm.compose.Recurrent; expected a Page such as"),
+        ((nl.Recurrent(p.cell), p.params, p.run), "cell is a numpy_lstm.layers.Recurrent; expected a Page such as"),
     ):
         with pytest.raises(TypeError, match=message):
             instrument(*arguments)
@@ -196,7 +196,7 @@ def test_what_is_not_a_run(instrument: Any) -> None:
         (lambda p: flow.sensitivity_map(p.cell, p.params, p), "run is a numpy_lstm.flow.passes.Pass; expected the run"),
         (
             lambda p: flow.sensitivity_map(nl.nn.LSTM(3, 4), p.params, p.run),
-            "layer is a numpy_lstm.nn.LSTM; expected a Page or a layer of numpy_lstm.compose: layers, params = twin",
+            "layer is a numpy_lstm.nn.LSTM; expected a Page or a layer of numpy_lstm.layers: layers, params = twin",
         ),
         (lambda p: flow.passes_of(p.cell, p.params, p.run, p.run), "expected the Backward that backward"),
         (
@@ -208,7 +208,7 @@ def test_what_is_not_a_run(instrument: Any) -> None:
             "layer is a numpy_lstm.pages.lstm.Params; expected a Page, a",
         ),
         (
-            lambda p: _of_fast(p, compose.Fast(p.cell)),
+            lambda p: _of_fast(p, nl.Recurrent(p.cell, "fast")),
             "back keeps no cotangents of LSTM; expected those of numpy_lstm.b",
         ),
     ],

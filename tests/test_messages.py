@@ -169,7 +169,7 @@ BAD: dict[str, tuple[Call, str]] = {
     ),
     "a layer's run": (
         lambda _: nl.backward(nl.LSTM, PARAMS, BACK.forward(PARAMS, XS), dhs=ONES),
-        "run is a numpy_lstm.compose.Run, which the layer that made it takes back; "
+        "run is a numpy_lstm.layers.Run, which the layer that made it takes back; "
         "expected the Forward that forward() returned",
     ),
     "a twin's run": (
@@ -241,7 +241,7 @@ BAD: dict[str, tuple[Call, str]] = {
         "inputs is a list; expected a mapping by ONNX names",
     ),
     "masks for a cell that reads none": (
-        lambda _: nl.Given(nl.Recurrent(nl.LSTM), {}).forward(PARAMS, XS),
+        lambda _: nl.Masked(nl.Recurrent(nl.LSTM), {}).forward(PARAMS, XS),
         "LSTM reads x alone; expected a cell with masks, such as zoneout(cell)",
     ),
     "a case of a name": (

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ... import scan
-from ...compose import Recurrent
+from ...layers import Recurrent
 from ...pages import PAGES
 from ...pages.page import Page
 from ..case import Call, Case

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from numpy_lstm import check, compose, tree
+from numpy_lstm import check, tree, wiring
 
 LENGTHS = [6, 2, 1, 0]
 SMALL = [4, 2, 0]
@@ -25,7 +25,7 @@ def first_states(layer: Any, B: int, H: int, g: np.random.Generator) -> Any:
     """Random non-zero states in the structure that the layer takes."""
     if isinstance(layer, nl.Recurrent):
         return tree.random_like(layer.cell.zero_state(B, H), g)
-    if isinstance(layer, nl.Given | nl.Reversed):
+    if isinstance(layer, nl.Masked | nl.Reversed):
         return first_states(layer.layer, B, H, g)
     return tuple(first_states(one, B, H, g) for one in layer.layers)
 
@@ -34,7 +34,7 @@ def layers(cell: nl.Page, T: int = 6, B: int = 4, H: int = 4) -> dict[str, Any]:
     one = nl.Recurrent(cell)
     if len(cell.reads) > 1:  # masks of zeros and ones
         g = np.random.default_rng(0)
-        one = nl.Given(one, {k: (g.random((T, B, H)) < 0.4).astype(float) for k in cell.Input._fields if k != "x"})
+        one = nl.Masked(one, {k: (g.random((T, B, H)) < 0.4).astype(float) for k in cell.Input._fields if k != "x"})
     both = nl.Parallel((one, nl.Reversed(one)))
     return {
         "recurrent": one,
@@ -82,7 +82,7 @@ def test_reversal(lengths: Any) -> None:
         alone = nl.forward(nl.LSTM, params, xs[:n, b : b + 1][::-1])
         assert check.normwise(once.hs[:n, b : b + 1], alone.hs[::-1]) <= 1e-15 or n == 0
         assert check.normwise(once.last.c[b : b + 1], alone.last.c) <= 1e-15
-    assert same_bits(compose.reverse(compose.reverse(xs, lengths), lengths), xs)
+    assert same_bits(wiring.reverse(wiring.reverse(xs, lengths), lengths), xs)
 
 
 def test_parallel_layers_are_independent() -> None:
