@@ -23,8 +23,8 @@ class Run(NamedTuple):
 def walk(layer: Any, *trees: Any) -> Iterator[tuple[Any, ...]]:
     """Each leaf of a network, from the bottom up, with what the trees hold there: ``(path, leaf, ...)``.
 
-    ``path`` is the position in each tuple on the way: (1, 0) is direction 0 of layer 1. ``trees`` are parameters, states,
-    cotangents or runs of the network; None stands for all of one.
+    ``path`` is the position in each tuple on the way: (1, 0) is direction 0 of layer 1. ``trees`` are parameters,
+    states, cotangents or runs of the network; None stands for all of one.
     """
     if hasattr(layer, "layers"):
         each = [_branches(one, len(layer.layers)) for one in trees]
@@ -63,7 +63,7 @@ def _branches(one: Any, count: int) -> tuple[Any, ...]:
 
 def reverse(xs: Any, lengths: Any = None) -> Any:
     """xs (T,B,N), or a tree of such, with time reversed: each row within its length, its padding left in place."""
-    if lengths is None:
+    if lengths is None or next(tree.leaves(xs), None) is None:
         return tree.map(arrays.flip, xs)
     lengths = own_lengths(lengths, xs)
 

@@ -56,12 +56,13 @@ def test_a_twins_dropout_is_drawn_as_in_its_forward() -> None:
         return nl.nn.LSTM(3, 4, 2, dropout=0.5, rng=np.random.default_rng(0), engine="fast")
 
     x = np.random.default_rng(1).standard_normal((5, 2, 3))
-    bottom, top = flow.passes(twin(), x)
+    d_output = np.ones((5, 2, 4))
+    bottom, top = flow.passes(twin(), x, d_output=d_output)
     hidden = bottom.run.hs == 0
     assert np.any(top.run.values.x == 0)
     assert not np.any(hidden)
     assert np.array_equal(top.run.hs, twin().forward(x).output) or np.allclose(top.run.hs, twin()(x)[0], rtol=1e-12)
-    assert not np.any(flow.passes(twin().eval(), x)[1].run.values.x == 0)
+    assert not np.any(flow.passes(twin().eval(), x, d_output=d_output)[1].run.values.x == 0)
 
 
 @pytest.mark.parametrize("options", [{"num_layers": 2, "bidirectional": True}, {"bias": False}], ids=str)
@@ -73,7 +74,8 @@ def test_straight_from_a_state_dict(kind: str, options: dict[str, Any]) -> None:
     assert type(ours) is getattr(nl.nn, kind)
     x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
     np.testing.assert_allclose(ours(x.astype(float))[0], theirs(torch.from_numpy(x))[0].detach().numpy(), atol=1e-5)
-    assert len(flow.passes(ours, x.astype(float))) == (4 if "num_layers" in options else 1)
+    d_output = np.ones((5, 2, 8 if "num_layers" in options else 4))
+    assert len(flow.passes(ours, x.astype(float), d_output=d_output)) == (4 if "num_layers" in options else 1)
 
 
 def test_a_state_dict_that_fits_no_layer() -> None:
