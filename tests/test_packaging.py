@@ -15,7 +15,7 @@ import pytest
 import numpy_lstm as nl
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("numpy_lstm", "reference", "analysis", "tests")
+ROOMS = ("numpy_lstm", "reference", "analysis", "docs", "tests")
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 STRANGERS = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "out")
 
