@@ -41,7 +41,8 @@ def values(F: Functions, p: Any, x: Any, prev: Any) -> Any:
     more: dict[str, Any] = {}
     for k in F.cell.carries:
         keep, old, new = getattr(x, f"keep_{k}"), getattr(prev, k), getattr(v, k)
-        more |= {f"keep_{k}": keep, f"{k}_new": new, k: keep * old + (1 - keep) * new}  # (Z1)
+        now = keep * old + (1 - keep) * new  # (Z1)
+        more |= {f"keep_{k}": keep, f"{k}_new": new, k: now}
     return take(outer(F.cell.Trace, F.cell.carries), v, **more)
 
 
@@ -53,7 +54,8 @@ def adjoint(F: Functions, p: Any, v: Any, d: Any) -> Any:
     for k in F.cell.carries:
         dk, keep = getattr(d, k), getattr(v, f"keep_{k}")
         new[k], old[k] = dk * (1 - keep), dk * keep  # (Z1')
-        more |= {k: dk, f"keep_{k}": dk * (getattr(v, f"{k}_prev") - getattr(v, f"{k}_new"))}  # (Z1')
+        dkeep = dk * (getattr(v, f"{k}_prev") - getattr(v, f"{k}_new"))  # (Z1')
+        more |= {k: dk, f"keep_{k}": dkeep}
     back = F.cell.adjoint(F.cell.functions, p, within(F.cell, v), take(F.cell.Trace, None, **new))
     handed = before(F.cell, back)
     for k in F.cell.carries:
