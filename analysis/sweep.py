@@ -8,6 +8,7 @@ code of this project, so nothing that older code computed is taken for a result.
 import hashlib
 import json
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -74,11 +75,13 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
         return
     try:
         import joblib
+        from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import BrokenProcessPool
     except ImportError as error:
         extra = "analysis" if dask is None else "cluster"
         raise SweepError(f"several jobs need joblib: pip install 'numpy-lstm[{extra}]'") from error
     left = dict(left)
+    warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed", UserWarning)  # of Ctrl-C
     for _ in range(ATTEMPTS):
         try:
             with _workers(jobs, dask) as settings:
@@ -88,6 +91,10 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
                     yield path, result
         except BrokenProcessPool:
             continue
+        except (KeyboardInterrupt, GeneratorExit):
+            if dask is None:
+                get_reusable_executor().shutdown(wait=False, kill_workers=True)  # none goes on by itself
+            raise
         return
     raise SweepError(f"worker processes died {ATTEMPTS} times; {len(left)} points are left, run again to go on")
 

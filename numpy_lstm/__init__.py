@@ -11,7 +11,7 @@ T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
               all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
-layers        Recurrent Reversed Parallel Stack bidirectional Given Fast: .forward(...), .backward(...)
+layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth, the judge and its catalogue
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
@@ -29,7 +29,8 @@ from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, P
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
-from .compose import Fast, Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .layers import EachStep, Layer, Masked, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .wiring import walk
 from . import nn, onnx
 from . import check, flow  # isort: skip
 from .shapes import ShapeError
@@ -49,9 +50,10 @@ __all__ = [
     "ABLATIONS",
     "Page",
     "Backward",
-    "Fast",
+    "EachStep",
     "Forward",
-    "Given",
+    "Layer",
+    "Masked",
     "Parallel",
     "Recurrent",
     "Reversed",
@@ -61,6 +63,7 @@ __all__ = [
     "projected",
     "zoneout",
     "zoneout_input",
+    "walk",
     "ShapeError",
     "activations",
     "arrays",

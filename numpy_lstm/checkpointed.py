@@ -64,7 +64,14 @@ def forward(
 
 
 def backward(
-    cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+    cell: Any,
+    params: Any,
+    run: Forward,
+    dhs: Array | None = None,
+    dcs: Array | None = None,
+    dlast: Any = None,
+    *,
+    dstates: Any = None,
 ) -> Backward:
     """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None.
 
@@ -73,7 +80,7 @@ def backward(
     scan.expect_run(run, "numpy_lstm.checkpointed")
     xs, bounds, firsts, engine = run.values
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
     dxs = tree.map(lambda a: arrays.zeros(a.shape, a), xs)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):

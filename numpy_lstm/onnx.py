@@ -27,7 +27,7 @@ import numpy as np
 from . import activations, layouts, scan
 from .activations import Activation
 from .arrays import Array
-from .compose import Recurrent, Reversed
+from .layers import Recurrent, Reversed
 from .pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import compose, layouts, scan, state_dict
+from . import layers, layouts, scan, state_dict, wiring
 from .arrays import type_name
 from .pages import Page
 from .shapes import ShapeError
@@ -33,7 +33,8 @@ class Run:
     c_n: Any
     _twin: "Twin"
     _params: Any
-    _run: compose.Run
+    _layers: layers.Stack
+    _run: wiring.Run
     _batched: bool
 
     def backward(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> Gradients:
@@ -42,8 +43,8 @@ class Run:
         Raises TypeError if none is given, or one is no NumPy array of the twin's dtype; ShapeError if it does not fit.
         """
         twin = self._twin
-        layers, params, run, dhs, dlast = self.records(d_output, d_h_n, d_c_n)
-        back = layers.backward(params, run, dhs, dlast)
+        stack, params, run, dhs, dlast = self.records(d_output, d_h_n, d_c_n)
+        back = stack.backward(params, run, dhs, dlast=dlast)
         d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
         return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
 
@@ -57,7 +58,10 @@ class Run:
             raise TypeError(f"d_c_n was given; {type(twin).__name__} has no c_n")
         _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.dtype)
         dhs = None if d_output is None else twin._time_first(d_output, self._batched)
-        return twin._layers, self._params, self._run, dhs, twin._states(d_h_n, d_c_n, self._batched)
+        return self._layers, self._params, self._run, dhs, twin._states(d_h_n, d_c_n, self._batched)
+
+
+ENGINES = ("explicit", "fast")
 
 
 class Twin:
@@ -86,16 +90,15 @@ class Twin:
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
         if np.dtype(dtype).kind != "f":
             raise ValueError(f"dtype is {np.dtype(dtype)}; expected a floating one: float32, float64 or longdouble")
-        layers = {"explicit": compose.Recurrent, "fast": compose.Fast}
-        if engine not in layers:
-            raise ValueError(f"engine is {engine!r}; expected 'explicit' or 'fast'")
+        if engine not in ENGINES:
+            raise ValueError(f"engine is {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
         self.cell, self.dtype, self.training = cell, np.dtype(dtype), True
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self._rng = np.random.default_rng() if rng is None else rng
-        layer = layers[engine]
-        one = compose.bidirectional(cell, layer) if bidirectional else compose.Parallel((layer(cell),))
-        self._layers = compose.Stack((one,) * num_layers)
+        one = layers.Recurrent(cell, engine)
+        both = layers.Parallel((one, layers.Reversed(one)) if bidirectional else (one,))
+        self._layers = layers.Stack((both,) * num_layers)
         limit = 1 / np.sqrt(hidden_size)
         self._weights = {
             name: self._rng.uniform(-limit, limit, shape).astype(self.dtype) for name, shape in self._shapes().items()
@@ -110,14 +113,14 @@ class Twin:
         """Dropout off."""
         return self.train(False)
 
-    def network(self) -> tuple[compose.Stack, Any]:
+    def network(self) -> tuple[layers.Stack, Any]:
         """The layers and their parameters as records: what ``flow.passes`` and ``layers.forward`` take."""
         return self._layers, self._params()
 
     def explicit(self) -> "Twin":
         """This twin, the same parameters and generator, with ``engine="explicit"``."""
         twin = copy(self)
-        twin._layers = compose.explicit(self._layers)
+        twin._layers = wiring.rebuilt(self._layers, lambda leaf: layers.Recurrent(leaf.cell))
         return twin
 
     def state_dict(self) -> dict[str, Any]:
@@ -160,10 +163,10 @@ class Twin:
         _expect("h_0", h_0, (*shape, self.cell.R or self.hidden_size), self.dtype)
         _expect("c_0", c_0, (*shape, self.hidden_size), self.dtype)
         params = self._params()
-        masks = self._masks(xs, dropout_masks)
-        run = self._layers.forward(params, xs, self._states(h_0, c_0, batched), lengths, masks)
+        stack = self._masked(xs, dropout_masks)
+        run = stack.forward(params, xs, self._states(h_0, c_0, batched), lengths)
         h_n, c_n = self._stacked(run.last, batched)
-        return Run(self._user_order(run.hs, batched), h_n, c_n, self, params, run, batched)
+        return Run(self._user_order(run.hs, batched), h_n, c_n, self, params, stack, run, batched)
 
     def __call__(self, x: Any, hx: Any = None, lengths: Any = None) -> Any:
         """``output, (h_n, c_n)`` for an LSTM, else ``output, h_n``."""
@@ -214,6 +217,14 @@ class Twin:
                     named[name.removesuffix("l0") + suffix] = array
         return {name: named[name] for name in self._weights}
 
+    def _masked(self, xs: Any, given: Any) -> layers.Stack:
+        """The layers, with a dropout mask on what each but the lowest reads."""
+        first, *others = self._layers.layers
+        masks = self._masks(xs, given)
+        if masks is None:
+            return self._layers
+        return layers.Stack((first, *(layers.Masked(one, {"x": m}) for one, m in zip(others, masks, strict=True))))
+
     def _masks(self, xs: Any, given: Any) -> Any:
         width = (self.cell.R or self.hidden_size) * self._directions
         shape = (*xs.shape[:2], width)
@@ -233,7 +244,7 @@ class Twin:
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
             return None
-        draw = compose.dropout_mask
+        draw = layers.dropout_mask
         return tuple(draw(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1))
 
     def _split(self, hx: Any) -> tuple[Any, Any]:

@@ -46,6 +46,38 @@ def truncated(problem: check.Problem, length: int) -> check.Point:
     return _gradient(problem, lambda point, _: _scan(problem, point, detach=length))
 
 
+def hessian_vector(cell: Any, point: Any, lengths: Any, targets: Any, direction: Any) -> Any:
+    """H v of half the squared distance of outputs and last states from ``targets``, by double backward.
+
+    The network is layers of directions of ``cell`` from tensor operations, each row read by itself within its length:
+    ``point`` is (params, xs, first) with params[layer][direction]. Padding counts for nothing.
+    """
+    leaves = tree.map(lambda a: torch.tensor(a, requires_grad=True), point)
+    params, xs, first = leaves
+    functions = {k: FUNCTIONS[f.name] for k, f in cell.core.functions._asdict().items() if isinstance(f, Activation)}
+    loss = torch.zeros((), dtype=xs.dtype)
+    for b, n in enumerate(lengths):
+        rows = [xs[t, b : b + 1] for t in range(n)]
+        for layer, (directions, states) in enumerate(zip(params, first, strict=True)):
+            both = []
+            for k, (p, state) in enumerate(zip(directions, states, strict=True)):
+                s, found = tree.map(lambda a, b=b: a[b : b + 1], state), []
+                for x in rows[::-1] if k else rows:
+                    s = _projected(CELLS[cell.equations], functions, p, x, s)
+                    found.append(s.h)
+                both.append(found[::-1] if k else found)
+                for a, target in zip(s, targets[1][layer][k], strict=True):
+                    loss = loss + ((a - torch.tensor(target[b : b + 1])) ** 2).sum() / 2
+            rows = [torch.cat(each, dim=1) for each in zip(*both, strict=True)]
+        for t, y in enumerate(rows):
+            loss = loss + ((y - torch.tensor(targets[0][t, b : b + 1])) ** 2).sum() / 2
+    flat = [a for _, a in tree.leaves(leaves)]
+    gradients = torch.autograd.grad(loss, flat, create_graph=True)
+    slope = sum((g * torch.tensor(v)).sum() for g, (_, v) in zip(gradients, tree.leaves(direction), strict=True))
+    found = iter(torch.autograd.grad(slope, flat))
+    return tree.map(lambda _: next(found).numpy(), leaves)
+
+
 def _gradient(problem: check.Problem, states: Callable[[check.Point, bool], Any]) -> check.Point:
     point = tree.map(lambda a: torch.tensor(a, requires_grad=True), problem.point)
     given = tree.map(torch.tensor, problem.cotangents)

@@ -16,10 +16,11 @@ ORDER = [
     "arrays doctor",
     "ops tree shapes",
     "init activations",
-    "cells",
+    "pages",
     "scan layouts",
-    "fast",
-    "compose checkpointed",
+    "fast each_step",
+    "checkpointed wiring",
+    "layers",
     "state_dict",
     "twin",
     "nn onnx check flow",
@@ -58,8 +59,8 @@ def test_arrows_between_rooms(path: Path) -> None:
         assert name.split(".")[0] not in {"reference", "analysis", "tests"}
 
 
-COMBINATORS = {"__init__", "cell", "describe", "ablations", "projected", "zoneout"}
-PAGES = [f for f in FILES if f.parent.name == "cells" and f.stem not in COMBINATORS]
+COMBINATORS = {"__init__", "page", "describe", "ablations", "projected", "zoneout"}
+PAGES = [f for f in FILES if f.parent.name == "pages" and f.stem not in COMBINATORS]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda f: f.stem)
@@ -92,5 +93,5 @@ def test_importing_the_package_needs_numpy_and_scipy_only() -> None:
 
 def test_every_page_has_its_derivation() -> None:
     pages = {f.stem for f in PAGES}
-    assert {f.stem for f in (PACKAGE / "cells").glob("*.md")} == pages
+    assert {f.stem for f in (PACKAGE / "pages").glob("*.md")} == pages
     assert {f.stem for f in (ROOT / "reference" / "equations").glob("*.txt")} == pages

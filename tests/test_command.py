@@ -196,7 +196,7 @@ def test_a_full_disk_is_one_line() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_interrupting_a_parallel_sweep(tmp_path: Path) -> None:
     """Ctrl-C reaches every process of a terminal: one line, status 130, and no worker is left."""
-    arguments = ["flow", "signals", "--jobs", "2", "--out", str(tmp_path)]
+    arguments = ["flow", "signals", "--seeds", "500", "--jobs", "2", "--out", str(tmp_path)]
     process = start("analysis", *arguments, stdout=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("*.json")) and time.monotonic() < deadline:

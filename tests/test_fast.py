@@ -311,8 +311,8 @@ def test_twins(kind: str, options: dict[str, Any]) -> None:
 def test_a_fast_layer_is_wired_like_any_other() -> None:
     params, xs, first, lengths, _ = problem(nl.LSTM, (20, 4, 5, 7), ragged=True)
     for ours, theirs in (
-        (nl.Fast, nl.Recurrent),
-        (lambda c: nl.Reversed(nl.Fast(c)), lambda c: nl.Reversed(nl.Recurrent(c))),
+        (lambda c: nl.Recurrent(c, "fast"), nl.Recurrent),
+        (lambda c: nl.Reversed(nl.Recurrent(c, "fast")), lambda c: nl.Reversed(nl.Recurrent(c))),
     ):
         runs = [layer(nl.LSTM).forward(params, xs, first, lengths) for layer in (ours, theirs)]
         backs = [

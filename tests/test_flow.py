@@ -8,7 +8,7 @@ from own_cells import CHUNG, MGU
 
 import numpy_lstm as nl
 from cases import PAGES, VARIANTS, standard
-from numpy_lstm import check, compose, flow, tree
+from numpy_lstm import check, flow, tree
 
 COMBINED = [nl.projected(nl.LSTM, 3), nl.projected(nl.PeepholeLSTM, 3), nl.zoneout(nl.LSTM), nl.zoneout(nl.GRU)]
 OWN = [MGU, CHUNG, nl.zoneout(MGU)]
@@ -129,18 +129,20 @@ def test_every_cell_of_a_composed_layer_has_its_pass() -> None:
     layer = nl.Stack((both, nl.Reversed(nl.Recurrent(nl.GRU)), both))
     g = np.random.default_rng(0)
     params, xs = layer.init(3, 4, g), g.standard_normal((6, 4, 3))
-    masks = [compose.dropout_mask(g, (6, 4, n), 0.3) for n in (8, 4)]
+    masks = [nl.dropout_mask(g, (6, 4, n), 0.3) for n in (8, 4)]
+    low, *others = layer.layers
+    layer = nl.Stack((low, *(nl.Masked(one, {"x": m}) for one, m in zip(others, masks, strict=True))))
     for lengths in (None, [6, 2, 5, 1]):
-        run = layer.forward(params, xs, lengths=lengths, masks=masks)
+        run = layer.forward(params, xs, lengths=lengths)
         dhs, dlast = g.standard_normal(run.hs.shape), tree.random_like(run.last, g)
-        found = flow.passes_of(layer, params, run, layer.backward(params, run, dhs, dlast), dhs, dlast=dlast)
+        dc = g.standard_normal((6, 4, 4))  # into every c_t of one cell
+        dcs = ((None, dc), None, None)
+        found = flow.passes_of(layer, params, run, layer.backward(params, run, dhs, dcs, dlast), dhs, dcs, dlast)
         assert [p.name for p in found] == ["0.0", "0.1", "1", "2.0", "2.1"]
         for p in found:  # a split that adds up knows all that came from outside
             total = sum(flow.split(p).values())
             assert check.normwise(total, getattr(p.cotangents, p.cell.State._fields[-1])) <= 1e-15
             assert np.any(p.given.h)
-    with pytest.raises(TypeError, match="dcs was given; expected None"):
-        flow.passes(layer, params, xs, dcs=dhs)
 
 
 @pytest.mark.parametrize("cell", [nl.RNN, nl.LSTM, nl.GRU], ids=lambda cell: cell.name)

@@ -11,7 +11,7 @@ from test_flow import LENGTHS, seen
 
 import numpy_lstm as nl
 from cases import standard
-from numpy_lstm import check, compose, flow, tree
+from numpy_lstm import check, flow, tree
 
 TWINS = {
     "LSTM": (nl.nn.LSTM, {"num_layers": 2, "bidirectional": True, "proj_size": 2}),
@@ -56,12 +56,13 @@ def test_a_twins_dropout_is_drawn_as_in_its_forward() -> None:
         return nl.nn.LSTM(3, 4, 2, dropout=0.5, rng=np.random.default_rng(0), engine="fast")
 
     x = np.random.default_rng(1).standard_normal((5, 2, 3))
-    bottom, top = flow.passes(twin(), x)
+    d_output = np.ones((5, 2, 4))
+    bottom, top = flow.passes(twin(), x, d_output=d_output)
     hidden = bottom.run.hs == 0
     assert np.any(top.run.values.x == 0)
     assert not np.any(hidden)
     assert np.array_equal(top.run.hs, twin().forward(x).output) or np.allclose(top.run.hs, twin()(x)[0], rtol=1e-12)
-    assert not np.any(flow.passes(twin().eval(), x)[1].run.values.x == 0)
+    assert not np.any(flow.passes(twin().eval(), x, d_output=d_output)[1].run.values.x == 0)
 
 
 @pytest.mark.parametrize("options", [{"num_layers": 2, "bidirectional": True}, {"bias": False}], ids=str)
@@ -73,7 +74,8 @@ def test_straight_from_a_state_dict(kind: str, options: dict[str, Any]) -> None:
     assert type(ours) is getattr(nl.nn, kind)
     x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
     np.testing.assert_allclose(ours(x.astype(float))[0], theirs(torch.from_numpy(x))[0].detach().numpy(), atol=1e-5)
-    assert len(flow.passes(ours, x.astype(float))) == (4 if "num_layers" in options else 1)
+    d_output = np.ones((5, 2, 8 if "num_layers" in options else 4))
+    assert len(flow.passes(ours, x.astype(float), d_output=d_output)) == (4 if "num_layers" in options else 1)
 
 
 def test_a_state_dict_that_fits_no_layer() -> None:
@@ -159,7 +161,7 @@ def test_what_is_not_a_run(instrument: Any) -> None:
         ),
         ((p.cell, p.params, gru.run), "run.values is a numpy_lstm.pages.gru.Trace; expected LSTM.Trace"),
         ((p.cell, gru.params, p.run), "params is a numpy_lstm.pages.gru.Params; expected LSTM.Params"),
-        ((nl.Recurrent(p.cell), p.params, p.run), "cell is a numpy_lstm.compose.Recurrent; expected a Page such as"),
+        ((nl.Recurrent(p.cell), p.params, p.run), "cell is a numpy_lstm.layers.Recurrent; expected a Page such as"),
     ):
         with pytest.raises(TypeError, match=message):
             instrument(*arguments)
@@ -196,7 +198,7 @@ def test_what_is_not_a_run(instrument: Any) -> None:
         (lambda p: flow.sensitivity_map(p.cell, p.params, p), "run is a numpy_lstm.flow.passes.Pass; expected the run"),
         (
             lambda p: flow.sensitivity_map(nl.nn.LSTM(3, 4), p.params, p.run),
-            "layer is a numpy_lstm.nn.LSTM; expected a Page or a layer of numpy_lstm.compose: layers, params = twin",
+            "layer is a numpy_lstm.nn.LSTM; expected a Page or a layer of numpy_lstm.layers: layers, params = twin",
         ),
         (lambda p: flow.passes_of(p.cell, p.params, p.run, p.run), "expected the Backward that backward"),
         (
@@ -208,7 +210,7 @@ def test_what_is_not_a_run(instrument: Any) -> None:
             "layer is a numpy_lstm.pages.lstm.Params; expected a Page, a",
         ),
         (
-            lambda p: _of_fast(p, compose.Fast(p.cell)),
+            lambda p: _of_fast(p, nl.Recurrent(p.cell, "fast")),
             "back keeps no cotangents of LSTM; expected those of numpy_lstm.b",
         ),
     ],

@@ -267,7 +267,7 @@ def test_names() -> None:
 
 def test_only_name_page_and_params_of_a_cell_are_asked() -> None:
     Params = namedtuple("Params", [*LSTM.Params._fields, "M"])
-    cell = SimpleNamespace(name="mine", page="lstm", Params=Params)
+    cell = SimpleNamespace(name="mine", equations="lstm", Params=Params)
     stored = random_stored("torch", PROJECTED, np.random.default_rng(13))
     got = layouts.load("torch", stored, cell)
     assert isinstance(got, Params)

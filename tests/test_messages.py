@@ -169,7 +169,7 @@ BAD: dict[str, tuple[Call, str]] = {
     ),
     "a layer's run": (
         lambda _: nl.backward(nl.LSTM, PARAMS, BACK.forward(PARAMS, XS), dhs=ONES),
-        "run is a numpy_lstm.compose.Run, which the layer that made it takes back; "
+        "run is a numpy_lstm.wiring.Run, which the layer that made it takes back; "
         "expected the Forward that forward() returned",
     ),
     "a twin's run": (
@@ -214,9 +214,9 @@ BAD: dict[str, tuple[Call, str]] = {
     "Reversed.backward": (lambda _: BACK.backward(PARAMS, BACK.forward(PARAMS, XS)), f"{NOTHING} dhs, dcs or dlast"),
     "Parallel.backward": (
         lambda _: BOTH.backward((PARAMS,) * 2, BOTH.forward((PARAMS,) * 2, XS)),
-        f"{NOTHING} dhs or dlast",
+        f"{NOTHING} dhs, dcs or dlast",
     ),
-    "Stack.backward": (lambda _: UP.backward((PARAMS,), UP.forward((PARAMS,), XS)), f"{NOTHING} dhs or dlast"),
+    "Stack.backward": (lambda _: UP.backward((PARAMS,), UP.forward((PARAMS,), XS)), f"{NOTHING} dhs, dcs or dlast"),
     "run.backward": (lambda _: TWIN.forward(XS).backward(), f"{NOTHING} d_output, d_h_n or d_c_n"),
     "onnx": (lambda _: nl.onnx.run("LSTM", ONNX).backward(), f"{NOTHING} dY, dY_h or dY_c"),
     # The wrong record or kind
@@ -241,8 +241,32 @@ BAD: dict[str, tuple[Call, str]] = {
         "inputs is a list; expected a mapping by ONNX names",
     ),
     "masks for a cell that reads none": (
-        lambda _: nl.Given(nl.Recurrent(nl.LSTM), {}).forward(PARAMS, XS),
-        "LSTM reads x alone; expected a cell with masks, such as zoneout(cell)",
+        lambda _: nl.Masked(nl.Recurrent(nl.LSTM), {"keep_h": XS}),
+        "masks are keep_h; expected some of x, as it reads",
+    ),
+    "no masks for a cell that reads some": (
+        lambda _: nl.Masked(nl.Recurrent(nl.zoneout(nl.LSTM)), {}).forward(PARAMS, XS),
+        "zoneout(LSTM) reads x, keep_h, keep_c; expected masks for them",
+    ),
+    "some of the masks": (
+        lambda _: nl.Masked(nl.Recurrent(nl.zoneout(nl.LSTM)), {"keep_h": XS}),
+        "masks are keep_h; expected some of x, keep_h, keep_c, as it reads",
+    ),
+    "an engine that does not exist": (
+        lambda _: nl.Recurrent(nl.LSTM, "quick"),
+        "engine is 'quick'; expected 'explicit' or 'fast' or 'checkpointed' or 'each step'",
+    ),
+    "layers that do not fit one another": (
+        lambda _: nl.Stack((nl.Recurrent(nl.LSTM),) * 2).forward((PARAMS, PARAMS), XS),
+        "layer 1: xs has shape (3, 2, 6); expected (T, B, D=5), where D=5 was fixed by params.W_i",
+    ),
+    "sizes of other layers": (
+        lambda _: nl.Stack((nl.Recurrent(nl.LSTM),) * 2).init(3, (4, 5, 6), np.random.default_rng(0)),
+        "H has 3 sizes; expected 2, one for each layer",
+    ),
+    "each step of a cell": (
+        lambda _: nl.EachStep(nl.LSTM).forward(PARAMS, XS),
+        "LSTM carries h, c from step to step; expected a page without",
     ),
     "a case of a name": (
         lambda _: check.Case.random("LSTM", "torch", {}, np.random.default_rng(0)),  # type: ignore[arg-type]

@@ -187,7 +187,7 @@ def test_differences_with_the_step_swept(cell: nl.Page) -> None:
 @each_cell
 @pytest.mark.parametrize("absent", [("every_h",), ("every_c",), ("last_h", "last_c"), ("every_h", "every_c", "last_h")])
 def test_absent_cotangents_count_as_zero(cell: nl.Page, absent: tuple[str, ...]) -> None:
-    partial = without(standard(cell), *absent)
+    partial = without(standard(cell), *(absent if "c" in cell.State._fields else absent[:1]))
     dense = partial.dense()
     for (_, a), (_, b) in zip(tree.leaves(partial.gradient()), tree.leaves(dense.gradient()), strict=True):
         np.testing.assert_array_equal(a, b)

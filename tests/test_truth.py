@@ -22,7 +22,7 @@ from numpy_lstm.check import network as networks
 from numpy_lstm.check import truth
 from numpy_lstm.check.case import Case, is_gradient
 from numpy_lstm.check.network import CaseError, Network
-from numpy_lstm.compose import Backward
+from numpy_lstm.layers import Backward
 
 needs_flint = pytest.mark.skipif(
     importlib.util.find_spec("flint") is None, reason="python-flint, of the extra truth, is not installed"

@@ -231,7 +231,7 @@ def test_other_cells_and_layouts(cell: str, layout: str) -> None:
 
 def test_unknown_names(tmp_path: Path) -> None:
     for call, message in (
-        (lambda: vectors.cases("LTSM", "torch"), "cell is 'LTSM'; known are"),
+        (lambda: vectors.cases("LTSM", "torch"), "cell is 'LTSM'; expected one of those known: RNN"),
         (lambda: vectors.cases("LSTM", "tensor"), "'tensor' is no layout; known are torch"),
         (lambda: vectors.cases("PeepholeLSTM", "torch"), "torch has no place for the parameters of PeepholeLSTM"),
         (lambda: vectors.cases("LSTM", "torch", only=["plan"]), "'plan' is no recipe; known are plain"),

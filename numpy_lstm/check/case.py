@@ -26,6 +26,7 @@ from .. import layouts, scan, tree
 from ..arrays import type_name
 from ..pages.page import Page
 from ..shapes import Sizes, axes
+from ..wiring import map_run, walk
 from .network import CaseError, Network, Parts
 from .paths import Sized, blurred, textbook, total_size
 
@@ -162,8 +163,9 @@ class Case(NamedTuple):
     def answer(self, run: Any, back: Any) -> dict[str, Any]:
         """All results by name, from what the layer's forward and backward pass returned."""
         cell, places, unnest = self.network.of_cell(), self.network.places(), self.network.unnest
+        tapes = [tape for _, _, tape in walk(self.network.layer(), run)]
         named: dict[str, Any] = {"output": run.hs}
-        for place, last, tape in zip(places, unnest(run.last), tapes(run), strict=True):
+        for place, last, tape in zip(places, unnest(run.last), tapes, strict=True):
             named |= {f"{place}{k}_n": a for k, a in last._asdict().items()}
             named |= {f"{place}values.{k}": a for k, a in tape.values._asdict().items() if k in seen(cell)}
         named["d_x"] = back.dxs
@@ -187,7 +189,7 @@ class Case(NamedTuple):
         layer = self.network.layer(call.masks)
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
         params, dhs, dlast = tree.map(Sized, (call.params, call.dhs, call.dlast))
-        return self._sizes_of(run, layer.backward(params, _each_array(Sized, run), dhs, dlast=dlast))
+        return self._sizes_of(run, layer.backward(params, map_run(Sized, run), dhs, dlast=dlast))
 
     def textbook_paths(self) -> dict[str, Any]:
         """S for a code that loses digits where a textbook does: each path again for each difference on its way.
@@ -197,7 +199,7 @@ class Case(NamedTuple):
         call = self.call(Sized)
         layer = self.network.layer(call.masks, Parts(cell=textbook))
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
-        return self._sizes_of(run, layer.backward(call.params, _each_array(blurred, run), call.dhs, dlast=call.dlast))
+        return self._sizes_of(run, layer.backward(call.params, map_run(blurred, run), call.dhs, dlast=call.dlast))
 
     def _sizes_of(self, run: Any, back: Any) -> dict[str, Any]:
         back = tree.map(total_size, back)
@@ -218,22 +220,6 @@ def seen(cell: Page) -> list[str]:
     """The fields of a step that an answer may give: all but its inputs."""
     inputs = {*cell.reads, *(f"{k}_prev" for k in cell.carries)}
     return [k for k in cell.Trace._fields if k not in inputs]
-
-
-def tapes(run: Any) -> list[scan.Forward]:
-    """The run of each place."""
-    if isinstance(run, scan.Forward):
-        return [run]
-    parts = run.parts if type(run.parts) is tuple else (run.parts,)
-    return [tape for part in parts for tape in tapes(part)]
-
-
-def _each_array(f: Callable[[Any], Any], run: Any) -> Any:
-    """A run with ``f`` applied to all its arrays."""
-    if isinstance(run, scan.Forward):
-        return run._replace(hs=f(run.hs), values=tree.map(f, run.values))
-    parts = tuple(_each_array(f, part) for part in run.parts) if type(run.parts) is tuple else _each_array(f, run.parts)
-    return run._replace(hs=f(run.hs), parts=parts)
 
 
 @cache

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..compose import Given, Parallel, Recurrent, Reversed, Stack
+from ..layers import Masked, Parallel, Recurrent, Reversed, Stack
 from ..pages import ABLATIONS, PAGES, ReLURNN, projected, zoneout
 from ..pages.page import Page
 
@@ -62,13 +62,13 @@ class Network(NamedTuple):
         return zoneout(cell) if self.zoneout else cell
 
     def layer(self, masks: Mapping[str, Any] | None = None, parts: Parts = Parts()) -> Any:  # noqa: B008
-        """The layer of ``numpy_lstm.compose``, from these parts; ``masks`` for a zoneout cell."""
+        """The layer of ``numpy_lstm.layers``, from these parts; ``masks`` for a zoneout cell."""
         cell = self.of_cell(parts.cell)
 
         def level() -> Any:
             one = parts.recurrent(cell)
             if self.zoneout:
-                return Given(one, dict(masks or {}))
+                return Masked(one, dict(masks or {}))
             if self.direction == "bidirectional":
                 return parts.parallel((one, parts.reversed(parts.recurrent(cell))))
             return parts.reversed(one) if self.direction == "reverse" else one

@@ -39,7 +39,14 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
 
 
 def backward(
-    cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+    cell: Any,
+    params: Any,
+    run: Forward,
+    dhs: Array | None = None,
+    dcs: Array | None = None,
+    dlast: Any = None,
+    *,
+    dstates: Any = None,
 ) -> Backward:
     """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None: this path does not keep them.
 
@@ -47,13 +54,13 @@ def backward(
     """
     sizes = scan.bind_params(cell, params)
     if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
-        return scan.backward(cell, params, run, dhs, dcs, dlast)
+        return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
     scan.expect_run(run, "numpy_lstm.fast")
     if run.values.cell != cell:
         raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
     for name, letters, array in run.values.shapes():
         sizes.bind(f"run.values.{name}", array, letters)
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate = tree.add(sizes.zeros(cell.State), dlast)
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)
     return Backward(dxs, dfirst, total(cell, params, sums), None)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from .. import arrays, compose, tree
+from .. import arrays, layers, tree, wiring
 from ..pages.page import Page
 from ..scan import Backward, Forward
 
@@ -30,14 +30,13 @@ def passes(layer: Any, *arguments: Any, **options: Any) -> tuple[Pass, ...]:
     """Run a cell, a layer or a twin forward and back: one Pass for each cell in it, from the bottom up.
 
     ``passes(layer, params, xs, first=None, lengths=None, dhs=None, dcs=None, dlast=None)``
-        for a Page, or any layer of ``compose``, with the arguments of ``numpy_lstm.forward`` and ``backward``.
+        for a Page, or any layer, with the arguments of ``numpy_lstm.forward`` and ``backward``.
     ``passes(twin, x, hx=None, lengths=None, d_output=None, d_h_n=None, d_c_n=None)``
         for ``nn.LSTM``, ``GRU`` or ``RNN``, with those of the twin's ``forward`` and of its run's ``backward``. Dropout
         as in ``forward``: drawn unless the twin is in ``eval()``.
 
     NumPy arrays; absent cotangents are zero. A single cell gives a tuple of one: ``(p,) = passes(...)``. Whatever the
-    engine, the explicit path is taken: the fast one keeps no cotangents. Raises as the calls named do, and TypeError
-    for ``dcs`` with a composed layer.
+    engine, the explicit path is taken: the fast one keeps no cotangents. Raises as the calls named do.
 
     >>> import numpy as np, numpy_lstm as nl
     >>> rng = np.random.default_rng(0)
@@ -52,8 +51,8 @@ def _of_twin(
     twin: Any, x: Any, hx: Any = None, lengths: Any = None, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None
 ) -> tuple[Pass, ...]:
     run = twin.explicit().forward(x, hx, lengths)
-    layers, params, run, dhs, dlast = run.records(d_output, d_h_n, d_c_n)
-    return passes_of(layers, params, run, layers.backward(params, run, dhs, dlast), dhs, dlast=dlast)
+    stack, params, run, dhs, dlast = run.records(d_output, d_h_n, d_c_n)
+    return passes_of(stack, params, run, stack.backward(params, run, dhs, dlast=dlast), dhs, dlast=dlast)
 
 
 def _of_layer(
@@ -68,12 +67,7 @@ def _of_layer(
 ) -> tuple[Pass, ...]:
     layer = _layer(layer)
     run = layer.forward(params, xs, first, lengths)
-    if isinstance(layer, compose.Recurrent):
-        back = layer.backward(params, run, dhs, dcs, dlast)
-    elif dcs is not None:
-        raise TypeError("dcs was given; expected None: only a single cell takes cotangents of every c_t")
-    else:
-        back = layer.backward(params, run, dhs, dlast=dlast)
+    back = layer.backward(params, run, dhs, dcs, dlast)
     return passes_of(layer, params, run, back, dhs, dcs, dlast)
 
 
@@ -96,7 +90,7 @@ def passes_of(
     layer = _layer(layer)
     if not isinstance(back, Backward):
         raise TypeError(f"back is a {arrays.type_name(back)}; expected the Backward that backward() returned")
-    if not isinstance(run, Forward | compose.Run):
+    if not isinstance(run, Forward | wiring.Run):
         raise TypeError(f"run is a {arrays.type_name(run)}; expected the run that back went through")
     return tuple(_cells(layer, params, run, back.cotangents, dhs, dcs, dlast, ""))
 
@@ -104,16 +98,22 @@ def passes_of(
 def _layer(layer: Any) -> Any:
     """The explicit layer that it stands for."""
     if not isinstance(layer, Page) and not hasattr(layer, "backward"):
-        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page, a layer of compose, or a twin of nn")
-    return compose.Recurrent(layer) if isinstance(layer, Page) else compose.explicit(layer)
+        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page, a layer, or a twin of nn")
+    return layers.Recurrent(layer) if isinstance(layer, Page) else wiring.rebuilt(layer, _explicit)
+
+
+def _explicit(leaf: Any) -> Any:
+    """The leaf by the explicit engine."""
+    return layers.Recurrent(leaf.cell) if isinstance(leaf, layers.Recurrent) else leaf
 
 
 def _cells(
     layer: Any, params: Any, run: Any, cotangents: Any, dhs: Any, dcs: Any, dlast: Any, name: str
 ) -> Iterator[Pass]:
-    if isinstance(layer, compose.Given):
-        layer = layer.layer
-    if isinstance(layer, compose.Recurrent):
+    if isinstance(layer, layers.Masked):
+        yield from _cells(layer.layer, params, run, cotangents, dhs, dcs, dlast, name)
+        return
+    if isinstance(layer, layers.Recurrent):
         if cotangents is None or not isinstance(run.values, layer.cell.Trace):
             raise TypeError(
                 f"back keeps no cotangents of {layer.cell.name}; expected those of numpy_lstm.backward, which the fast "
@@ -122,33 +122,36 @@ def _cells(
         given = _given(layer.cell, run, dhs, dcs, dlast)
         yield Pass(name or layer.cell.name, layer.cell, params, run, cotangents, given)
         return
-    if isinstance(layer, compose.Reversed):
-        dhs = None if dhs is None else compose.reverse(dhs, run.lengths)
-        yield from _cells(layer.layer, params, run.parts, cotangents, dhs, None, dlast, name)
+    if isinstance(layer, layers.Reversed):
+        dhs, dcs = (None if d is None else wiring.reverse(d, run.lengths) for d in (dhs, dcs))
+        yield from _cells(layer.layer, params, run.parts, cotangents, dhs, dcs, dlast, name)
         return
-    if isinstance(layer, compose.Parallel):
+    if isinstance(layer, layers.Parallel):
         ends = np.cumsum([part.hs.shape[-1] for part in run.parts])[:-1]
         arriving = [None] * len(run.parts) if dhs is None else np.split(dhs, ends, axis=-1)
-    elif isinstance(layer, compose.Stack):
-        above = zip(layer.layers[1:], run.parts[1:], cotangents[1:], run.masks, strict=True)
-        arriving = [_dxs(*each) if mask is None else _dxs(*each) * mask for *each, mask in above] + [dhs]
+    elif isinstance(layer, layers.Stack):
+        above = zip(layer.layers[1:], run.parts[1:], cotangents[1:], strict=True)
+        arriving = [*(_dxs(*each) for each in above), dhs]
     else:
-        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page or a layer of numpy_lstm.compose")
-    dlast = (None,) * len(layer.layers) if dlast is None else dlast
-    each = zip(layer.layers, params, run.parts, cotangents, arriving, dlast, strict=True)
-    for k, (child, p, part, d, dh, last) in enumerate(each):
-        yield from _cells(child, p, part, d, dh, None, last, f"{name}.{k}" if name else str(k))
+        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page or a layer of numpy_lstm.layers")
+    params, dcs, dlast = wiring.trees(layer, params=params, dcs=dcs, dlast=dlast)
+    each = zip(layer.layers, params, run.parts, cotangents, arriving, dcs, dlast, strict=True)
+    for k, (child, p, part, d, dh, dc, last) in enumerate(each):
+        yield from _cells(child, p, part, d, dh, dc, last, f"{name}.{k}" if name else str(k))
 
 
 def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
     """The cotangent of a layer's input, from those of its cells."""
-    if isinstance(layer, compose.Reversed):
-        return compose.reverse(_dxs(layer.layer, run.parts, cotangents), run.lengths)
-    if isinstance(layer, compose.Parallel):
+    if isinstance(layer, layers.Masked):
+        dxs = _dxs(layer.layer, run, cotangents)
+        return dxs * layer.masks["x"] if "x" in layer.masks else dxs
+    if isinstance(layer, layers.Reversed):
+        return wiring.reverse(_dxs(layer.layer, run.parts, cotangents), run.lengths)
+    if isinstance(layer, layers.Parallel):
         return sum(_dxs(*each) for each in zip(layer.layers, run.parts, cotangents, strict=True))
-    if isinstance(layer, compose.Stack):
+    if isinstance(layer, layers.Stack):
         return _dxs(layer.layers[0], run.parts[0], cotangents[0])
-    return cotangents.x
+    return getattr(cotangents, layer.cell.reads[0])
 
 
 def _given(cell: Page, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays, compose
+from .. import arrays, layers, wiring
 from ..pages.page import Page
 from ..scan import Forward
 from .jacobians import Progress, over
@@ -25,11 +25,11 @@ def sensitivity_map(
     One backward pass for each s and each of the N rows of V. On padding the norm is zero. Raises ValueError if V does
     not fit the outputs of the layer, or a step is not one of the run's; TypeError for what is no layer or no run.
     """
-    layer = compose.Recurrent(layer) if isinstance(layer, Page) else layer
+    layer = layers.Recurrent(layer) if isinstance(layer, Page) else layer
     if not hasattr(layer, "backward"):
         also = ": layers, params = twin.network()" if hasattr(layer, "network") else ""
-        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page or a layer of numpy_lstm.compose{also}")
-    if not isinstance(run, Forward | compose.Run):
+        raise TypeError(f"layer is a {arrays.type_name(layer)}; expected a Page or a layer of numpy_lstm.layers{also}")
+    if not isinstance(run, Forward | wiring.Run):
         raise TypeError(f"run is a {arrays.type_name(run)}; expected the run that layer.forward returned")
     T, B, R = run.hs.shape
     V = np.eye(R, dtype=run.hs.dtype) if readout is None else np.asarray(readout, run.hs.dtype)

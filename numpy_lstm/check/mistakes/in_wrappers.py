@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import scan
-from ...compose import Recurrent
+from ...layers import Recurrent
 from ..network import Parts
 from .workbench import Mistake, Workbench, once
 

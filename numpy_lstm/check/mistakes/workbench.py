@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ... import scan
-from ...compose import Recurrent
+from ...layers import Recurrent
 from ...pages import PAGES
 from ...pages.page import Page
 from ..case import Call, Case
@@ -111,7 +111,9 @@ class Scanned(Recurrent):
         super().__init__(cell)
         object.__setattr__(self, "other", other)
 
-    def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> scan.Backward:
+    def backward(
+        self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, **_: Any
+    ) -> scan.Backward:
         """The other backward pass; cotangents of every cell are for the right one only."""
         other: Callable[..., scan.Backward] = self.other  # type: ignore[attr-defined]
         return other(self.cell, params, run, dhs, dlast)
