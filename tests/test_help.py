@@ -28,6 +28,7 @@ def test_the_package() -> None:
         assert re.search(rf"\b{name}\b", head) or name in (
             "Backward",
             "Page",
+            "Layer",
             "Forward",
             "dropout_mask",
             "zoneout_input",

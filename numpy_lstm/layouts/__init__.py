@@ -144,7 +144,7 @@ def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
 
 
 def as_numpy(array: Any) -> Any:
-    """``array`` as a NumPy array; a torch tensor is read without importing torch, from any device, detached.
+    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
 
     bfloat16, which NumPy lacks, becomes float32, exactly.
     """
