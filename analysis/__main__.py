@@ -41,14 +41,14 @@ class Study(NamedTuple):
 STUDIES = {
     "verify": Study(
         "every gradient of an RNN and four LSTMs on text, by every route",
-        "verification",
+        "verify.verification",
         lambda m, o, corpus: m.run(corpus, o.out, o.seed),
         ("mpmath",),
         in_all=True,
     ),
     "coverage": Study(
         "every cell, wiring and layout against oracles that do not know them",
-        "coverage",
+        "verify.coverage",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath",),
         in_all=True,
@@ -63,31 +63,34 @@ STUDIES = {
     ),
     "kill_matrix": Study(
         "which way of checking a gradient catches which known mistake",
-        "kill_matrix",
+        "mistakes.kill_matrix",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath", "matplotlib"),
     ),
     "case_studies": Study(
         "wrong gradients in shipping software, named by the judge",
-        "case_studies",
+        "shipping.case_studies",
         lambda m, o, corpus: m.run(o.out, o.seed, o.names, o.environments, o.install, o.record),
         ("mpmath",),
     ),
     "accuracy": Study(
         "the fast path where gates saturate, against 50-digit truth",
-        "accuracy",
+        "verify.accuracy",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath",),
     ),
     "benchmark": Study(
-        "speed beside PyTorch, JAX and autograd", "benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
+        "speed beside PyTorch, JAX and autograd", "speed.benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
     ),
     "memory": Study(
-        "memory of one forward and backward pass", "memory", lambda m, o, corpus: m.run(o.out, o.seed), judges=False
+        "memory of one forward and backward pass",
+        "speed.memory",
+        lambda m, o, corpus: m.run(o.out, o.seed),
+        judges=False,
     ),
     "gpu": Study(
         "CuPy arrays through the pages and the fast path, checked and timed",
-        "gpu",
+        "speed.gpu",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("cupy",),
     ),

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from analysis import coverage, gradient_flow, next_symbol, output, routes, text, verification
+from analysis import next_symbol, output, text
 from analysis.__main__ import main
+from analysis.flow import gradient_flow
+from analysis.verify import coverage, routes, verification
 from numpy_lstm import check, tree
 
 

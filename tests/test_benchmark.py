@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import benchmark, gpu, memory, peers
 from analysis.__main__ import main
+from analysis.speed import benchmark, gpu, memory, peers
 from numpy_lstm import check
 
 

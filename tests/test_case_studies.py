@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import case_studies
-from analysis.shipping import judging, page, recordings, studies
+from analysis.shipping import case_studies, judging, page, recordings, studies
 from numpy_lstm import check
 from numpy_lstm.check.case import is_gradient
 from numpy_lstm.check.mistakes import CATALOGUE, Workbench

@@ -16,8 +16,9 @@ import pytest
 
 import numpy_lstm as nl
 from analysis import __main__ as studies
-from analysis import case_studies, text
+from analysis import text
 from analysis.examples import own_text
+from analysis.shipping import case_studies
 from numpy_lstm import cli, command
 from numpy_lstm.check import files
 
@@ -247,7 +248,7 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ("analysis.__main__", ["kill_matrix"], BOTH),
     ("analysis.__main__", ["benchmark"], FIGURES),
     ("analysis.__main__", ["gpu"], EXTRA.format("cupy is", "gpu")),
-    ("analysis.case_studies", ["tmva"], TRUTH),
+    ("analysis.shipping.case_studies", ["tmva"], TRUTH),
     ("analysis.examples.own_text", [], FIGURES),
     ("analysis.examples.torch_lstm", ["model.pt"], FIGURES),
     ("numpy_lstm.cli", ["doctor", "--help"], ""),

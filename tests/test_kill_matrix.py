@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import kill_matrix, recipes
+from analysis.mistakes import kill_matrix, recipes
 from numpy_lstm.check.mistakes import CATALOGUE, Mistake
 
 RECIPES = {recipe.name: recipe for recipe in recipes.recipes()}

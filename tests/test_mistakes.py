@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import differences
+from analysis.mistakes import differences
 from numpy_lstm import check
 from numpy_lstm.check.case import Case, is_gradient, seen
 from numpy_lstm.check.mistakes import CATALOGUE, Workbench, label, made

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from analysis import accuracy, coverage, next_symbol, recipes, routes
+from analysis import next_symbol
+from analysis.mistakes import recipes
+from analysis.verify import accuracy, coverage, routes
 from numpy_lstm.check.mistakes import CATALOGUE
 from reference import frameworks, regimes
 

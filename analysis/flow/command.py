@@ -4,8 +4,8 @@ import argparse
 import textwrap
 from pathlib import Path
 
-from .. import gradient_flow, text
-from . import gates, networks, rates, scalar, spectra, ungated
+from .. import text
+from . import gates, gradient_flow, networks, rates, scalar, spectra, ungated
 from . import study as _study
 from .study import options, run
 

@@ -12,8 +12,9 @@ from numpy_lstm import check
 from numpy_lstm.check import truth
 from reference import regimes
 
-from . import next_symbol, output, routes, text
-from .progress import bar
+from .. import next_symbol, output, text
+from ..progress import bar
+from . import routes
 
 WINDOW = 1 + routes.SIZES["T"]
 

@@ -7,8 +7,8 @@ import numpy as np
 
 import numpy_lstm as nl
 
-from . import figures, next_symbol, output, text
-from .progress import bar
+from .. import figures, next_symbol, output, text
+from ..progress import bar
 
 FIT = (10, 60)  # lags over which the rate is fitted
 SIZES = {"T": 100, "B": 16, "D": 16, "H": 64}

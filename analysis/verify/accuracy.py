@@ -9,8 +9,9 @@ import numpy_lstm as nl
 from numpy_lstm import check
 from reference import regimes, truth
 
-from . import output, routes
-from .progress import bar
+from .. import output
+from ..progress import bar
+from . import routes
 
 REGIMES = [(cell, regime) for cell in (nl.LSTM, nl.GRU, nl.RNN) for regime in regimes.OF_PAGE[cell.equations]]
 BOUND = 16

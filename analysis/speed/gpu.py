@@ -10,7 +10,8 @@ import numpy_lstm as nl
 from numpy_lstm import check, tree
 from numpy_lstm.command import NoVerdict
 
-from . import benchmark, output, peers
+from .. import output
+from . import benchmark, peers
 
 BOUND = {"float64": 1e-13, "float32": 1e-4}
 

@@ -17,10 +17,10 @@ from typing import Any
 from numpy_lstm import command
 from numpy_lstm.command import RIGHT, WRONG, NoVerdict, Parser, natural
 
-from . import output
-from .shipping import judging, page, recordings
-from .shipping.judging import Broken, Finding, NotRun
-from .shipping.studies import STUDIES, Run, Study
+from .. import output
+from . import judging, page, recordings
+from .judging import Broken, Finding, NotRun
+from .studies import STUDIES, Run, Study
 
 NAMES = [study.name for study in STUDIES]
 

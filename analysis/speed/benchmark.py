@@ -2,7 +2,7 @@
 
 All peers of a task run in one process, in turn, round after round; threads and kernels are fixed by the environment of
 that process, before NumPy is loaded. So every combination of them is a process of its own: ``python -m
-analysis.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
+analysis.speed.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import numpy as np
 from numpy_lstm import doctor
 from numpy_lstm.command import need, positive
 
-from . import figures, output, peers
+from .. import figures, output
+from . import peers
 
 SHAPES = (
     (100, 32, 64, 128),
@@ -62,7 +63,7 @@ def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, An
     env = os.environ | {f"{lib}_NUM_THREADS": count for lib in ("OPENBLAS", "OMP", "MKL")}
     if kernel is not None:
         env["OPENBLAS_CORETYPE"] = kernel
-    command = [sys.executable, "-m", "analysis.benchmark", json.dumps(options | {"threads": threads})]
+    command = [sys.executable, "-m", "analysis.speed.benchmark", json.dumps(options | {"threads": threads})]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the measuring process failed:\n{done.stderr[-2000:]}")

@@ -10,7 +10,7 @@ import numpy_lstm as nl
 from numpy_lstm import check, tree
 from reference import mechanical, truth
 
-from . import next_symbol, text
+from .. import next_symbol, text
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 SIZES = {"T": 20, "B": 4, "D": 6, "H": 10}

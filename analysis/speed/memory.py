@@ -18,7 +18,8 @@ import numpy as np
 from numpy_lstm import checkpointed
 from numpy_lstm.command import NoVerdict
 
-from . import output, peers
+from .. import output
+from . import peers
 
 SHAPE = (1000, 16, 64, 256)
 LONG = (100_000, 1, 16, 32)
@@ -64,7 +65,7 @@ def _status(field: str) -> int:
 def measured(code: str, shape: tuple[int, ...], seed: int) -> tuple[int, float]:
     """Peak bytes and seconds in a new process on one thread."""
     env = os.environ | {f"{lib}_NUM_THREADS": "1" for lib in ("OPENBLAS", "OMP", "MKL")}
-    command = [sys.executable, "-m", "analysis.memory", code, json.dumps(shape), str(seed)]
+    command = [sys.executable, "-m", "analysis.speed.memory", code, json.dumps(shape), str(seed)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     peak, seconds = json.loads(done.stdout)
     return peak, seconds

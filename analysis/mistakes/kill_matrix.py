@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from numpy_lstm.check.mistakes import CATALOGUE, Mistake
 
-from . import figures, output
+from .. import figures, output
+from ..progress import bar
+from ..verify.routes import HAS_TORCH
 from .node_cases import HAS_ONNX
-from .progress import bar
 from .recipes import SETTINGS, Setting, recipes, suite
-from .routes import HAS_TORCH
 
 FOOTNOTES = (
     "A mistake with variants (a gate, an order of gates, a length) is caught if each of at most six of them is.",

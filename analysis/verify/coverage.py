@@ -11,8 +11,9 @@ from numpy_lstm import check, layouts, tree
 from numpy_lstm.check import truth
 from reference import frameworks
 
-from . import output, routes
-from .progress import bar
+from .. import output
+from ..progress import bar
+from . import routes
 
 SIZES = {"T": 12, "B": 3, "D": 5, "H": 7}
 CELLS = [

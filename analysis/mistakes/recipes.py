@@ -17,7 +17,8 @@ from numpy_lstm.check.case import Case, is_gradient
 from numpy_lstm.check.mistakes import Mistake, Workbench
 from numpy_lstm.check.network import Network
 
-from . import differences, node_cases, routes
+from ..verify import routes
+from . import differences, node_cases
 
 Arrays = dict[str, Any]
 
