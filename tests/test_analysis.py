@@ -13,7 +13,7 @@ import numpy_lstm as nl
 from analysis import next_symbol, output, text
 from analysis.__main__ import main
 from analysis.flow import gradient_flow
-from analysis.verify import coverage, routes, verification
+from analysis.verify import accuracy, coverage, routes, verification
 from numpy_lstm import check, tree
 
 
@@ -138,6 +138,16 @@ def test_a_wrong_gradient_fails_every_route_but_torch_free_ones_name_it(corpus: 
     for route in ("50-digit truth", "complex step", "chain rule on rows", "RTRL", "torch.nn", "central difference"):
         compare, bound = routes.ROUTES[route]
         assert compare(c)[0] <= bound < compare(c._replace(gradient=wrong))[0], route
+
+
+def test_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "REGIMES", accuracy.REGIMES[::9])
+    monkeypatch.setattr(accuracy, "measure", partial(accuracy.measure, seeds=1))
+    assert accuracy.run(tmp_path, 0) == []
+    rows = json.loads((tmp_path / "accuracy.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["name"].partition(",")[0] for row in rows] == ["LSTM", "GRU"]
+    monkeypatch.setattr(accuracy, "BOUND", 1e-3)
+    assert [said.partition(":")[0] for said in accuracy.run(tmp_path, 0)] == [row["name"] for row in rows]
 
 
 def test_windows(corpus: text.Corpus) -> None:

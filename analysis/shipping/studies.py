@@ -1,6 +1,7 @@
 """The case studies: what is run, on which inputs, and what the judge is to say first."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from numpy_lstm.check.mistakes import Mistake
 from numpy_lstm.check.mistakes.in_shipping import carried_tanh
-from numpy_lstm.check.network import Network
+from numpy_lstm.check.network import Network, Parts
 
 from . import course_table, retyped
 
@@ -25,13 +26,22 @@ class Carried(Network):
         return super().of_cell(lambda cell: carried_tanh(edit(cell)))
 
 
+def past_tanh(cell: Any) -> Any:
+    """The page whose adjoint adds what comes from step t+1 to dc as it is, not through tanh'."""
+
+    def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+        return cell.adjoint(F, p, v._replace(c=v.f * v.c_prev + v.i * v.g), d)  # v.c is tanh(c) where it is carried
+
+    return replace(cell, adjoint=adjoint)
+
+
 LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
 PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "carry-past-tanh-derivative",
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",
     "hipsternet",
     lambda b: [""] * isinstance(b.case.network, Carried),
-    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(), b.run)),
+    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(parts=Parts(cell=past_tanh)), b.run)),
 )
 
 

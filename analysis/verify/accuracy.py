@@ -23,7 +23,7 @@ def gradient(p: check.Problem) -> check.Point:
     params, xs, first = p.point
     states, last = p.cotangents
     run = nl.fast.forward(p.cell, params, xs, first)
-    back = nl.fast.backward(p.cell, params, run, dlast=last, dstates=states)
+    back = nl.fast.backward(p.cell, params, run, dhs=states.h, dcs=getattr(states, "c", None), dlast=last)
     return check.Point(back.dparams, back.dxs, back.dfirst)
 
 
