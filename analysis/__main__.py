@@ -56,7 +56,7 @@ STUDIES = {
     "flow": Study(
         "how far back gradients flow: on text, or the flow studies by name",
         "flow.command",
-        lambda m, o, corpus: [] if m.study(o, corpus) else ["flow"],
+        lambda m, o, corpus: m.run(o, corpus) or [],
         ("matplotlib",),
         judges=False,
         in_all=True,

@@ -12,7 +12,8 @@ import pytest
 import numpy_lstm as nl
 from analysis import next_symbol, output, text
 from analysis.__main__ import main
-from analysis.flow import gradient_flow
+from analysis.flow import study
+from analysis.flow.command import STUDIES
 from analysis.verify import accuracy, coverage, routes, verification
 from numpy_lstm import check, tree
 
@@ -62,7 +63,7 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert {f.name for f in tmp_path.iterdir()} == {
         *("verification.json", "verification.md", "gradient_flow.csv", "gradient_flow_rates.csv"),
         *("coverage.json", "coverage.md"),
-        *("gradient_flow.svg", "gradient_flow.png"),
+        *("gradient_flow.svg", "gradient_flow.png", "gradient_flow.json"),
     }
     for name in ("gradient_flow.svg", "gradient_flow.png"):
         assert (tmp_path / name).stat().st_size > 20_000
@@ -70,7 +71,7 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_rates_on_text(corpus: text.Corpus, tmp_path: Path) -> None:
     """Close to what is measured on white noise inputs (0.55, 0.62, 0.84, 0.98, 0.98); h and c fall alike."""
-    gradient_flow.run(corpus, tmp_path, seed=1, seeds=4)
+    study.run("text", STUDIES["text"], study.Options(tmp_path, 1, 4, corpus=corpus))
     with (tmp_path / "gradient_flow_rates.csv").open() as file:
         rates = {(row["network"], row["signal"]): float(row["rate_per_step"]) for row in csv.DictReader(file)}
     expected = {"RNN": 0.54, "LSTM, forget bias 0": 0.625, "LSTM, forget bias 1": 0.848, "LSTM, forget bias 2": 0.97}
@@ -89,7 +90,7 @@ def test_rates_on_text(corpus: text.Corpus, tmp_path: Path) -> None:
 
 def test_figures_are_reproducible(corpus: text.Corpus, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        gradient_flow.run(corpus, tmp_path / name, seed=0, seeds=1)
+        study.run("text", STUDIES["text"], study.Options(tmp_path / name, seeds=1, corpus=corpus))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
 
@@ -98,9 +99,10 @@ def test_figures_are_reproducible(corpus: text.Corpus, tmp_path: Path) -> None:
 def test_the_whole_loss(network: str, corpus: text.Corpus) -> None:
     """Embedding, cell and readout: the gradient by hand is the complex step through the whole loss."""
     rng = np.random.default_rng(0)
-    cell, _ = next_symbol.NETWORKS[network]
+    setting = next_symbol.NETWORKS[network]
+    cell = setting.page
     codes = text.windows(corpus, 6, 2, rng)
-    w = next_symbol.weights(network, len(corpus.symbols), 2, 3, 4, 10, rng)
+    w = next_symbol.weights(setting, len(corpus.symbols), 2, 3, 4, 10, rng)
     stepped = check.complex_step(lambda v: next_symbol.loss(cell, v, codes), w, chunk=100)
     assert check.normwise(next_symbol.gradient(cell, w, codes), stepped) <= 2e-15
     blind = w._replace(V=0 * w.V)

@@ -100,6 +100,51 @@ def caption(rows: list[Row]) -> str:
     )
 
 
+def draw(rows: list[Row], stem: Path) -> None:
+    """One line for each mistake, one column for each recipe: pale where it is caught, dark where it is missed."""
+    from matplotlib.patches import Patch
+
+    found = counts(rows)
+    names = list(found)
+    width, height = len(names), len(rows)
+    with figures.look_of(figures.RC):
+        drawing = figures.figure(8.2, 0.118 * height + 2.6)
+        axes = drawing.subplots()
+        for y, row in enumerate(rows):
+            for x, name in enumerate(names):
+                _square(axes, x, y, row.caught[name] / len(row.variants))
+        axes.set_xlim(-0.5, width - 0.5)
+        axes.set_ylim(height + 0.2, -0.5)
+        axes.set_xticks(range(width), names, rotation=55, ha="left", rotation_mode="anchor", fontsize=7)
+        axes.xaxis.tick_top()
+        axes.set_yticks(range(height), [row.mistake for row in rows], fontsize=5.6, family="monospace")
+        axes.tick_params(length=0, pad=2)
+        axes.spines[:].set_visible(False)
+        starts = [y for y in range(height) if y == 0 or rows[y].setting != rows[y - 1].setting]
+        for y, stop in zip(starts, [*starts[1:], height], strict=True):
+            axes.plot([-0.5, width - 0.5], [y - 0.5, y - 0.5], color="0.35", linewidth=0.5, clip_on=False)
+            axes.text(width - 0.3, (y + stop - 1) / 2, rows[y].setting, fontsize=6, va="center", color="0.25")
+        for x, name in enumerate(names):
+            missed = found[name]["missed"] + found[name]["partly"]
+            axes.text(x, height + 0.4, str(missed), ha="center", va="center", fontsize=7, fontweight="bold")
+        axes.text(-0.7, height + 0.4, "not caught, or not in every variant", ha="right", va="center", fontsize=6)
+        key = [(0.0, "missed"), (0.5, "some variants missed"), (1.0, "caught")]
+        handles = [Patch(facecolor=_SHADES[share], edgecolor="0.6", linewidth=0.4, label=text) for share, text in key]
+        drawing.legend(handles=handles, loc="outside upper left", ncols=1, frameon=False, fontsize=7)
+        drawing.supxlabel(caption(rows), fontsize=6.5, color="0.35")
+        figures.save(drawing, stem)
+
+
+_SHADES = {0.0: "#A33B00", 0.5: "#E9A36F", 1.0: "#F2F2F2"}  # vermilion, darker and lighter: apart in grey, too
+
+
+def _square(axes: Any, x: float, y: float, share: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    shade = _SHADES[share if share in (0.0, 1.0) else 0.5]
+    axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, facecolor=shade, linewidth=0))
+
+
 def run(out: Path, seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) -> list[str]:
     """Make, print and save the matrix; returns what our suite misses at one loss scale or more."""
     start = time.perf_counter()
@@ -115,7 +160,7 @@ def run(out: Path, seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) 
     )
     saved: dict[str, Any] = {"schema": 1, "seed": seed, "counts": counts(rows), "rows": [r._asdict() for r in rows]}
     output.write_json(out / "kill_matrix.json", saved)
-    figures.kill_matrix(rows, counts(rows), caption(rows), out / "kill_matrix")
+    draw(rows, out / "kill_matrix")
     survivors = {
         r.mistake for r in rows for name in names if name.startswith("ours") and r.caught[name] < len(r.variants)
     }

@@ -112,6 +112,27 @@ def slopes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return curves
 
 
+def draw_scaling(curves: list[dict[str, Any]], caption: str, stem: Path) -> None:
+    """Time against T, B and H, both axes logarithmic, with the fitted exponents."""
+    names = list(dict.fromkeys(c["axis"] for c in curves))
+    measured = list(dict.fromkeys(c["peer"] for c in curves))
+    styles = {p: figures.style(k) | {"marker": figures.marker(k), "ms": 3} for k, p in enumerate(measured)}
+    with figures.look_of(figures.RC):
+        drawing = figures.figure(9, 3.6)
+        panels = drawing.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        for axes, name in zip(panels, names, strict=True):
+            for c in (c for c in curves if c["axis"] == name):
+                label = f"{c['peer']}: {name}$^{{{c['slope']:.2f}}}$"
+                axes.loglog(c["values"], [1e3 * s for s in c["seconds"]], label=label, **styles[c["peer"]])
+            axes.set_xticks(c["values"], [str(n) for n in c["values"]])
+            axes.minorticks_off()
+            axes.set_xlabel(name)
+            axes.legend(frameon=False, fontsize=6.5)
+        panels[0].set_ylabel("median ms, forward + backward")
+        drawing.supxlabel(caption, fontsize=6, color="0.35")
+        figures.save(drawing, stem)
+
+
 def environment(found: list[dict[str, Any]]) -> str:
     """One line for every table."""
     versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items())
@@ -166,7 +187,7 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
         text += f"\n{exponents}"
         base = ", ".join(f"{k} = {n}" for k, n in BASE.items())
         caption = f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found)}"
-        figures.scaling(curves, caption, out / "scaling")
+        draw_scaling(curves, caption, out / "scaling")
     output.write_json(out / "benchmark.json", saved)
     output.write_text(out / "benchmark.md", text)
     return []

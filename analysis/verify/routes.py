@@ -47,10 +47,11 @@ def _problem(network: str, corpus: text.Corpus, rng: np.random.Generator, sizes:
     The layer's h_t receive the gradient of the next-symbol loss; every c_t and the last state receive a random
     one of like size, as from further layers and a following window, so that no path is checked at zero.
     """
-    cell, _ = next_symbol.NETWORKS[network]
+    setting = next_symbol.NETWORKS[network]
+    cell = setting.page
     T, B, D, H = (sizes[k] for k in "TBDH")
     codes = text.windows(corpus, T + 1, B, rng)
-    w = next_symbol.weights(network, len(corpus.symbols), B, D, H, 100, rng)
+    w = next_symbol.weights(setting, len(corpus.symbols), B, D, H, 100, rng)
     w = _rounded(w)
     xs = next_symbol.embed(w, codes[:-1])
     hs = nl.forward(cell, w.params, xs, w.first).hs
