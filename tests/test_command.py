@@ -18,13 +18,12 @@ import numpy_lstm as nl
 from analysis import __main__ as studies
 from analysis import text
 from analysis.examples import own_text
-from analysis.shipping import case_studies
 from numpy_lstm import cli, command
 from numpy_lstm.check import files
 
 ROOT = Path(__file__).parent.parent
 SET = ROOT / "reference" / "vectors" / "rnn"
-HERE = {"cli": cli.main, "analysis": studies.main, "case_studies": case_studies.main, "own_text": own_text.main}
+HERE = {"cli": cli.main, "analysis": studies.main, "own_text": own_text.main}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +64,12 @@ BAD = [  # a call, and the text of its one line
     ("analysis", ["flow", "--jobs", "0"], "'0' is no number of processes; expected 1, 2, ... or -1"),
     ("analysis", ["flow", "--threads", "2"], "unrecognized arguments: --threads"),
     ("analysis", ["benchmark", "--threads", "0"], "argument --threads: 0 is less than 1"),
-    ("analysis", ["case_studies", "keras"], "no study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
-    ("case_studies", ["keras"], "no study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
+    (
+        "analysis",
+        ["case_studies", "keras"],
+        "no case study is called 'keras'; known are tensorflow, onnxruntime, thinc",
+    ),
+    ("case_studies", ["keras"], "no case study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
     ("own_text", ["--steps", "0"], "0 is less than 1 (see python -m analysis.examples.own_text --help)"),
 ]
 
@@ -248,7 +251,6 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ("analysis.__main__", ["kill_matrix"], BOTH),
     ("analysis.__main__", ["benchmark"], FIGURES),
     ("analysis.__main__", ["gpu"], EXTRA.format("cupy is", "gpu")),
-    ("analysis.shipping.case_studies", ["tmva"], TRUTH),
     ("analysis.examples.own_text", [], FIGURES),
     ("analysis.examples.torch_lstm", ["model.pt"], FIGURES),
     ("numpy_lstm.cli", ["doctor", "--help"], ""),

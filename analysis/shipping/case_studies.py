@@ -1,49 +1,26 @@
 """Wrong gradients in shipping software, run in its own environment and named by the judge.
 
-    python -m analysis.case_studies [NAME...|all] [--environments DIR] [--install] [--out DIR] [--seed N]
-                                    [--record FILE]
-
-A study whose software is not installed prints one line and is not claimed. Exit status: 0 every study that ran gave
-the name that was expected, first; 1 one did not; 2 none ran; 3 bad input. analysis/shipping has the
-scripts, the equations typed again, and the requirements of every environment.
+``python -m analysis case_studies [NAME...]``. Software that is not installed is named in one line, and nothing is
+claimed about it. A case study fails if the judge's first word is not the one expected. This folder has the scripts,
+the equations typed again, and the requirements of every environment.
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy_lstm import command
-from numpy_lstm.command import RIGHT, WRONG, NoVerdict, Parser, natural
+from numpy_lstm.command import NoVerdict
 
 from .. import output
 from . import judging, page, recordings
 from .judging import Broken, Finding, NotRun
-from .studies import STUDIES, Run, Study
+from .studies import CASE_STUDIES, CaseStudy, Trial
 
-NAMES = [study.name for study in STUDIES]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the studies asked for; returns the exit status."""
-    return command.run(_main, argv)
-
-
-def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser(prog="python -m analysis.case_studies", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out"), help="where to write; default: out")
-    parser.add_argument("--seed", type=natural, default=0, help="of the cases; default: 0")
-    arguments(parser)
-    o = parser.parse_args(argv)
-    command.need("mpmath")
-    if failed := run(o.out, o.seed, o.names, o.environments, o.install, o.record):
-        print(f"FAILED: {'; '.join(failed)}")
-    return WRONG if failed else RIGHT
+NAMES = [study.name for study in CASE_STUDIES]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Names and options of this study."""
+    """Names and options of this command."""
     parser.add_argument(
         "names", metavar="NAME", nargs="*", type=_known, help=f"{', '.join(NAMES)} or all; default: all"
     )
@@ -54,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def _known(name: str) -> str:
     if name not in (*NAMES, "all"):
-        raise argparse.ArgumentTypeError(f"no study is called {name!r}; known are {', '.join(NAMES)}, all")
+        raise argparse.ArgumentTypeError(f"no case study is called {name!r}; known are {', '.join(NAMES)}, all")
     return name
 
 
@@ -66,11 +43,11 @@ def run(
     install: bool = False,
     record: Path | None = None,
 ) -> list[str]:
-    """Run the studies of these names and write CASE_STUDIES.md; returns which did not give the name expected.
+    """Trial the studies of these names and write CASE_STUDIES.md; returns which did not give the name expected.
 
     Raises NoVerdict if none ran.
     """
-    wanted = [s for s in STUDIES if not names or "all" in names or s.name in names]
+    wanted = [s for s in CASE_STUDIES if not names or "all" in names or s.name in names]
     folder = environments or out / "environments"
     findings: list[Finding] = []
     not_run: dict[str, str] = {}
@@ -79,11 +56,11 @@ def run(
     for study in wanted:
         try:
             python = judging.environment(study, folder, install)
-            for one in study.runs:
-                findings.append(_finding(study, one, seed, python))
+            for trial in study.trials:
+                findings.append(_finding(study, trial, seed, python))
                 print(page.line(findings[-1]), flush=True)
                 if record and study.script:
-                    recorded.append(recordings.record(study, one, seed, python))
+                    recorded.append(recordings.record(study, trial, seed, python))
         except NotRun as error:
             not_run[study.name] = f"not run: needs {study.requirements.name} ({error})"
             print(f"{study.name}: {not_run[study.name]}")
@@ -96,16 +73,12 @@ def run(
     if record:
         print(f"written to {recordings.write(record, recorded, seed)}")
     if not ran and not failed:
-        raise NoVerdict("no study ran")
+        raise NoVerdict("no case study ran")
     return failed + [
-        f"{f.study.name}, {f.run.what}: expected {f.run.expected}, heard {f.said}" for f in ran if not f.as_expected
+        f"{f.study.name}, {f.trial.what}: expected {f.trial.expected}, heard {f.said}" for f in ran if not f.as_expected
     ]
 
 
-def _finding(study: Study, one: Run, seed: int, python: Path | None) -> Finding:
-    of = judging.case(study, one, seed)
-    return judging.judged(study, one, of, *judging.answer(study, one, of, python))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _finding(study: CaseStudy, trial: Trial, seed: int, python: Path | None) -> Finding:
+    of = judging.case(study, trial, seed)
+    return judging.judged(study, trial, of, *judging.answer(study, trial, of, python))
