@@ -1,7 +1,7 @@
 """How fast: forward and backward against PyTorch, JAX, autograd, the explicit path, and the BLAS's own floor.
 
-All peers of a task run in one process, in turn, round after round; threads and kernels are fixed by the environment of
-that process, before NumPy is loaded. So every combination of them is a process of its own: ``python -m
+All peers of a problem run in one process, in turn, round after round. Threads and kernels are fixed by the environment
+of that process, before NumPy is loaded, so every combination of them is a process of its own: ``python -m
 analysis.speed.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
 """
 
@@ -33,17 +33,17 @@ SHAPES = (
 )
 BASE = {"T": 100, "B": 16, "D": 32, "H": 64}
 SCALING = {"T": (25, 50, 100, 200, 400), "B": (4, 8, 16, 32, 64), "H": (32, 64, 128, 256)}
-ROUNDS, BUDGET = (3, 25), 4.0  # fewest and most rounds, and seconds for each peer of a task within these
+ROUNDS, BUDGET = (3, 25), 4.0  # fewest and most rounds, and seconds for each peer and problem within these
 
 
 def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seconds of every round by task and peer, in this process."""
+    """Seconds of every round by problem and peer, in this process."""
     rows = []
     for name in options["cells"]:
         for shape in options["shapes"]:
             for dtype in options["dtypes"]:
-                task = peers.Task.random(name, tuple(shape), np.dtype(dtype).type, options["seed"])
-                calls = {peer: peers.PEERS[peer](task) for peer in options["peers"]}
+                problem = peers.problem(name, tuple(shape), np.dtype(dtype).type, options["seed"])
+                calls = {peer: peers.PEERS[peer](problem) for peer in options["peers"]}
                 seconds: dict[str, list[float]] = {peer: [] for peer in calls}
                 for call in calls.values():
                     call()
