@@ -135,7 +135,7 @@ def test_a_failed_route_fails_the_job(
 
 def test_a_wrong_gradient_fails_every_route_but_torch_free_ones_name_it(corpus: text.Corpus) -> None:
     """Halve one gate's bias gradient: each comparing route sees it."""
-    c = routes.case("LSTM, forget bias 1", corpus, np.random.default_rng(0))
+    c = routes.subject("LSTM, forget bias 1", corpus, np.random.default_rng(0))
     wrong = c.gradient._replace(params=c.gradient.params._replace(b_g=c.gradient.params.b_g / 2))
     for route in ("50-digit truth", "complex step", "chain rule on rows", "RTRL", "torch.nn", "central difference"):
         compare, bound = routes.ROUTES[route]
@@ -195,10 +195,10 @@ def test_files_are_whole_or_absent(tmp_path: Path) -> None:
 
 def test_the_layer_in_a_case_has_no_zero_to_hide_behind(corpus: text.Corpus) -> None:
     for network in next_symbol.NETWORKS:
-        c = routes.case(network, corpus, np.random.default_rng(0))
+        c = routes.subject(network, corpus, np.random.default_rng(0))
         for name, a in tree.leaves((c.problem.point.first, c.problem.cotangents)):
             assert np.all(a != 0), (network, name)
-        if c.cell is nl.LSTM:
+        if c.problem.cell is nl.LSTM:
             assert not np.array_equal(c.problem.point.first.h, c.problem.point.first.c)
 
 
