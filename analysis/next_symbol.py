@@ -68,7 +68,7 @@ def loss(cell: nl.Page, w: Weights, codes: Any) -> Any:
 
 
 def gradient(cell: nl.Page, w: Weights, codes: Any) -> Weights:
-    """The gradient of ``loss``, by hand."""
+    """The gradient of ``loss`` by every weight, by hand-derived formulas."""
     run = nl.forward(cell, w.params, embed(w, codes[:-1]), w.first)
     dhs, dV, dv = cross_entropy_gradient(w, run.hs, codes[1:])
     back = nl.backward(cell, w.params, run, dhs=dhs)

@@ -120,10 +120,10 @@ def connectivity(o: Options) -> Found:
         xs = rng.standard_normal((len(corpus.symbols), D))[codes]
         readout = rng.standard_normal((1, H)) / np.sqrt(H)
         run = forward(cell, params, xs)
-        seen = flow.sensitivity_map(cell, params, run, readout)[..., 0]
-        relative = seen / np.max(seen, axis=1, keepdims=True)
+        sensitivity = flow.sensitivity_map(cell, params, run, readout)[..., 0]
+        relative = sensitivity / np.max(sensitivity, axis=1, keepdims=True)
         maps.append((s.label, relative))
-        rows += [[name, a, b, float(seen[a, b])] for a in range(T) for b in range(a + 1)]
+        rows += [[name, a, b, float(sensitivity[a, b])] for a in range(T) for b in range(a + 1)]
         reach = [int(np.sum(row[: a + 1] > 0.01)) for a, row in enumerate(relative)][T // 2 :]
         summary.append([s.label, f"{np.median(reach):.0f}", f"{relative[-1, 0]:.1e}"])
     letters = "".join(corpus.symbols[c] for c in codes[:, 0])

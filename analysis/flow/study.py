@@ -105,9 +105,9 @@ def refuse_unread(given: argparse.Namespace, reads: dict[str, tuple[str, ...]], 
     """Raise InputError for an option that a named study (``together``: none of them) does not read."""
     chosen = [k for k, default in OWN.items() if getattr(given, k, default) != default]
     for option in chosen:
-        deaf = [name for name, options in reads.items() if option not in options]
-        if deaf and (not together or len(deaf) == len(reads)):
-            raise text.InputError(f"flow {deaf[0]} does not read --{option.replace('_', '-')}: see flow --help")
+        without = [name for name, options in reads.items() if option not in options]
+        if without and (not together or len(without) == len(reads)):
+            raise text.InputError(f"flow {without[0]} does not read --{option.replace('_', '-')}: see flow --help")
 
 
 def run(name: str, study: Study, o: Options) -> Found:

@@ -25,8 +25,8 @@ def measure_radius(point: dict[str, Any]) -> dict[str, float]:
     xs, last = rng.standard_normal((T, B, D)), rng.standard_normal((B, H))
     found = {}
     for name, cell, x in (("linear", LINEAR, xs), ("tanh, no input", nl.RNN, 0 * xs), ("tanh, driven", nl.RNN, xs)):
-        seen = flow.passes(cell, p, x, dlast=cell.State(h=last))[0]
-        h = flow.norms(seen, ["h"])["h"][::-1]
+        passed = flow.passes(cell, p, x, dlast=cell.State(h=last))[0]
+        h = flow.norms(passed, ["h"])["h"][::-1]
         found[name] = flow.fit_rate(np.median(h / h[0], axis=1), rates.fit_lags(T))
     return found
 

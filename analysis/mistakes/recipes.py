@@ -1,7 +1,7 @@
 """Ways in which people check a gradient, each a function: does it catch this mistake?
 
-Each makes a case of its own, so weak or strong as it is, and holds what somebody with the mistake would answer there
-against derivatives. A mistake that cannot be made in that case, or gives nothing wrong there, is missed. One whose
+Each makes a case of its own, weak or strong, and compares what code with the mistake would answer there with
+derivatives. A mistake that cannot be made in that case, or gives nothing wrong there, is missed. One whose
 forward pass is wrong in the same way agrees with its own differences, which the tests of the catalogue prove, and is
 missed by all that compare with nothing else.
 """

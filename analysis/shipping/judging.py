@@ -99,7 +99,7 @@ def environment(study: CaseStudy, folder: Path, install: bool) -> Path | None:
 
 
 def judged(study: CaseStudy, trial: Trial, of: Case, arrays: Arrays, versions: dict[str, str]) -> Finding:
-    """Hold the answer against the truth and the catalogue."""
+    """Compare the answer with the truth, and name the mistake in the catalogue that explains it."""
     arrays = {k: a for k, a in arrays.items() if not trial.only or k in trial.only}
     if study.name == "course":
         report, suspects, first = _entries(of, arrays)
@@ -122,7 +122,7 @@ def _own(of: Case, arrays: Arrays) -> list[Suspect]:
 
 
 def _entries(of: Case, printed: Arrays) -> tuple[Report, list[Suspect], str]:
-    """The same for single entries: NaN stands where nothing was printed."""
+    """As ``judged``, where single entries were printed: NaN stands for the others."""
     lineup = Lineup(check.truth.fill(of))
 
     def entries(other: Arrays) -> Arrays:

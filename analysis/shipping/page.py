@@ -21,7 +21,7 @@ def _versions(f: Finding) -> str:
 
 
 def _wrong(f: Finding) -> str:
-    """Which arrays are wrong and by how much."""
+    """How many arrays are wrong, and by how much."""
     wrong, total = gradients(f)
     values = [(size, verdict) for k, (size, verdict) in f.rows.items() if not is_gradient(k)]
     off = [size for size, verdict in values if verdict == "fail"]
@@ -91,7 +91,7 @@ def _about(name: str, findings: list[Finding], not_run: dict[str, str]) -> str:
 
 
 def _mistakes(findings: list[Finding]) -> list[str]:
-    """What each name says."""
+    """What each mistake is, and its source."""
     known = {**CATALOGUE, PAST_TANH.name: PAST_TANH}
     said = dict.fromkeys(f.said.partition("[")[0] for f in findings if f.left is not None)
     return [f"- `{name}`: {known[name].says}. Source: {known[name].source}" for name in said]

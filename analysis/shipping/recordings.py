@@ -19,7 +19,7 @@ SMALL = {"T": 3, "B": 2, "D": 4, "H": 5}
 
 
 def record(study: CaseStudy, trial: Trial, seed: int, python: Path | None) -> dict[str, Any]:
-    """The answer to a small case."""
+    """What the software answers to a small case, as JSON holds it."""
     arrays, versions = judging.answer(study, trial, judging.case(study, trial, seed, SMALL), python)
     numbers = {k: " ".join(str(v) for v in np.asarray(a, np.float32).ravel()) for k, a in arrays.items()}
     today = datetime.date.today().isoformat()
@@ -27,7 +27,7 @@ def record(study: CaseStudy, trial: Trial, seed: int, python: Path | None) -> di
 
 
 def write(path: Path, recorded: list[dict[str, Any]], seed: int) -> Path:
-    """All of them, with the inputs."""
+    """Write all recordings to ``path``, with their inputs."""
     given = Case.random(PEEPHOLES, RECORDS, SMALL, np.random.default_rng(seed)).arrays
     numbers = {k: " ".join(str(np.float32(v)) for v in a.ravel()) for k, a in given.items()}
     command = "python -m analysis case_studies tensorflow onnxruntime thinc --install --record FILE"

@@ -72,7 +72,7 @@ def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, An
 
 
 def worker(text: str) -> None:
-    """The other end of ``in_process``."""
+    """What the process that ``in_process`` starts does: measure, and print JSON."""
     options = json.loads(text)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, doctor.affinity()[: options["threads"]])
@@ -134,7 +134,7 @@ def draw_scaling(curves: list[dict[str, Any]], caption: str, stem: Path) -> None
 
 
 def environment(found: list[dict[str, Any]]) -> str:
-    """One line for every table."""
+    """Processor, BLAS and versions, in one line for the head of a table."""
     versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items())
     return f"{_processor()}, {len(doctor.affinity())} processors; {found[0]['blas']}; {versions}"
 
@@ -148,7 +148,7 @@ def _processor() -> str:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this study."""
+    """Options of this command."""
     only = parser.add_argument_group("benchmark only")
     only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=shape, help="default: seven of them")
     only.add_argument("--threads", metavar="N", nargs="+", type=positive, help="default: 1 and all processors")
@@ -158,7 +158,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(out: Path, asked: argparse.Namespace) -> list[str]:
-    """Measure, print and save tables and figure; there is no bound here to miss."""
+    """Measure, print and save tables and figure; nothing here can fail, so the list is empty."""
     widest = doctor.widest(doctor.diagnose())
     options = {
         "cells": asked.cells or ["LSTM"],

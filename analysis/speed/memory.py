@@ -76,7 +76,10 @@ def measured(code: str, shape: tuple[int, ...], seed: int) -> tuple[int, float]:
 
 
 def run(out: Path, seed: int) -> list[str]:
-    """Measure, print and save; there is no bound here to miss. Raises NoVerdict where the system does not tell."""
+    """Measure, print and save; nothing here can fail, so the list is empty.
+
+    Raises NoVerdict where Linux's counters are missing.
+    """
     if not Path("/proc/self/clear_refs").exists():
         raise NoVerdict("not measured; this needs Linux's /proc/self/clear_refs")
     codes = [c for c in CODES if c.partition(", ")[0] in peers.installed()]

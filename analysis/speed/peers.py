@@ -1,4 +1,4 @@
-"""Who takes part in the benchmark: each a callable that runs forward and backward once on the same numbers.
+"""The peers of the benchmark: each a callable that runs forward and backward once on the same numbers.
 
 Gradients of x, of the first state and of all parameters, from cotangents of every h_t and of the last state.
 """
@@ -37,7 +37,7 @@ def _ours(engine: Any) -> Callable[[Problem], Callable[[], Any]]:
 
 
 def floor(problem: Problem) -> Callable[[], None]:
-    """The products nobody can avoid, in the arrangement that this BLAS likes best, and nothing else."""
+    """The matrix products that every implementation needs, in the layout fastest for this BLAS, and nothing else."""
     _, xs, first = problem.point
     (T, B, D), dtype, H = xs.shape, xs.dtype, first.h.shape[1]
     G = {"lstm": 4, "gru": 3, "rnn": 1}[problem.cell.equations] * H

@@ -7,7 +7,8 @@ import numpy as np
 
 import numpy_lstm as nl
 from numpy_lstm import check
-from reference import regimes, truth
+from numpy_lstm.check import truth
+from reference import regimes
 
 from .. import output
 from ..progress import bar
@@ -19,7 +20,7 @@ KINDS = ["K", "float64", "float32"]
 
 
 def gradient(p: check.Problem) -> check.Point:
-    """Of the fast path."""
+    """The gradient that the fast path gives."""
     params, xs, first = p.point
     states, last = p.cotangents
     run = nl.fast.forward(p.cell, params, xs, first)

@@ -111,7 +111,7 @@ def layout(name: str, cell: nl.Page, seed: int) -> float:
 def markdown(
     cell_rows: list[dict[str, Any]], twin_rows: list[dict[str, Any]], errors: dict[str, dict[str, Any]]
 ) -> str:
-    """The three tables."""
+    """The tables of cells, wirings and layouts."""
 
     def listed(rows: list[dict[str, Any]], first: str) -> str:
         columns = [key for key in rows[0] if key != "name"]
@@ -150,5 +150,5 @@ def run(out: Path, seed: int) -> list[str]:
 
 
 def bound(column: str) -> float:
-    """Of a column of the tables."""
+    """The bound of a column of the tables."""
     return check.BOUND if column == "K" else BOUND

@@ -8,7 +8,8 @@ import numpy as np
 
 import numpy_lstm as nl
 from numpy_lstm import check, tree
-from reference import mechanical, truth
+from numpy_lstm.check import truth
+from reference import differences, mechanical
 
 from .. import next_symbol, text
 
@@ -128,12 +129,12 @@ def _taylor(order: int) -> Callable[[Subject], Outcome]:
 def _hessian_vector(s: Subject) -> Outcome:
     p = s.problem
     Hv = check.hessian_vector(p.gradient, p.point, s.direction)
-    return check.normwise(Hv, truth.hessian_vector(p, s.direction)), None
+    return check.normwise(Hv, differences.hessian_vector(p, s.direction)), None
 
 
 def _formula_free(s: Subject) -> Outcome:
     """At small size, 50-digit back-propagation against a 70-digit difference of the loss alone; the worst array."""
-    rows = check.compare(truth.gradient(s.small), truth.central_difference(s.small), s.small.absolute_paths())
+    rows = check.compare(truth.gradient(s.small), differences.central_difference(s.small), s.small.absolute_paths())
     return check.worst(row.normwise for row in rows), None
 
 
