@@ -138,7 +138,7 @@ def draw_on_text(data: Any, figure: Any) -> None:
         draw_panel(axes, curves, signal, gap=0.06)
         axes.axhline(figures.FLOAT32_FLOOR, color="0.4", linewidth=0.8)
         axes.text(2, figures.FLOAT32_FLOOR * 3, "floor of float32 (smallest normal number)", color=figures.GREY)
-        axes.text(sum(rates.FIT) / 2, 60, "fitted here: rate per step, half-life", ha="center", color=figures.GREY)
+        axes.text(2, 60, "rate per step, half-life: fitted where shaded", color=figures.GREY)
         axes.set_xlabel("lag: steps back from the loss")
     panels[0].set_ylabel("median, and quartiles, over seeds and batch")
     figure.supxlabel(caption, fontsize=5.5, color=figures.GREY)
