@@ -13,7 +13,8 @@ cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLS
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
 layers        Recurrent Reversed Parallel Stack bidirectional Given Fast: .forward(...), .backward(...)
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
-checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth, the judge and its catalogue
+checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
+judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -31,7 +32,7 @@ from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
 from .compose import Fast, Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
 from . import nn, onnx
-from . import check, flow  # isort: skip
+from . import check, flow, cases, mistakes, judge  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -67,6 +68,9 @@ __all__ = [
     "backward",
     "check",
     "flow",
+    "cases",
+    "mistakes",
+    "judge",
     "checkpointed",
     "fast",
     "forward",

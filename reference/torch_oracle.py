@@ -217,7 +217,7 @@ def ragged(twin: Any, x: Any, lengths: list[int], cotangents: list[Any]) -> list
 
 
 def answer(case: Any) -> dict[str, Any]:
-    """torch.nn's answer to a ``check.Case`` in the layout of torch: packed if it has lengths, in the case's dtype.
+    """torch.nn's answer to a ``Case`` in the layout of torch: packed if it has lengths, in the case's dtype.
 
     Every output and gradient that torch.nn gives, by the names of the case; the cells and cotangents of single steps
     are not among them.

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numpy_lstm import check, cli
-from numpy_lstm.check import files, mistakes
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import Network
+import numpy_lstm as nl
+from numpy_lstm import check, cli, mistakes
+from numpy_lstm.cases import files
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_set_of_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     cases = [files.read_case(path) for path in written if path.suffix == ".npz"]
     assert len(cases) >= 3
     for made in cases:
-        assert check.judge(made, made.run()).verdict == "pass", "arrays that the file leaves out are judged too"
+        assert nl.judge.judge(made, made.run()).verdict == "pass", "arrays that the file leaves out are judged too"
 
 
 def test_every_command_has_help_and_a_seed() -> None:

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numpy_lstm.check import files
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import CaseError, Network
+from numpy_lstm.cases import files
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
+from numpy_lstm.check import CaseError
 
 
 def small(network: Network = Network(), lengths: Any = None, **sizes: int) -> Case:  # noqa: B008

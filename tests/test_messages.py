@@ -245,33 +245,33 @@ BAD: dict[str, tuple[Call, str]] = {
         "LSTM reads x alone; expected a cell with masks, such as zoneout(cell)",
     ),
     "a case of a name": (
-        lambda _: check.Case.random("LSTM", "torch", {}, np.random.default_rng(0)),  # type: ignore[arg-type]
+        lambda _: nl.cases.Case.random("LSTM", "torch", {}, np.random.default_rng(0)),  # type: ignore[arg-type]
         "network is a str; expected a Network, such as Network('LSTM')",
     ),
     "a case with a seed": (
-        lambda _: check.Case.random(check.Network(), "torch", {}, 0),  # type: ignore[arg-type]
+        lambda _: nl.cases.Case.random(nl.cases.Network(), "torch", {}, 0),  # type: ignore[arg-type]
         "rng is a int; expected a Generator: numpy.random.default_rng(seed)",
     ),
     "an answer file without a gradient": (
-        lambda p: check.files.write_answer(p / "a.json", {"d_x": None}),
+        lambda p: nl.cases.files.write_answer(p / "a.json", {"d_x": None}),
         f"d_x is None; {check.given.NO_GRADIENT}",
     ),
     "an answer file of a list": (
-        lambda p: check.files.write_answer(p / "a.json", [XS]),  # type: ignore[arg-type]
+        lambda p: nl.cases.files.write_answer(p / "a.json", [XS]),  # type: ignore[arg-type]
         "the answer is a list; expected arrays by name",
     ),
     # Networks
     "an unknown cell": (
-        lambda _: check.Network("LTSM").layer(),
-        f"cell is 'LTSM'; expected one of those known: {', '.join(check.network.CELLS)}",
+        lambda _: nl.cases.Network("LTSM").layer(),
+        f"cell is 'LTSM'; expected one of those known: {', '.join(nl.cases.network.CELLS)}",
     ),
     "a cell itself": (
-        lambda _: check.Network(nl.GRU).layer(),  # type: ignore[arg-type]
-        f"cell is <Page GRU>; expected one of those known by its name, 'GRU': {', '.join(check.network.CELLS)}",
+        lambda _: nl.cases.Network(nl.GRU).layer(),  # type: ignore[arg-type]
+        f"cell is <Page GRU>; expected one of those known by its name, 'GRU': {', '.join(nl.cases.network.CELLS)}",
     ),
     "a cell of one's own": (
-        lambda _: check.Network(nl.projected(nl.LSTM, 3)).check(),  # type: ignore[arg-type]
-        f"cell is <Page projected(LSTM, 3)>; expected one of those known: {', '.join(check.network.CELLS)}",
+        lambda _: nl.cases.Network(nl.projected(nl.LSTM, 3)).check(),  # type: ignore[arg-type]
+        f"cell is <Page projected(LSTM, 3)>; expected one of those known: {', '.join(nl.cases.network.CELLS)}",
     ),
 }
 

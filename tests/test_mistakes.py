@@ -9,9 +9,9 @@ import pytest
 
 from analysis import differences
 from numpy_lstm import check
-from numpy_lstm.check.case import Case, is_gradient, seen
-from numpy_lstm.check.mistakes import CATALOGUE, Workbench, label, made
-from numpy_lstm.check.network import Network
+from numpy_lstm.cases.case import Case, is_gradient, seen
+from numpy_lstm.cases.network import Network
+from numpy_lstm.mistakes import CATALOGUE, Workbench, label, made
 from reference import chain_rule
 
 SHORT = (3, 5, 1)  # a short, a full and a length-1 row
@@ -69,7 +69,7 @@ def test_names() -> None:
 
 
 def _files() -> tuple[Any, ...]:
-    from numpy_lstm.check import mistakes
+    from numpy_lstm import mistakes
 
     return mistakes._FILES
 

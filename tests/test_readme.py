@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from analysis import accuracy, coverage, next_symbol, recipes, routes
-from numpy_lstm.check.mistakes import CATALOGUE
+from numpy_lstm.mistakes import CATALOGUE
 from reference import frameworks, regimes
 
 ROOT = Path(__file__).parent.parent

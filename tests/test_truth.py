@@ -18,10 +18,10 @@ import pytest
 import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import IDENTITY, RELU
-from numpy_lstm.check import network as networks
-from numpy_lstm.check import truth
-from numpy_lstm.check.case import Case, is_gradient
-from numpy_lstm.check.network import CaseError, Network
+from numpy_lstm.cases import network as networks
+from numpy_lstm.cases.case import Case, is_gradient
+from numpy_lstm.cases.network import Network
+from numpy_lstm.check import CaseError, truth
 from numpy_lstm.compose import Backward
 
 needs_flint = pytest.mark.skipif(

@@ -18,9 +18,11 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from numpy_lstm import cli, onnx
-from numpy_lstm.check import files, normwise, onnx_cases, vectors
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import CaseError, Network
+from numpy_lstm.cases import files, onnx_cases
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
+from numpy_lstm.check import CaseError, normwise
+from numpy_lstm.mistakes import vectors
 
 HERE = Path(__file__).parent.parent / "reference" / "vectors"
 COMMANDS = dict(re.findall(r"^\| `(\w+)` \| `numpy-lstm (vectors .+)` \|$", (HERE / "README.md").read_text(), re.M))

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from ..layouts import as_numpy
+from ..arrays import as_numpy
 
 SCHEMA = "numpy-lstm/report/1"
 BOUND = 16.0  # of K, for codes that are right

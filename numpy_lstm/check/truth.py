@@ -18,14 +18,16 @@ import importlib.util
 import math
 import time
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import tree
-from .case import Case
-from .network import CaseError
+from .given import CaseError
 from .problem import Point, Problem
+
+if TYPE_CHECKING:
+    from ..cases import Case
 
 DOUBLINGS = 3
 
@@ -45,7 +47,7 @@ class Truth(NamedTuple):
     seconds: float
 
 
-def results(task: Case | Problem, digits: int = 50, certify: bool | None = None) -> Truth:
+def results(task: "Case | Problem", digits: int = 50, certify: bool | None = None) -> Truth:
     """All results of ``task``, its numbers taken as exact, rounded to float64.
 
     ``certify`` asks for proof; None means: if python-flint is there. Work is proportional to that of the pages, so
@@ -73,7 +75,7 @@ def results(task: Case | Problem, digits: int = 50, certify: bool | None = None)
     return Truth(values, digits, "; else ".join(used), certified, total, time.perf_counter() - start)
 
 
-def fill(case: Case, digits: int = 50, certify: bool | None = None) -> Case:
+def fill(case: "Case", digits: int = 50, certify: bool | None = None) -> "Case":
     """``case`` with the results as ``expected``, and ``about["truth"]`` saying how they were found."""
     for name, a in case.arrays.items():
         if a.dtype.kind not in "fiu" or not np.all(np.isfinite(a)):
@@ -230,7 +232,7 @@ NAMESPACE = SimpleNamespace(
 )
 
 
-def _certified(task: Case | Problem, digits: int) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _certified(task: "Case | Problem", digits: int) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Values, where they are proved, and the arithmetic."""
     flint, bits = _library("flint"), _bits(digits)
 
@@ -277,7 +279,7 @@ def _narrow(balls: Any, share: float) -> bool:
     return max((float(z.rad()) for z in found), default=0.0) <= share * max((abs(float(z)) for z in found), default=0.0)
 
 
-def _rounded(task: Case | Problem, digits: int) -> tuple[dict[str, Any], str]:
+def _rounded(task: "Case | Problem", digits: int) -> tuple[dict[str, Any], str]:
     """Values and the arithmetic."""
     mpmath = _library("mpmath")
 
@@ -297,7 +299,7 @@ def _rounded(task: Case | Problem, digits: int) -> tuple[dict[str, Any], str]:
     return {k: np.asarray(rounding(a), np.float64) for k, a in found.items()}, f"{how}, {digits} digits"
 
 
-def _run(task: Case | Problem, number: Any, array: Any) -> dict[str, Any]:
+def _run(task: "Case | Problem", number: Any, array: Any) -> dict[str, Any]:
     """The results of ``task`` as object arrays: ``number`` makes its arrays into object arrays, ``array`` wraps those.
 
     Numbers come first, so that two biases of which a page reads the sum are added in the new arithmetic.

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import type_name
-from ..layouts import as_numpy
+from ..arrays import as_numpy, type_name
 from . import given
-from .network import CaseError
+from .given import CaseError
 from .report import Report, compare, normwise, worst
 from .routes import LEVELS, complex_step, richardson
 

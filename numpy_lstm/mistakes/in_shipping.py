@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ... import scan, tree
-from ...pages.page import Page
-from ..network import Parts
-from .edits import with_gradients, with_params
-from .in_lstm import has_cell, on_page, per_gate
+from .. import scan, tree
+from ..cases.network import Parts
+from ..pages.page import Page
+from .page_edits import with_gradients, with_params
+from .page_paths import has_cell, on_page, per_gate
 from .workbench import Mistake, Workbench, once
 
 

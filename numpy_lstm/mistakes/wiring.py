@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import scan, tree
-from ...compose import Parallel, Reversed, Stack, reverse
-from ..network import Parts
+from .. import scan, tree
+from ..cases.network import Parts
+from ..compose import Parallel, Reversed, Stack, reverse
 from .workbench import Mistake, Workbench, once
 
 

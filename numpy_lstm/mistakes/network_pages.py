@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...activations import IDENTITY, SIGMOID, complement
-from ...pages import GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
-from ...pages.page import Page
-from ..network import Parts
+from ..activations import IDENTITY, SIGMOID, complement
+from ..cases.network import Parts
+from ..pages import GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
+from ..pages.page import Page
 from .blocks import parameters, reordered, second_biases, stored_order
-from .in_lstm import plain_cell
-from .in_places import exchanged
+from .page_paths import plain_cell
+from .results_places import exchanged
 from .workbench import Mistake, Workbench, once
 
 Answer = Callable[[Workbench, str], dict[str, Any]]

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import layouts
-from ..case import RECORDS, dump, dump_gradients
+from .. import layouts
+from ..cases.case import RECORDS, dump, dump_gradients
 from .workbench import Workbench
 
 

@@ -6,6 +6,7 @@ whole or not at all.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +15,12 @@ import numpy as np
 
 from .. import layouts
 from ..arrays import type_name
+from ..check.given import NO_GRADIENT, CaseError
+from ..files import write
 from ..shapes import axes
-from .atomic import write
 from .case import Case
 from .encodings import WRITERS, Document, decode, encode
-from .given import NO_GRADIENT
-from .network import CaseError, Network
+from .network import Network
 
 CASE, ANSWER = "numpy-lstm/case/1", "numpy-lstm/answer/1"
 DTYPES = ("float64", "float32")
@@ -99,6 +100,11 @@ def read_answer(path: FilePath) -> Answer:
             if np.any(np.isinf(a) & np.isfinite(sections["arrays"][name])):
                 raise CaseError(f"{name} has a number beyond {fields['dtype']}")
         return Answer(arrays, fields["dtype"])
+
+
+def description() -> str:
+    """The page that describes the format."""
+    return (resources.files(__package__) / "FORMAT.md").read_text(encoding="utf-8")
 
 
 def write_text(path: FilePath, text: str) -> Path:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import tree
-from ...compose import Reversed, Run, reverse
-from ..network import Parts
-from .in_forward import other
+from .. import tree
+from ..cases.network import Parts
+from ..compose import Reversed, Run, reverse
+from .network_pages import other
 from .workbench import Mistake, Workbench, once
 
 

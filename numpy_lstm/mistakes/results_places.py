@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..network import Parts
+from ..cases.network import Parts
 from .blocks import parameters, reordered, stored_order
 from .workbench import Mistake, Workbench, changed, once
 

@@ -9,7 +9,6 @@ survive it. None may survive the whole set, but for float32 itself where answers
 import json
 import zlib
 from collections.abc import Sequence
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts
-from . import files
-from .case import RECORDS, Case, is_gradient, names
-from .network import CaseError, Network
+from ..cases import files
+from ..cases.case import RECORDS, Case, is_gradient, names
+from ..cases.network import Network
+from ..check import truth
+from ..check.given import CaseError
 
 SCHEMA = "numpy-lstm/vectors/1"
 FORMATS = (*files.FORMATS, "onnx")
@@ -98,7 +99,7 @@ def write_set(
         raise CaseError(f"{directory} is a file; expected a directory")
     made = cases(cell, layout, dtype, seed, mistakes=format != "onnx")
     if format == "onnx":
-        from .onnx_cases import expressible, write_onnx
+        from ..cases.onnx_cases import expressible, write_onnx
 
         if not (made := [case for case in made if expressible(case)]):
             raise CaseError(f"ONNX expresses no case of {cell} in layout {layout}; expected layout onnx")
@@ -121,12 +122,7 @@ def write_set(
     }
     written = [files.write_case(directory / f"{_stem(case)}.{format}", case) for case in made]
     written.append(files.write_text(directory / "index.json", _lines(index)))
-    return [*written, files.write_text(directory / "FORMAT.md", description())]
-
-
-def description() -> str:
-    """The page that describes the format."""
-    return (resources.files(__package__) / "FORMAT.md").read_text(encoding="utf-8")
+    return [*written, files.write_text(directory / "FORMAT.md", files.description())]
 
 
 def _lines(index: dict[str, Any]) -> str:
@@ -154,8 +150,6 @@ def _possible(cell: str, layout: str, recipe: Recipe) -> bool:
 
 
 def _case(cell: str, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool) -> Case:
-    from . import truth
-
     network = Network(cell, **recipe.network)
     fields = network.of_cell().Params._fields
     case = Case.random(
@@ -201,7 +195,7 @@ def _conditioning(case: Case) -> float:
 
 def _mistakes(case: Case) -> tuple[list[str], list[str]]:
     """The labels of all mistakes that can be made here: those that show in the expected results, and the others."""
-    from .mistakes import Workbench, label, made
+    from . import Workbench, label, made
 
     bench = Workbench(case)
     found: tuple[list[str], list[str]] = ([], [])

@@ -12,13 +12,14 @@ import numpy as np
 
 from .. import layouts
 from ..arrays import type_name
-from . import files, truth
-from .case import Case, is_gradient
-from .given import NO_GRADIENT
+from ..cases import files
+from ..cases.case import Case, is_gradient
+from ..cases.network import Parts
+from ..check import truth
+from ..check.given import NO_GRADIENT, CaseError
+from ..check.paths import lossy
+from ..check.report import VERDICTS, Report, Row, compare
 from .locate import Node, first_cotangent, first_value
-from .network import CaseError, Parts
-from .paths import lossy
-from .report import VERDICTS, Report, Row, compare
 from .suspects import Lineup, Suspect, blocks, patterns
 
 SCHEMA = "numpy-lstm/judgement/1"

@@ -24,10 +24,11 @@ import numpy as np
 
 from .. import layouts, scan, tree
 from ..arrays import type_name
+from ..check.given import CaseError
+from ..check.paths import Sized, blurred, textbook, total_size
 from ..pages.page import Page
 from ..shapes import Sizes, axes
-from .network import CaseError, Network, Parts
-from .paths import Sized, blurred, textbook, total_size
+from .network import Network, Parts
 
 RECORDS = "records"  # the layout of a cell's own Params, one array for each field
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ...activations import Activation
-from ...pages.page import Page, before
+from ..activations import Activation
+from ..pages.page import Page, before
 
 Change = Callable[[Any], Any]
 PageEdit = Callable[[Page], Page]

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..check.given import CaseError
 from .case import Case
 from .files import write_bytes
-from .network import CaseError
 
 # Page -> operator and the attributes that choose it.
 OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import scan, tree
+from .. import scan, tree
 from .workbench import Mistake, Workbench, once
 
 Change = Callable[[Any], Any]

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts
-from .case import RECORDS, Case
-from .mistakes import Workbench, label, made
+from ..cases.case import RECORDS, Case
+from ..mistakes import Workbench, label, made
 
 EXPLAINS = 0.01  # of the error may be left over where a mistake is named
 SHOWN = 5

@@ -1,7 +1,7 @@
 """Mistakes with the derivative of an activation: missing, taken elsewhere, taken twice, or that of another function."""
 
-from .edits import with_derivative
-from .in_lstm import on_page, per_gate, plain_cell
+from .page_edits import with_derivative
+from .page_paths import on_page, per_gate, plain_cell
 from .workbench import Workbench
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ... import scan
-from ...compose import Recurrent
-from ...pages import PAGES
-from ...pages.page import Page
-from ..case import Call, Case
-from ..network import CELLS, Parts
+from .. import scan
+from ..cases.case import Call, Case
+from ..cases.network import CELLS, Parts
+from ..compose import Recurrent
+from ..pages import PAGES
+from ..pages.page import Page
 
 Edit = Callable[[Any], Any]
 

@@ -3,16 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..check.given import CaseError
 from ..compose import Given, Parallel, Recurrent, Reversed, Stack
 from ..pages import ABLATIONS, PAGES, ReLURNN, projected, zoneout
 from ..pages.page import Page
 
 CELLS: dict[str, Page] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
-
-
-class CaseError(ValueError):
-    """A case or an answer that cannot be read or does not fit: says what came and what was expected."""
 
 
 class Parts(NamedTuple):

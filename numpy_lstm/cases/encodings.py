@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .network import CaseError
+from ..check.given import CaseError
 
 SECTIONS = ("arrays", "expected")
 LARGEST = 2**26  # bytes of a file, also once unpacked

@@ -5,10 +5,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from . import files
-from .judge import Judgement, judge
-from .network import CaseError
-from .report import columns, table
+from ..cases import files
+from ..check.given import CaseError
+from ..check.report import columns, table
+from .judging import Judgement, judge
 
 SCHEMA = "numpy-lstm/judgements/1"
 NOT_GIVEN = "not given"

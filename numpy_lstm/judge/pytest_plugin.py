@@ -39,9 +39,8 @@ class CaseFactory:
         """A ``Case``; with ``lengths`` a short row, a full one and one of length 1 stand side by side."""
         import numpy as np
 
-        from . import truth
-        from .case import Case
-        from .network import Network
+        from ..cases import Case, Network
+        from ..check import truth
 
         rows = ([max(1, T // 2), T, 1] * B)[:B] if lengths else None
         network = Network(cell, projection, zoneout, direction, layers)
@@ -55,7 +54,7 @@ class CaseFactory:
 
         ``partial``: only what is given is to be judged, though outputs or gradients are missing.
         """
-        from .judge import judge
+        from .judging import judge
         from .testing import require
 
         judgement = judge(case, answer, partial=partial)

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from ... import ops
-from ...activations import TOGETHER
-from .edits import (
+from .. import ops
+from ..activations import TOGETHER
+from .page_edits import (
     PageEdit,
     with_contracted,
     with_derivative,
@@ -14,7 +14,7 @@ from .edits import (
     with_params,
     with_values,
 )
-from .in_lstm import on_page, per_gate
+from .page_paths import on_page, per_gate
 from .workbench import Mistake, Workbench
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import layouts, tree
-from . import given
-from .case import Case
-from .judge import UNIT_ROUNDOFF, judge
-from .network import CaseError
-from .report import compare
+from ..cases.case import Case
+from ..check import given
+from ..check.given import CaseError
+from ..check.report import compare
+from .judging import UNIT_ROUNDOFF, judge
 
 
 def assert_gradients(

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..network import Parts
-from .edits import PageEdit, with_arriving, with_derivative, with_leaving, with_values
+from ..cases.network import Parts
+from .page_edits import PageEdit, with_arriving, with_derivative, with_leaving, with_values
 from .workbench import Mistake, Workbench, once
 
 Where = Callable[[Workbench], bool]

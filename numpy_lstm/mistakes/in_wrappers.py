@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import scan
-from ...compose import Recurrent
-from ..network import Parts
+from .. import scan
+from ..cases.network import Parts
+from ..compose import Recurrent
 from .workbench import Mistake, Workbench, once
 
 

@@ -7,25 +7,25 @@ pass, an array in another's place. So its numbers are those of somebody who has 
 from collections.abc import Iterator
 
 from . import (
-    in_derivatives,
-    in_factors,
-    in_forward,
-    in_gates,
-    in_lengths,
-    in_lstm,
-    in_places,
     in_shipping,
-    in_time,
-    in_wiring,
     in_wrappers,
+    network_arguments,
+    network_pages,
+    page_cells,
+    page_derivatives,
+    page_paths,
+    results_numbers,
+    results_places,
+    scan_steps,
+    wiring,
 )
 from .workbench import Mistake, Workbench
 
 __all__ = ["CATALOGUE", "Mistake", "Workbench", "label", "made"]
 
 _FILES = (
-    *(in_lstm, in_derivatives, in_gates, in_time, in_wiring, in_wrappers, in_lengths),
-    *(in_factors, in_places, in_forward, in_shipping),
+    *(page_paths, page_derivatives, page_cells, scan_steps, wiring, in_wrappers, network_arguments),
+    *(results_numbers, results_places, network_pages, in_shipping),
 )
 
 CATALOGUE: dict[str, Mistake] = {mistake.name: mistake for file in _FILES for mistake in file.MISTAKES}

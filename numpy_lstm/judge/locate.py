@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .case import Case, seen
-from .report import Report
+from ..cases.case import Case, seen
+from ..check.report import Report
 
 
 class Node(NamedTuple):
