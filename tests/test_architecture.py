@@ -12,17 +12,21 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "numpy_lstm"
 # Each room may import rooms further up this list, and those of its own line never import one another.
 ORDER = [
-    "command",
+    "command files tables",
     "arrays doctor",
     "ops tree shapes",
     "init activations",
-    "cells",
-    "scan layouts",
+    "pages",
+    "scan",
+    "check layouts",
     "fast",
     "compose checkpointed",
     "state_dict",
     "twin",
-    "nn onnx check flow",
+    "nn onnx flow",
+    "cases",
+    "mistakes",
+    "judge",
     "cli",
     "__main__",
 ]
@@ -58,8 +62,8 @@ def test_arrows_between_rooms(path: Path) -> None:
         assert name.split(".")[0] not in {"reference", "analysis", "tests"}
 
 
-COMBINATORS = {"__init__", "cell", "describe", "ablations", "projected", "zoneout"}
-PAGES = [f for f in FILES if f.parent.name == "cells" and f.stem not in COMBINATORS]
+COMBINATORS = {"__init__", "page", "describe", "ablations", "projected", "zoneout"}
+PAGES = [f for f in FILES if f.parent.name == "pages" and f.stem not in COMBINATORS]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda f: f.stem)
@@ -92,5 +96,5 @@ def test_importing_the_package_needs_numpy_and_scipy_only() -> None:
 
 def test_every_page_has_its_derivation() -> None:
     pages = {f.stem for f in PAGES}
-    assert {f.stem for f in (PACKAGE / "cells").glob("*.md")} == pages
+    assert {f.stem for f in (PACKAGE / "pages").glob("*.md")} == pages
     assert {f.stem for f in (ROOT / "reference" / "equations").glob("*.txt")} == pages

@@ -1,8 +1,8 @@
 """A network with every number that goes in and comes out, as a file: for judging gradients from any language."""
 
 from ..check.given import CaseError
-from . import files
+from . import files, truth
 from .case import RECORDS, Case
 from .network import Network
 
-__all__ = ["RECORDS", "Case", "CaseError", "Network", "files"]
+__all__ = ["RECORDS", "Case", "CaseError", "Network", "files", "truth"]

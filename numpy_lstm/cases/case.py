@@ -25,7 +25,7 @@ import numpy as np
 from .. import layouts, scan, tree
 from ..arrays import type_name
 from ..check.given import CaseError
-from ..check.paths import Sized, blurred, textbook, total_size
+from ..check.problem import Outputs, Point, Problem
 from ..pages.page import Page
 from ..shapes import Sizes, axes
 from .network import Network, Parts
@@ -175,34 +175,23 @@ class Case(NamedTuple):
             named |= {f"{place}cotangents.{k}": a for k, a in d._asdict().items() if k in seen(cell)}
         return named
 
+    def problem(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> Problem:  # noqa: B008
+        """The loss of the case at its point: the network of these parts, each array passed through ``convert``."""
+        call = self.call(convert)
+        point, cotangents = Point(call.params, call.xs, call.first), Outputs(call.dhs, call.dlast)
+        return Problem(self.network.layer(call.masks, parts), point, cotangents, call.lengths)
+
     def run(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> dict[str, Any]:  # noqa: B008
         """Our own answer, in the arithmetic that ``convert`` brings, with these parts of the network."""
-        call = self.call(convert)
-        layer = self.network.layer(call.masks, parts)
-        run = layer.forward(call.params, call.xs, call.first, call.lengths)
-        return self.answer(run, layer.backward(call.params, run, call.dhs, dlast=call.dlast))
+        return self.answer(*self.problem(convert, parts).passes())
 
     def absolute_paths(self) -> dict[str, Any]:
-        """S of every gradient: all paths through the backward pass counted positively (see ``check.K``)."""
-        call = self.call()
-        layer = self.network.layer(call.masks)
-        run = layer.forward(call.params, call.xs, call.first, call.lengths)
-        params, dhs, dlast = tree.map(Sized, (call.params, call.dhs, call.dlast))
-        return self._sizes_of(run, layer.backward(params, _each_array(Sized, run), dhs, dlast=dlast))
+        """S of every gradient, by name: see ``Problem.absolute_paths``."""
+        return {k: a for k, a in self.answer(*self.problem().absolute_passes()).items() if is_gradient(k)}
 
     def textbook_paths(self) -> dict[str, Any]:
-        """S for a code that loses digits where a textbook does: each path again for each difference on its way.
-
-        Those are s (1 - s), 1 - t^2 and 1 - s, and the sums of the forward pass; errors are followed to first order.
-        """
-        call = self.call(Sized)
-        layer = self.network.layer(call.masks, Parts(cell=textbook))
-        run = layer.forward(call.params, call.xs, call.first, call.lengths)
-        return self._sizes_of(run, layer.backward(call.params, _each_array(blurred, run), call.dhs, dlast=call.dlast))
-
-    def _sizes_of(self, run: Any, back: Any) -> dict[str, Any]:
-        back = tree.map(total_size, back)
-        return {k: a for k, a in self.answer(run, back).items() if is_gradient(k)}
+        """S for a code that loses digits where a textbook does, by name: see ``Problem.textbook_paths``."""
+        return {k: a for k, a in self.answer(*self.problem().textbook_passes()).items() if is_gradient(k)}
 
     def _array(self, name: str) -> Any:
         if name not in self.arrays:
@@ -227,14 +216,6 @@ def tapes(run: Any) -> list[scan.Forward]:
         return [run]
     parts = run.parts if type(run.parts) is tuple else (run.parts,)
     return [tape for part in parts for tape in tapes(part)]
-
-
-def _each_array(f: Callable[[Any], Any], run: Any) -> Any:
-    """A run with ``f`` applied to all its arrays."""
-    if isinstance(run, scan.Forward):
-        return run._replace(hs=f(run.hs), values=tree.map(f, run.values))
-    parts = tuple(_each_array(f, part) for part in run.parts) if type(run.parts) is tuple else _each_array(f, run.parts)
-    return run._replace(hs=f(run.hs), parts=parts)
 
 
 @cache

@@ -12,10 +12,9 @@ import numpy as np
 
 from .. import layouts
 from ..arrays import type_name
-from ..cases import files
+from ..cases import files, truth
 from ..cases.case import Case, is_gradient
 from ..cases.network import Parts
-from ..check import truth
 from ..check.given import NO_GRADIENT, CaseError
 from ..check.paths import lossy
 from ..check.report import VERDICTS, Report, Row, compare

@@ -39,8 +39,7 @@ class CaseFactory:
         """A ``Case``; with ``lengths`` a short row, a full one and one of length 1 stand side by side."""
         import numpy as np
 
-        from ..cases import Case, Network
-        from ..check import truth
+        from ..cases import Case, Network, truth
 
         rows = ([max(1, T // 2), T, 1] * B)[:B] if lengths else None
         network = Network(cell, projection, zoneout, direction, layers)

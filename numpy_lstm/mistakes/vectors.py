@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts
-from ..cases import files
+from ..cases import files, truth
 from ..cases.case import RECORDS, Case, is_gradient, names
 from ..cases.network import Network
-from ..check import truth
 from ..check.given import CaseError
 
 SCHEMA = "numpy-lstm/vectors/1"
