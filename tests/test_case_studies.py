@@ -9,7 +9,7 @@ import pytest
 from analysis import case_studies
 from analysis.shipping import judging, page, recordings, studies
 from numpy_lstm import check
-from numpy_lstm.cases.case import is_gradient
+from numpy_lstm.cases.names import is_gradient
 from numpy_lstm.mistakes import CATALOGUE, Workbench
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ import cases
 import numpy_lstm as nl
 from cases import seeds
 from numpy_lstm import check, mistakes
-from numpy_lstm.cases.case import RECORDS, Case, seen
+from numpy_lstm.cases.case import RECORDS, Case, computed
 from numpy_lstm.cases.network import Network
 from numpy_lstm.judge.judging import SCHEMA
 from numpy_lstm.judge.locate import first_cotangent
@@ -328,7 +328,7 @@ def test_what_is_missing_leaves_no_verdict() -> None:
 
 def test_every_value_of_a_step_can_be_given() -> None:
     case = drawn("PeepholeLSTM", 0)
-    assert {f"{kind}.{k}" for k in seen(case.network.of_cell()) for kind in ("values", "cotangents")} <= set(
+    assert {f"{kind}.{k}" for k in computed(case.network.of_cell()) for kind in ("values", "cotangents")} <= set(
         case.expected
     )
 

@@ -9,7 +9,8 @@ import pytest
 
 from analysis import differences
 from numpy_lstm import check
-from numpy_lstm.cases.case import Case, is_gradient, seen
+from numpy_lstm.cases.case import Case, computed
+from numpy_lstm.cases.names import is_gradient
 from numpy_lstm.cases.network import Network
 from numpy_lstm.mistakes import CATALOGUE, Workbench, label, made
 from reference import chain_rule
@@ -175,7 +176,7 @@ def test_the_first_wrong_cotangent_is_where_it_is_said_to_be(setting: str) -> No
     layout, network, _ = SETTINGS[name]
     rng = np.random.default_rng(3)
     b = Workbench(Case.random(network, layout, SIZES | {"D": 6}, rng, cotangents=20.0))
-    fields = [k for row in chain_rule.rows(b.cell)[::-1] for k in row.targets if k in seen(b.cell)]
+    fields = [k for row in chain_rule.rows(b.cell)[::-1] for k in row.targets if k in computed(b.cell)]
     checked = 0
     for mistake, variant in made(b):
         if mistake.at is None:

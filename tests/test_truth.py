@@ -20,7 +20,8 @@ from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import IDENTITY, RELU
 from numpy_lstm.cases import network as networks
 from numpy_lstm.cases import truth as case_truth
-from numpy_lstm.cases.case import Case, is_gradient
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.names import is_gradient
 from numpy_lstm.cases.network import Network
 from numpy_lstm.check import CaseError, truth
 from numpy_lstm.check.balls import Balls, value_of

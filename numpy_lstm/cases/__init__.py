@@ -3,6 +3,7 @@
 from ..check.given import CaseError
 from . import files, truth
 from .case import RECORDS, Case
-from .network import Network
+from .names import Name, parse
+from .network import Network, register
 
-__all__ = ["RECORDS", "Case", "CaseError", "Network", "files", "truth"]
+__all__ = ["RECORDS", "Case", "CaseError", "Name", "Network", "files", "parse", "register", "truth"]

@@ -15,7 +15,6 @@ With several layers or directions the names of states, parameters, values and co
 ``l0.h_0``, ``l1_reverse.d_weight_ih_l0``. Steps of a reversed direction stand in the order in which it reads.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from ..check.given import CaseError
 from ..check.problem import Outputs, Point, Problem
 from ..pages.page import Page
 from ..shapes import Sizes, axes
+from .names import COTANGENT, GRADIENT, ITSELF, VALUE, Name, is_gradient
 from .network import Network, Parts
 
 RECORDS = "records"  # the layout of a cell's own Params, one array for each field
@@ -163,17 +163,18 @@ class Case(NamedTuple):
     def answer(self, run: Any, back: Any) -> dict[str, Any]:
         """All results by name, from what the layer's forward and backward pass returned."""
         cell, places, unnest = self.network.of_cell(), self.network.places(), self.network.unnest
-        named: dict[str, Any] = {"output": run.hs}
+        fields = computed(cell)
+        named: dict[Name, Any] = {Name("", ITSELF, "output"): run.hs}
         for place, last, tape in zip(places, unnest(run.last), tapes(run), strict=True):
-            named |= {f"{place}{k}_n": a for k, a in last._asdict().items()}
-            named |= {f"{place}values.{k}": a for k, a in tape.values._asdict().items() if k in seen(cell)}
-        named["d_x"] = back.dxs
+            named |= {Name(place, ITSELF, f"{k}_n"): a for k, a in last._asdict().items()}
+            named |= {Name(place, VALUE, k): getattr(tape.values, k) for k in fields}
+        named[Name("", GRADIENT, "x")] = back.dxs
         each = zip(places, *map(unnest, (back.dfirst, back.dparams, back.cotangents)), strict=True)
         for place, dfirst, dparams, d in each:
-            named |= {f"{place}d_{k}_0": a for k, a in dfirst._asdict().items()}
-            named |= {f"{place}d_{k}": a for k, a in dump_gradients(self.layout, dparams, cell).items()}
-            named |= {f"{place}cotangents.{k}": a for k, a in d._asdict().items() if k in seen(cell)}
-        return named
+            named |= {Name(place, GRADIENT, f"{k}_0"): a for k, a in dfirst._asdict().items()}
+            named |= {Name(place, GRADIENT, k): a for k, a in dump_gradients(self.layout, dparams, cell).items()}
+            named |= {Name(place, COTANGENT, k): getattr(d, k) for k in fields}
+        return {str(name): a for name, a in named.items()}
 
     def problem(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> Problem:  # noqa: B008
         """The loss of the case at its point: the network of these parts, each array passed through ``convert``."""
@@ -199,13 +200,8 @@ class Case(NamedTuple):
         return self.arrays[name]
 
 
-def is_gradient(name: str) -> bool:
-    """Whether a result of this name is a gradient or cotangent, not a forward value."""
-    return re.sub(r"^l\d+(_reverse)?\.", "", name).startswith(("d_", "cotangents."))
-
-
-def seen(cell: Page) -> list[str]:
-    """The fields of a step that an answer may give: all but its inputs."""
+def computed(cell: Page) -> list[str]:
+    """The fields that a step computes, and an answer may give: all but its inputs."""
     inputs = {*cell.reads, *(f"{k}_prev" for k in cell.carries)}
     return [k for k in cell.Trace._fields if k not in inputs]
 

@@ -40,7 +40,7 @@ def write_case(path: FilePath, case: Case) -> Path:
     fields = {
         "schema": CASE,
         "name": case.name,
-        "network": case.network._asdict(),
+        "network": case.network.named(),
         "layout": case.layout,
         "dtype": case.dtype,
         "about": case.about,

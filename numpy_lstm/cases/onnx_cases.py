@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 
 from ..check.given import CaseError
+from ..pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, ReLURNN
+from ..pages.page import Page
 from .case import Case
 from .files import write_bytes
 
 # Page -> operator and the attributes that choose it.
-OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "LSTM": ("LSTM", {}),
-    "PeepholeLSTM": ("LSTM", {}),
-    "GRU": ("GRU", {"linear_before_reset": 1}),
-    "GRUResetBefore": ("GRU", {}),
-    "RNN": ("RNN", {}),
-    "ReLURNN": ("RNN", {"activations": ["Relu"]}),
+OPERATORS: dict[Page, tuple[str, dict[str, Any]]] = {
+    LSTM: ("LSTM", {}),
+    PeepholeLSTM: ("LSTM", {}),
+    GRU: ("GRU", {"linear_before_reset": 1}),
+    GRUResetBefore: ("GRU", {}),
+    RNN: ("RNN", {}),
+    ReLURNN: ("RNN", {"activations": ["Relu"]}),
 }
 INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 OPSET, IR_VERSION = 22, 10
@@ -35,18 +37,17 @@ def expressible(case: Case) -> bool:
     """Whether the case is one node: in layout onnx, one layer, without projection and zoneout."""
     network = case.network
     plain = network.layers == 1 and not network.projection and not network.zoneout
-    return plain and case.layout == "onnx" and network.cell in OPERATORS
+    return plain and case.layout == "onnx" and network.page in OPERATORS
 
 
 def node(case: Case) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Operator, attributes, inputs and outputs by their ONNX names; raises CaseError if ONNX cannot express it."""
     if not expressible(case):
-        raise CaseError(
-            f"{case.name} is no ONNX node; expected layout onnx, one layer, a cell of {', '.join(OPERATORS)}"
-        )
+        known = ", ".join(page.name for page in OPERATORS)
+        raise CaseError(f"{case.name} is no ONNX node; expected layout onnx, one layer, a cell of {known}")
     if "output" not in case.expected:
         raise CaseError(f"{case.name} has no expected output")
-    operator, chosen = OPERATORS[case.network.cell]
+    operator, chosen = OPERATORS[case.network.page]
     places, (T, B, H) = case.network.places(), (case.sizes[k] for k in "TBH")
     if "activations" in chosen:
         chosen = chosen | {"activations": chosen["activations"] * len(places)}

@@ -13,7 +13,8 @@ import numpy as np
 from .. import layouts
 from ..arrays import type_name
 from ..cases import files, truth
-from ..cases.case import Case, is_gradient
+from ..cases.case import Case
+from ..cases.names import GRADIENT, is_gradient, parse
 from ..cases.network import Parts
 from ..check.given import NO_GRADIENT, CaseError
 from ..check.paths import lossy
@@ -97,7 +98,7 @@ class Judgement:
 
     def _head(self) -> list[str]:
         case = self.case
-        said = [f"{k} {v}" for k, v in case.network._asdict().items() if v]
+        said = [f"{k} {v}" for k, v in case.network.named().items() if v]
         said += [f"layout {case.layout}", *(f"{k}={n}" for k, n in case.sizes.items()), self.dtype]
         reason = f" ({self.reason})" if self.reason else ""
         return [f"{self.verdict.upper()}{reason}: {case.name} ({', '.join(said)})"]
@@ -208,7 +209,7 @@ class Judge:
             if failing
             else [],
             patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
-            absent=[k for k in known if k not in got and "values." not in k and "cotangents." not in k],
+            absent=[k for k in known if k not in got and not parse(k).of_steps],
             partial=self.partial,
             notes=_notes(case.name, report, own, single),
         )
@@ -222,12 +223,13 @@ def _checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tupl
         raise CaseError(f"the answer is a {type_name(answer)}; expected arrays by name, or a file of them")
     arrays, dtype = answer if isinstance(answer, files.Answer) else (dict(answer), None)
     if not arrays:
-        raise CaseError(f"the answer has no arrays; expected {', '.join(n for n in known if '.' not in n)}")
+        raise CaseError(f"the answer has no arrays; expected {', '.join(n for n in known if not parse(n).of_steps)}")
     found, single = {}, []
     for k, given in arrays.items():
         if k not in known:
+            asked = ", ".join(n for n in known if not parse(n).of_steps)
             near = difflib.get_close_matches(str(k), known, 1) or difflib.get_close_matches(f"d_{k}", known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it expects {', '.join(n for n in known if '.' not in n)}"
+            hint = f"did you mean {near[0]}?" if near else f"it expects {asked}"
             raise CaseError(f"{k} is not expected by case {case.name}; {hint}")
         if given is None:
             raise CaseError(f"{k} is None; {NO_GRADIENT}")
@@ -257,7 +259,7 @@ def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:
 
     These are hardly sums: componentwise they would show the rounding of what was computed before them.
     """
-    if is_gradient(name) and "cotangents." not in name:
+    if parse(name).role == GRADIENT:
         return paths[name]
     sizes = paths[name] if is_gradient(name) else np.abs(exact)
     return np.broadcast_to(np.max(sizes, axis=-1, keepdims=True), exact.shape)

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cases.case import Case, seen
+from ..cases.case import Case, computed
+from ..cases.names import COTANGENT, VALUE, Name
 from ..check.report import Report
 
 
@@ -32,9 +33,9 @@ Arrays = Mapping[str, Any]
 def first_value(case: Case, got: Arrays, truth: Arrays, paths: Arrays, report: Report) -> Node | None:
     """The first wrong forward value: step by step, each step in the order of its equations; without values, output."""
     T = case.sizes["T"]
-    fields = seen(case.network.of_cell())
+    fields = computed(case.network.of_cell())
     for place in case.network.places():
-        order = [(f"{place}values.{field}", t) for t in range(T) for field in fields]
+        order = [(str(Name(place, VALUE, field)), t) for t in range(T) for field in fields]
         if node := _first(order, got, truth, paths, report):
             return node
     ahead = range(T - 1, -1, -1) if case.network.direction == "reverse" else range(T)
@@ -47,9 +48,9 @@ def first_cotangent(case: Case, got: Arrays, truth: Arrays, paths: Arrays, repor
     Without cotangents of each step, the first wrong row of d_x tells the step.
     """
     T = case.sizes["T"]
-    fields = seen(case.network.of_cell())[::-1]
+    fields = computed(case.network.of_cell())[::-1]
     for place in case.network.places()[::-1]:
-        order = [(f"{place}cotangents.{field}", t) for t in range(T - 1, -1, -1) for field in fields]
+        order = [(str(Name(place, COTANGENT, field)), t) for t in range(T - 1, -1, -1) for field in fields]
         if node := _first(order, got, truth, paths, report):
             return node
     back = range(T) if case.network.direction == "reverse" else range(T - 1, -1, -1)

@@ -20,7 +20,7 @@ class CaseFactory:
 
     def __call__(
         self,
-        cell: str = "LSTM",
+        cell: Any = "LSTM",
         *,
         layout: str = "torch",
         projection: int = 0,

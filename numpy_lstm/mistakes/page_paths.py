@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..cases.names import COTANGENT, parse
 from ..cases.network import Parts
 from .page_edits import PageEdit, with_arriving, with_derivative, with_leaving, with_values
 from .workbench import Mistake, Workbench, once
@@ -167,7 +168,7 @@ def _sharpest(b: Workbench) -> float:
     """The largest cotangent of the page's own output."""
     d = b.right
     own = next(k for k in ("m", "h_new", "h") if k in b.whole.Trace._fields)
-    names = [k for k in d if k.endswith(f"cotangents.{own}")]
+    names = [k for k in d if parse(k)[1:] == (COTANGENT, own)]
     return max((float(abs(d[k]).max(initial=0)) for k in names), default=0.0)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cases.case import is_gradient
+from ..cases.names import is_gradient
 from .blocks import parameters, second_biases
 from .workbench import Mistake, Workbench, changed, once
 

@@ -17,9 +17,11 @@ import numpy as np
 
 from .. import layouts
 from ..cases import files, truth
-from ..cases.case import RECORDS, Case, is_gradient, names
+from ..cases.case import RECORDS, Case, names
+from ..cases.names import is_gradient, parse
 from ..cases.network import Network
 from ..check.given import CaseError
+from ..pages.page import Page
 
 SCHEMA = "numpy-lstm/vectors/1"
 FORMATS = (*files.FORMATS, "onnx")
@@ -58,7 +60,7 @@ RECIPES = (
 
 
 def cases(
-    cell: str,
+    cell: str | Page,
     layout: str,
     dtype: str = "float64",
     seed: int = 0,
@@ -81,7 +83,7 @@ def cases(
 
 def write_set(
     directory: str | PathLike[str],
-    cell: str = "LSTM",
+    cell: str | Page = "LSTM",
     layout: str = "torch",
     dtype: str = "float64",
     seed: int = 0,
@@ -114,7 +116,7 @@ def write_set(
             killers[mistake].append(_stem(case))
     index = {
         "schema": SCHEMA,
-        **{"cell": cell, "layout": layout, "dtype": dtype, "seed": seed},
+        **{"cell": str(cell), "layout": layout, "dtype": dtype, "seed": seed},
         "cases": listed,
         "survivors": [k for k, by in killers.items() if not by],
         "killed": {k: by for k, by in killers.items() if by},
@@ -141,14 +143,14 @@ def _stem(case: Case) -> str:
     return case.name.rpartition(" ")[2]
 
 
-def _possible(cell: str, layout: str, recipe: Recipe) -> bool:
+def _possible(cell: str | Page, layout: str, recipe: Recipe) -> bool:
     try:
         return bool(names(layout, Network(cell, **recipe.network).of_cell()))
     except ValueError:  # the cell cannot be projected, or the layout cannot hold it
         return False
 
 
-def _case(cell: str, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool) -> Case:
+def _case(cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool) -> Case:
     network = Network(cell, **recipe.network)
     fields = network.of_cell().Params._fields
     case = Case.random(
@@ -179,7 +181,7 @@ def _case(cell: str, layout: str, dtype: str, seed: int, recipe: Recipe, mistake
 
 
 def _of_steps(name: str) -> bool:
-    return "values." in name or "cotangents." in name
+    return parse(name).of_steps
 
 
 def _conditioning(case: Case) -> float:

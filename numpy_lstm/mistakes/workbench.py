@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .. import scan
 from ..cases.case import Call, Case
-from ..cases.network import CELLS, Parts
+from ..cases.network import Parts
 from ..compose import Recurrent
 from ..pages import PAGES
 from ..pages.page import Page
@@ -27,7 +27,7 @@ class Workbench:
         self.run: Any = self.forward(self.layer)
         self.back: Any = self.backward(self.layer, self.run)
         self.right: dict[str, Any] = case.answer(self.run, self.back)
-        self.cell: Page = CELLS[case.network.cell]
+        self.cell: Page = case.network.page
         self.whole: Page = case.network.of_cell()
 
     @cached_property
