@@ -69,7 +69,7 @@ def list_mistakes(options: Options) -> int:
     bench = mistakes.Workbench(
         Case.random(network, options.layout, {"T": 6, "B": 3, "D": 4, "H": 5}, rng, lengths=[3, 6, 1])
     )
-    for mistake, variant in mistakes.made(bench):
+    for mistake, variant in mistakes.possible(bench):
         answer = mistake.answer(bench, variant)
         gap = check.worst(check.normwise(answer[k], a) for k, a in bench.right.items())
         print(f"{gap:8.1e}  {mistakes.label(mistake, variant)}: {mistake.says}")

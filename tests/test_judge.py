@@ -82,10 +82,10 @@ def test_every_mistake_stood_in_the_lineup() -> None:
     stood = {
         mistake.name
         for name, ragged in LINEUP
-        for mistake, _ in mistakes.made(mistakes.Workbench(drawn(name, 1, ragged)))
+        for mistake, _ in mistakes.possible(mistakes.Workbench(drawn(name, 1, ragged)))
     }
     square = mistakes.Workbench(drawn("LSTM", 1, T=6, B=3, D=5, H=5))
-    assert stood | {mistake.name for mistake, _ in mistakes.made(square)} == set(mistakes.CATALOGUE)
+    assert stood | {mistake.name for mistake, _ in mistakes.possible(square)} == set(mistakes.CATALOGUE)
 
 
 def test_it_passes_our_own_run_with_every_array() -> None:
@@ -146,7 +146,7 @@ def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
     case = case._replace(expected=case.run())
     bench, judge = mistakes.Workbench(case), nl.judge.Judge(case)
     located = 0
-    for mistake, variant in mistakes.made(bench):
+    for mistake, variant in mistakes.possible(bench):
         if mistake.at is None:
             continue
         judgement = judge(mistake.answer(bench, variant))

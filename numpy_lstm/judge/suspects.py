@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import layouts
 from ..cases.case import RECORDS, Case
-from ..mistakes import Workbench, label, made
+from ..mistakes import Workbench, label, possible
 
 EXPLAINS = 0.01  # of the error may be left over where a mistake is named
 SHOWN = 5
@@ -33,7 +33,7 @@ class Lineup:
     def __init__(self, case: Case) -> None:
         bench = Workbench(case)
         self.truth = bench.right | case.expected
-        self.answers = [(mistake, variant, mistake.answer(bench, variant)) for mistake, variant in made(bench)]
+        self.answers = [(mistake, variant, mistake.answer(bench, variant)) for mistake, variant in possible(bench)]
 
     def suspects(self, got: Mapping[str, Any], single: bool = False) -> list[Suspect]:
         """The mistakes that explain ``got``, best first.

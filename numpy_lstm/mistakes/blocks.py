@@ -11,32 +11,34 @@ from ..cases.case import RECORDS, dump, dump_gradients
 from .workbench import Workbench
 
 
-def parameters(b: Workbench) -> list[str]:
+def parameters(bench: Workbench) -> list[str]:
     """The names of all parameter gradients."""
-    return [f"{place}d_{k}" for place in b.case.network.places() for k in b.case.names()]
+    return [f"{place}d_{k}" for place in bench.case.network.places() for k in bench.case.names()]
 
 
-def stored_order(b: Workbench) -> list[str]:
+def stored_order(bench: Workbench) -> list[str]:
     """The gates in the order in which the layout stores their blocks; none for a cell with a single one."""
-    names = b.case.names()
-    arrays = {k: b.case.arrays[b.case.network.places()[0] + k] for k in names}
-    order = {field[2:]: None for fields in _blocks(b, arrays).values() for field in fields if field.startswith("W_")}
-    return list(order)
+    names = bench.case.names()
+    arrays = {k: bench.case.arrays[bench.case.network.places()[0] + k] for k in names}
+    order = {
+        field[2:]: None for fields in _blocks(bench, arrays).values() for field in fields if field.startswith("W_")
+    }
+    return list(order) if all(len(k) == 1 for k in order) else []
 
 
 def reordered(
-    b: Workbench, arrays: Mapping[str, Any], order: str, prefix: str = "", back: bool = False
+    bench: Workbench, arrays: Mapping[str, Any], order: str, prefix: str = "", back: bool = False
 ) -> dict[str, Any]:
     """The stored arrays with their blocks in another ``order`` of gates; ``back`` undoes it.
 
     ``arrays`` may hold more; ``prefix`` stands between the place and the name of a parameter.
     """
-    stand = dict(zip(stored_order(b), order, strict=True))
+    stand = dict(zip(stored_order(bench), order, strict=True))
     moved = {k: np.array(a) for k, a in arrays.items()}
-    for place in b.case.network.places():
-        here = {k: moved[f"{place}{prefix}{k}"] for k in b.case.names()}
+    for place in bench.case.network.places():
+        here = {k: moved[f"{place}{prefix}{k}"] for k in bench.case.names()}
         kinds: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        for fields in _blocks(b, here).values():
+        for fields in _blocks(bench, here).values():
             for field, view in fields.items():
                 kinds["b_" if field[0] == "b" else field[:-1]][field[-1]].append(view)
         for gates in kinds.values():
@@ -50,17 +52,20 @@ def reordered(
     return moved
 
 
-def _blocks(b: Workbench, arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    if b.case.layout == RECORDS:
+def _blocks(bench: Workbench, arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if bench.case.layout == RECORDS:
         return {k: {k: a} for k, a in arrays.items()}
-    return layouts.blocks(b.case.layout, arrays, b.whole)
+    return layouts.blocks(bench.case.layout, arrays, bench.whole)
 
 
-def second_biases(b: Workbench) -> dict[str, dict[str, Any]]:
+def second_biases(bench: Workbench) -> dict[str, dict[str, Any]]:
     """By place and name, 1 where the second of two biases that are added is stored, else 0."""
     found = {}
-    for place, params in b.case.stored().items():
+    for place, params in bench.case.stored().items():
         ones = type(params)(*(np.ones_like(a) for a in params))
-        values, gradients = dump(b.case.layout, ones, b.whole), dump_gradients(b.case.layout, ones, b.whole)
+        values, gradients = (
+            dump(bench.case.layout, ones, bench.whole),
+            dump_gradients(bench.case.layout, ones, bench.whole),
+        )
         found[place] = {k: gradients[k] - np.sign(values[k]) for k in gradients if not values[k].all()}
     return found

@@ -1,12 +1,17 @@
-"""Mistakes on any page: weights left out or transposed; and those of the GRU, the RNN, peepholes and layer norm."""
+"""Mistakes on the pages of the GRU, the RNN, the peepholes and layer norm."""
 
 from dataclasses import replace
 from typing import Any
 
 from .. import ops
 from ..activations import TOGETHER
+from ..pages import GRU, RNN, GRUResetBefore, LayerNormLSTM, PeepholeLSTM, PeepholeOldLSTM
+from ..pages.page import Page
 from .page_edits import (
     PageEdit,
+    Where,
+    on_page,
+    per_gate,
     with_contracted,
     with_derivative,
     with_functions,
@@ -14,13 +19,7 @@ from .page_edits import (
     with_params,
     with_values,
 )
-from .page_paths import on_page, per_gate
 from .workbench import Mistake, Workbench
-
-
-def _recurrent(b: Workbench) -> list[str]:
-    """What follows the U of each recurrent matrix: "_f", or nothing for the RNN."""
-    return b.gates if b.gates else ([""] if b.is_page else [])
 
 
 def _field(kind: str, gate: str) -> str:
@@ -32,59 +31,16 @@ def _without(kind: str, gate: str) -> PageEdit:
     return with_params(lambda p: p._replace(**{name: 0 * getattr(p, name)}))
 
 
-def _transposed(gate: str) -> PageEdit:
-    def change(p: Any) -> Any:
-        names = [k for k in p._fields if k[0] == "U"] if gate == "all" else [_field("U", gate)]
-        return p._replace(**{k: getattr(p, k).T for k in names})
+def _is(*pages: Page) -> Where:
+    return lambda bench: bench.cell in pages
 
-    return with_params(change)
-
-
-def _square(b: Workbench) -> list[str]:
-    if not b.is_page or b.sizes["R"] != b.sizes["H"] or b.sizes["H"] == 1:
-        return []
-    return [*b.gates, "all"] if b.gates else [""]
-
-
-ANY = [
-    per_gate(
-        "gate-omitted-in-dh",
-        "dh_{t-1} without the term of one gate (L1'-L4')",
-        "derived",
-        lambda b: b.gates,
-        lambda k: _without("U", k),
-        ("h", 1),
-    ),
-    per_gate(
-        "gate-omitted-in-dx",
-        "dx_t without the term of one gate (L1'-L4')",
-        "derived",
-        _recurrent,
-        lambda k: _without("W", k),
-    ),
-    per_gate(
-        "recurrent-weights-transposed",
-        "dh_{t-1} = da U^T in place of da U (L1'-L4')",
-        "TMVA's reference RNN of 2017",
-        _square,
-        _transposed,
-        ("h", 1),
-    ),
-]
-
-
-def _is(*pages: str) -> Any:
-    return lambda b: b.is_page and b.cell.equations in pages
-
-
-GRU, AFTER, BEFORE = _is("gru", "gru_reset_before"), _is("gru"), _is("gru_reset_before")
 
 IN_GRU = [
     on_page(
         "gru-kept-state-forgotten",
         "dh_{t-1} without dh z, the state that is kept (G9')",
         "derived",
-        GRU,
+        _is(GRU, GRUResetBefore),
         with_values(lambda v: v._replace(z=0 * v.z)),
         ("h", 1),
     ),
@@ -92,7 +48,7 @@ IN_GRU = [
         "gru-update-forgets-candidate",
         "dz = dh h_{t-1}: the share of 1 - z is left out (G8')",
         "derived",
-        GRU,
+        _is(GRU, GRUResetBefore),
         with_values(lambda v: v._replace(n=0 * v.n)),
         ("q", 0),
     ),
@@ -100,7 +56,7 @@ IN_GRU = [
         "gru-update-sign",
         "dz = dh (n - h_{t-1}), as if z let the new state in (G8', G9')",
         "derived; polarity as in keras PR 22115",
-        GRU,
+        _is(GRU, GRUResetBefore),
         with_derivative(lambda f: lambda a: -f.d(a), "z"),
         ("a_z", 0),
     ),
@@ -108,7 +64,7 @@ IN_GRU = [
         "gru-reset-missing-in-product",
         "the cotangent of the recurrent product lacks the factor r (G6')",
         "derived",
-        AFTER,
+        _is(GRU),
         with_values(lambda v: v._replace(r=0 * v.r + 1)),
         ("u", 0),
     ),
@@ -116,14 +72,14 @@ IN_GRU = [
         "gru-second-bias-without-reset",
         "db_hn = db_n: the factor r is left out (G3')",
         "derived; a second bias as in nntrainer PR 1644",
-        AFTER,
+        _is(GRU),
         with_gradients(lambda v, d, dp: dp._replace(b_hn=dp.b_n)),
     ),
     on_page(
         "gru-reset-missing-in-state",
         "dh_{t-1} takes the cotangent of r h_{t-1} without the factor r (B5')",
         "derived",
-        BEFORE,
+        _is(GRUResetBefore),
         with_values(lambda v: v._replace(r=0 * v.r + 1)),
         ("h", 1),
     ),
@@ -131,7 +87,7 @@ IN_GRU = [
         "gru-candidate-from-unreset-state",
         "dU_n from h_{t-1} in place of r h_{t-1} (B6')",
         "derived",
-        BEFORE,
+        _is(GRUResetBefore),
         with_contracted(lambda v: v._replace(s=v.h_prev)),
     ),
 ]
@@ -141,7 +97,7 @@ IN_RNN = [
         "rnn-derivative-missing",
         "da = dh, without 1 - h^2 (R2')",
         "derived",
-        _is("rnn"),
+        _is(RNN),
         with_derivative(lambda f: lambda a: 1 + 0 * a, "h"),
         ("a", 0),
     ),
@@ -149,16 +105,16 @@ IN_RNN = [
         "rnn-derivative-of-output",
         "tanh'(h) in place of tanh'(a) (R2')",
         "~nicklashansen 1",
-        _is("rnn"),
+        _is(RNN),
         with_derivative(lambda f: lambda a: f.d(f(a)), "h"),
         ("a", 0),
     ),
 ]
 
 
-def _peepholes(b: Workbench) -> list[str]:
+def _peepholes(bench: Workbench) -> list[str]:
     """The gates that look at the old cell."""
-    return [k for k in {"peephole_lstm": "if", "peephole_old_lstm": "ifo"}.get(b.cell.equations, "") if b.is_page]
+    return [*("if" if bench.cell == PeepholeLSTM else "ifo" if bench.cell == PeepholeOldLSTM else "")]
 
 
 IN_PEEPHOLES = [
@@ -166,7 +122,7 @@ IN_PEEPHOLES = [
         "output-peephole-missing-in-cell",
         "dc without the term p_o da_o (P8')",
         "ONNX Runtime backward_np; ~tensorflow 34171",
-        _is("peephole_lstm"),
+        _is(PeepholeLSTM),
         _without("p", "o"),
         ("c", 0),
     ),
@@ -182,7 +138,7 @@ IN_PEEPHOLES = [
         "output-peephole-from-old-cell",
         "dp_o from c_{t-1} in place of c_t (P8')",
         "derived",
-        _is("peephole_lstm"),
+        _is(PeepholeLSTM),
         with_gradients(lambda v, d, dp: dp._replace(p_o=ops.sum_rows(d.a_o * v.c_prev))),
     ),
     per_gate(
@@ -196,7 +152,7 @@ IN_PEEPHOLES = [
         "forget-peephole-from-input-delta",
         "dp_f from da_i in place of da_f (P2')",
         "brainstorm lstm_layer.py",
-        _is("peephole_lstm", "peephole_old_lstm"),
+        _is(PeepholeLSTM, PeepholeOldLSTM),
         with_gradients(lambda v, d, dp: dp._replace(p_f=dp.p_i)),
     ),
 ]
@@ -226,10 +182,19 @@ IN_LAYER_NORM: list[Mistake] = [
         "statistics-constant",
         "the mean, the variance or both of a normalisation taken for constants (N9', N10', N20')",
         "derived",
-        lambda b: ["mean", "variance", "statistics"] if _is("layer_norm_lstm")(b) else [],
+        lambda bench: ["mean", "variance", "statistics"] if bench.cell == LayerNormLSTM else [],
         _statistics,
         ("c", 0),
     )
 ]
 
-MISTAKES = [*ANY, *IN_GRU, *IN_RNN, *IN_PEEPHOLES, *IN_LAYER_NORM]
+NO_PEEPHOLES = [
+    on_page(
+        "no-peephole-in-cell",
+        "dc and dc_{t-1} without the terms of all three peepholes (P8', P2', P1')",
+        "onnxruntime-training LSTMGrad (microsoft/onnxruntime PR 15034)",
+        _is(PeepholeLSTM),
+        with_params(lambda p: p._replace(**{k: 0 * getattr(p, k) for k in ("p_i", "p_f", "p_o")})),
+        ("c", 0),
+    ),
+]

@@ -1,19 +1,18 @@
 """Mistakes with the derivative of an activation: missing, taken elsewhere, taken twice, or that of another function."""
 
-from .page_edits import with_derivative
-from .page_paths import on_page, per_gate, plain_cell
+from .page_edits import on_page, per_gate, plain_cell, with_derivative
 from .workbench import Workbench
 
 
-def _sigmoids(b: Workbench) -> list[str]:
-    return [k for k, f in b.cell.functions._asdict().items() if f.name == "sigmoid"]
+def _sigmoids(bench: Workbench) -> list[str]:
+    return [k for k in bench.cell.functions._fields if bench.function(k) == "sigmoid"]
 
 
-def _candidates(b: Workbench) -> list[str]:
-    return [k for k in b.gates if getattr(b.cell.functions, k).name == "tanh"]
+def _candidates(bench: Workbench) -> list[str]:
+    return [k for k in bench.gates if bench.function(k) == "tanh"]
 
 
-MISTAKES = [
+DERIVATIVES = [
     on_page(
         "tanh-derivative-of-tanh",
         "1 - tanh(tanh c)^2 in place of 1 - tanh(c)^2 (L10')",
@@ -58,7 +57,7 @@ MISTAKES = [
         "gate-without-gradient",
         "da of one gate stays zero: its deltas are computed and never stored",
         "derived",
-        lambda b: b.gates,
+        lambda bench: [k for k in bench.gates if bench.function(k)],
         lambda k: with_derivative(lambda f: lambda a: 0 * a, k),
         ("a_{}", 0),
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..activations import Activation
 from ..pages.page import Page, before
+from .workbench import Mistake, Workbench, when
 
 Change = Callable[[Any], Any]
 PageEdit = Callable[[Page], Page]
@@ -62,3 +63,40 @@ def with_contracted(change: Change) -> PageEdit:
 def with_gradients(change: Callable[[Any, Any, Any], Any]) -> PageEdit:
     """The parameter gradients are ``change(v, d, gradients)``."""
     return lambda cell: replace(cell, gradients=lambda F, p, v, d: change(v, d, cell.gradients(F, p, v, d)))
+
+
+Where = Callable[[Workbench], bool]
+
+
+def on_page(
+    name: str, says: str, source: str, where: Where, edit: PageEdit, at: tuple[str, int] | None = None
+) -> Mistake:
+    """A mistake without parameter: the backward pass goes through an edited page where ``where`` holds."""
+    return Mistake(name, says, source, lambda bench: when(where(bench)), lambda bench, _: bench.wrong_page(edit), at)
+
+
+def per_gate(
+    name: str,
+    says: str,
+    source: str,
+    where: Callable[[Workbench], list[str]],
+    edit: Callable[[str], PageEdit],
+    at: tuple[str, int] | None = None,
+) -> Mistake:
+    """A mistake that can be made at one gate or another."""
+    return Mistake(name, says, source, where, lambda bench, k: bench.wrong_page(edit(k)), at)
+
+
+def has_cell(bench: Workbench) -> bool:
+    """Whether the state has a cell c."""
+    return bench.printed and "c" in bench.states
+
+
+def plain_cell(bench: Workbench) -> bool:
+    """Whether the cell leaves through y = tanh(c)."""
+    return has_cell(bench) and "z" not in bench.fields and bench.has("y") and bool(bench.function("y"))
+
+
+def apart(bench: Workbench) -> bool:
+    """Whether the input gate is a gate of its own."""
+    return has_cell(bench) and bench.has("a_i", "i", "g")

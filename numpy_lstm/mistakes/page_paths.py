@@ -1,48 +1,21 @@
 """Mistakes on the page of an LSTM: a wrong factor, a wrong value, a derivative that is missing or taken elsewhere."""
 
-from collections.abc import Callable
 from typing import Any
 
 from ..cases.names import COTANGENT, parse
 from ..cases.network import Parts
-from .page_edits import PageEdit, with_arriving, with_derivative, with_leaving, with_values
-from .workbench import Mistake, Workbench, once
-
-Where = Callable[[Workbench], bool]
-
-
-def on_page(
-    name: str, says: str, source: str, where: Where, edit: PageEdit, at: tuple[str, int] | None = None
-) -> Mistake:
-    """A mistake without parameter: the backward pass goes through an edited page where ``where`` holds."""
-    return Mistake(name, says, source, lambda b: once(where(b)), lambda b, _: b.wrong_page(edit), at)
-
-
-def per_gate(
-    name: str,
-    says: str,
-    source: str,
-    where: Callable[[Workbench], list[str]],
-    edit: Callable[[str], PageEdit],
-    at: tuple[str, int] | None = None,
-) -> Mistake:
-    """A mistake that can be made at one gate or another."""
-    return Mistake(name, says, source, where, lambda b, k: b.wrong_page(edit(k)), at)
-
-
-def has_cell(b: Workbench) -> bool:
-    """Whether the state has a cell c."""
-    return b.is_page and "c" in b.states
-
-
-def plain_cell(b: Workbench) -> bool:
-    """Whether the cell leaves through y = tanh(c)."""
-    return has_cell(b) and "z" not in b.fields
-
-
-def apart(b: Workbench) -> bool:
-    """Whether the input gate is a gate of its own."""
-    return has_cell(b) and "a_i" in b.fields
+from .page_edits import (
+    PageEdit,
+    apart,
+    has_cell,
+    on_page,
+    plain_cell,
+    with_arriving,
+    with_derivative,
+    with_leaving,
+    with_values,
+)
+from .workbench import Mistake, Workbench
 
 
 def _values(**sources: str) -> PageEdit:
@@ -80,7 +53,7 @@ CARRIES = [
         "hidden-carry-dropped",
         "dL/dh_{t-1} through the gates is lost: no recurrent path (L1'-L4')",
         "sagarnildass/andrew_ng 1; CaptainE 1; AiDotNet PR 722",
-        lambda b: b.is_page,
+        lambda bench: bench.printed and "h" in bench.states,
         with_leaving(lambda v, ds, before: _zero(before, "h")),
         ("h", 1),
     ),
@@ -88,7 +61,7 @@ CARRIES = [
         "immediate-derivative",
         "the derivative at each step alone: neither dh nor dc is handed back",
         "d2l-en 2616",
-        has_cell,
+        lambda bench: has_cell(bench) and "h" in bench.states,
         with_leaving(lambda v, ds, before: _zero(before, "h", "c")),
         ("h", 1),
     ),
@@ -104,7 +77,7 @@ CARRIES = [
         "forget-gate-missing-in-carry",
         "dc_{t-1} = dc, without the factor f (L9')",
         "~dl4j PR 519",
-        has_cell,
+        lambda bench: has_cell(bench) and bench.has("f"),
         _value("f", 1.0),
         ("c", 1),
     ),
@@ -123,7 +96,7 @@ FACTORS = [
         "output-gate-missing",
         "dc = dh tanh'(c), without the factor o (L11')",
         "~cuTAGI 77, PR 78",
-        has_cell,
+        lambda bench: has_cell(bench) and bench.has("o"),
         _value("o", 1.0),
         ("y", 0),
     ),
@@ -143,13 +116,27 @@ FACTORS = [
         _values(g="i"),
         ("i", 0),
     ),
-    on_page("dg-from-candidate", "dg = dc g in place of dc i (L9')", "derived", has_cell, _values(i="g"), ("g", 0)),
-    on_page("do-from-cell", "do = dh c in place of dh tanh(c) (L11')", "derived", plain_cell, _values(y="c"), ("o", 0)),
+    on_page(
+        "dg-from-candidate",
+        "dg = dc g in place of dc i (L9')",
+        "derived",
+        lambda bench: has_cell(bench) and bench.has("i", "g"),
+        _values(i="g"),
+        ("g", 0),
+    ),
+    on_page(
+        "do-from-cell",
+        "do = dh c in place of dh tanh(c) (L11')",
+        "derived",
+        lambda bench: plain_cell(bench) and bench.has("o"),
+        _values(y="c"),
+        ("o", 0),
+    ),
     on_page(
         "coupled-share-forgotten",
         "df = dc c_{t-1}: the share of i = 1 - f is left out (C7')",
         "derived",
-        lambda b: b.is_page and "i" in b.fields and "a_i" not in b.fields,
+        lambda bench: has_cell(bench) and bench.has("i", "g") and "a_i" not in bench.fields,
         _value("g", 0.0),
         ("i", 0),
     ),
@@ -157,17 +144,17 @@ FACTORS = [
         "coupled-share-added",
         "df = dc (c_{t-1} + g) in place of dc (c_{t-1} - g) (C7')",
         "derived",
-        lambda b: b.is_page and "i" in b.fields and "a_i" not in b.fields,
+        lambda bench: has_cell(bench) and bench.has("i", "g") and "a_i" not in bench.fields,
         with_values(lambda v: v._replace(g=-v.g)),
         ("i", 0),
     ),
 ]
 
 
-def _sharpest(b: Workbench) -> float:
+def _sharpest(bench: Workbench) -> float:
     """The largest cotangent of the page's own output."""
-    d = b.right
-    own = next(k for k in ("m", "h_new", "h") if k in b.whole.Trace._fields)
+    d = bench.right
+    own = next((k for k in ("m", "h_new") if k in bench.whole.Trace._fields), bench.whole.gives[0])
     names = [k for k in d if parse(k)[1:] == (COTANGENT, own)]
     return max((float(abs(d[k]).max(initial=0)) for k in names), default=0.0)
 
@@ -177,11 +164,11 @@ CLIPPED = [
         "clipped-on-the-way",
         "dh_t clipped to [-limit, limit] at each step: clipping belongs after the backward pass",
         "derived; min-char-rnn clips after it; ~graphstorm 1366, onsets-and-frames 24, VGRNN 4",
-        lambda b: [k for k in ("1", "5") if b.is_page and _sharpest(b) > 1.01 * float(k)],
-        lambda b, k: b.wrong_backward(
+        lambda bench: [
+            k for k in ("1", "5") if bench.printed and "h" in bench.states and _sharpest(bench) > 1.01 * float(k)
+        ],
+        lambda bench, k: bench.wrong_backward(
             Parts(cell=with_arriving(lambda v, ds: ds._replace(h=ds.h.clip(-float(k), float(k)))))
         ),
     )
 ]
-
-MISTAKES = [*CARRIES, *FACTORS, *CLIPPED]

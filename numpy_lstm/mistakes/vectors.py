@@ -196,11 +196,11 @@ def _conditioning(case: Case) -> float:
 
 def _mistakes(case: Case) -> tuple[list[str], list[str]]:
     """The labels of all mistakes that can be made here: those that show in the expected results, and the others."""
-    from . import Workbench, label, made
+    from . import Workbench, label, possible
 
     bench = Workbench(case)
     found: tuple[list[str], list[str]] = ([], [])
-    for mistake, variant in made(bench):
+    for mistake, variant in possible(bench):
         answer = mistake.answer(bench, variant)
         shows = any(_differs(answer[k], a, SHOWS[case.dtype]) for k, a in case.expected.items())
         found[0 if shows else 1].append(label(mistake, variant))

@@ -1,8 +1,10 @@
-"""A case on which mistakes are made: what is right, computed once, and the same pass with something wrong in it."""
+"""A case on which mistakes are made: what is right, computed when, and the same pass with something wrong in it."""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from .. import scan
 from ..cases.case import Call, Case
@@ -37,15 +39,36 @@ class Workbench:
         return sizes | {"R": self.whole.R or sizes["H"]}
 
     @property
-    def is_page(self) -> bool:
-        """Whether the cell is a page as printed, not one with other activations."""
-        return self.cell in PAGES
+    def published(self) -> bool:
+        """Whether the equations of the cell are those of a page in ``PAGES``, perhaps with other functions."""
+        return any(self.cell.values == page.values for page in PAGES)
+
+    @property
+    def printed(self) -> bool:
+        """Whether the cell is a page as printed, or somebody's own; not a published one with other functions."""
+        return self.cell in PAGES or not self.published
+
+    def differs(self, answer: dict[str, Any]) -> bool:
+        """Whether any array of the answer is not, to rounding, the right one."""
+        pairs = ((answer[k], a) for k, a in self.right.items())
+        return any(not np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b), initial=0)) for a, b in pairs)
 
     @cached_property
     def gates(self) -> list[str]:
-        """The letters of the gates, the candidate among them, but for one that is always open; none for the RNN."""
+        """The letters of the gates, the candidate among them, but for one that is always open; none for the RNN.
+
+        A gate k is one with weights W_k and U_k of its own.
+        """
         named = [k[2:] for k in self.cell.Params._fields if k.startswith("W_")]
-        return [k for k in named if getattr(self.cell.functions, k).name != "one"]
+        return [k for k in named if f"U_{k}" in self.cell.Params._fields and self.function(k) != "one"]
+
+    def function(self, field: str) -> str:
+        """The name of the activation that the page has for this field; nothing if it has none."""
+        return getattr(getattr(self.cell.functions, field, None), "name", "")
+
+    def has(self, *fields: str) -> bool:
+        """Whether the cell is a page as printed, or somebody's own, and a step has all these fields."""
+        return self.printed and set(fields) <= set(self.fields)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -143,11 +166,16 @@ class Mistake(NamedTuple):
     consistent: bool = False
 
 
-def once(condition: bool) -> list[str]:
+def when(condition: bool) -> list[str]:
     """The variants of a mistake without parameter."""
     return [""] if condition else []
 
 
-def changed(b: Workbench, names: Iterable[str], change: Edit) -> dict[str, Any]:
+def changed(bench: Workbench, names: Iterable[str], change: Edit) -> dict[str, Any]:
     """The right answer with some of its arrays changed."""
-    return b.right | {k: change(b.right[k]) for k in names}
+    return bench.right | {k: change(bench.right[k]) for k in names}
+
+
+def one_forward(bench: Workbench) -> bool:
+    """Whether a single layer reads rows of several lengths forward."""
+    return bench.ragged and bench.case.network.direction == "forward" and bench.case.network.layers == 1
