@@ -14,7 +14,7 @@ from cases import seeds
 from numpy_lstm import check, mistakes
 from numpy_lstm.cases.case import RECORDS, Case, computed
 from numpy_lstm.cases.network import Network
-from numpy_lstm.judge.judging import SCHEMA
+from numpy_lstm.judge.judgement import SCHEMA
 from numpy_lstm.judge.locate import first_cotangent
 from numpy_lstm.judge.suspects import Lineup
 from reference import torch_oracle

@@ -2,9 +2,11 @@
 
 from . import truth
 from .given import CaseError
+from .metrics import normwise, worst
 from .problem import Outputs, Point, Problem
-from .report import BOUND, K, Report, Row, compare, normwise, worst
+from .report import K, Report, Row, compare
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test
+from .verdict import BOUND
 from .verify import verify
 
 __all__ = [

@@ -12,7 +12,8 @@ from .. import tree
 from ..arrays import as_numpy, type_name
 from . import given
 from .given import CaseError
-from .report import Report, compare, normwise, worst
+from .metrics import normwise, worst
+from .report import Report, compare
 from .routes import LEVELS, complex_step, richardson
 
 COMPLEX_STEP = 90  # unit roundoffs, normwise: what the complex step resolves

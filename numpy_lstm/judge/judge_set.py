@@ -7,8 +7,9 @@ from typing import Any
 
 from ..cases import files
 from ..check.given import CaseError
-from ..check.report import columns, table
-from .judging import Judgement, judge
+from ..tables import columns, table
+from .judgement import Judgement
+from .judging import judge
 
 SCHEMA = "numpy-lstm/judgements/1"
 NOT_GIVEN = "not given"
