@@ -233,17 +233,21 @@ BAD_CHECKS: dict[str, tuple[Callable[[], Any], str]] = {
         "the gradients do not match in shape: the gradient: (3, 1), expected (3,)",
     ),
     "no gradient": (
-        lambda: nl.judge.assert_gradients({"w": W, "b": W}, {"w": None, "b": W}),
+        lambda: check.assert_gradients({"w": W, "b": W}, {"w": None, "b": W}),
         "w is None; expected an array "
         "(torch leaves .grad None where no gradient arrived: before backward(), or unused)",
     ),
     "complex gradients": (
-        lambda: nl.judge.assert_gradients({"w": W}, {"w": 1j * W}),
+        lambda: check.assert_gradients({"w": W}, {"w": 1j * W}),
         "w has dtype complex128 and shape (3,); expected real numbers, at least one",
     ),
     "a part of plain arrays": (
         lambda: nl.judge.assert_gradients({"w": W}, {"w": W}, partial=True),
         "partial is for a case; of plain arrays, expect only those that are given",
+    ),
+    "the file of a case": (
+        lambda: check.assert_gradients("case.json", {"w": W}),
+        "expected is a str; numpy_lstm.judge.assert_gradients takes a case",
     ),
     "normwise of other shapes": (
         lambda: check.normwise({"w": np.ones((3, 1))}, {"w": np.ones(3)}),
@@ -286,19 +290,19 @@ def test_tensors_and_records_are_compared() -> None:
     p = standard(nl.RNN, T=2)
     params = p.gradient().params
     shuffled = dict(reversed(list(params._asdict().items())))
-    assert nl.judge.assert_gradients(params, shuffled).verdict == "pass"
+    assert check.assert_gradients(params, shuffled).verdict == "pass"
 
 
 def test_assertion_on_plain_dicts() -> None:
     want = {"dW": ONE, "db": ONE[:2]}
-    assert nl.judge.assert_gradients(want, {k: a.copy() for k, a in want.items()}).verdict == "pass"
-    nl.judge.assert_gradients(want, {k: a.astype(np.float32) for k, a in want.items()})
+    assert check.assert_gradients(want, {k: a.copy() for k, a in want.items()}).verdict == "pass"
+    check.assert_gradients(want, {k: a.astype(np.float32) for k, a in want.items()})
     with pytest.raises(AssertionError, match=r"(?s)fail.*array .*dW .*different"):
-        nl.judge.assert_gradients(want, want | {"dW": -ONE})
+        check.assert_gradients(want, want | {"dW": -ONE})
     with pytest.raises(check.CaseError, match=r"db: \(4,\), expected \(2,\)"):
-        nl.judge.assert_gradients(want, want | {"db": ONE})
+        check.assert_gradients(want, want | {"db": ONE})
     with pytest.raises(check.CaseError, match="dW: absent"):
-        nl.judge.assert_gradients(want, {"db": ONE[:2]})
-    nl.judge.assert_gradients(want, {"dW": ONE * (1 + 1e-6), "db": ONE[:2]}, tolerance=1e-5)
+        check.assert_gradients(want, {"db": ONE[:2]})
+    check.assert_gradients(want, {"dW": ONE * (1 + 1e-6), "db": ONE[:2]}, tolerance=1e-5)
     with pytest.raises(AssertionError, match="cannot tell"):
-        nl.judge.assert_gradients(want, {"dW": ONE * (1 + 1e-6), "db": ONE[:2]}, resolution=1e-5)
+        check.assert_gradients(want, {"dW": ONE * (1 + 1e-6), "db": ONE[:2]}, resolution=1e-5)

@@ -6,6 +6,7 @@ from .metrics import normwise, worst
 from .problem import Outputs, Point, Problem
 from .report import K, Report, Row, compare
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test
+from .testing import assert_gradients
 from .verdict import BOUND
 from .verify import verify
 
@@ -18,6 +19,7 @@ __all__ = [
     "Problem",
     "Report",
     "Row",
+    "assert_gradients",
     "compare",
     "complex_step",
     "directional",

@@ -35,6 +35,9 @@ def normwise(got: Any, truth: Any) -> float:
     return worst([float(np.linalg.norm((gap / largest).astype(np.float64))) / tree.norm(vector / largest)])
 
 
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
+
+
 class Metrics(NamedTuple):
     """How far one array is from the truth.
 

@@ -13,6 +13,7 @@ from ..cases.case import Case
 from ..cases.names import GRADIENT, parse
 from ..cases.network import Parts
 from ..check.given import CaseError
+from ..check.metrics import UNIT_ROUNDOFF
 from ..check.paths import lossy
 from ..check.report import compare
 from .answers import checked
@@ -21,7 +22,6 @@ from .locate import first_cotangent, first_value
 from .notes import notes
 from .suspects import Lineup, blocks, patterns
 
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
 NOISE_RUNS = 3
 
 

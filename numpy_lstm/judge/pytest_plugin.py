@@ -53,8 +53,8 @@ class CaseFactory:
 
         ``partial``: only what is given is to be judged, though outputs or gradients are missing.
         """
+        from ..check.testing import require
         from .judging import judge
-        from .testing import require
 
         judgement = judge(case, answer, partial=partial)
         self._record("numpy_lstm", json.dumps(judgement.to_dict()))

@@ -1,16 +1,12 @@
-"""For other people's test suites: one assertion whose failure text is the whole comparison."""
+"""For other people's test suites: one assertion whose failure text is the whole judgement."""
 
 from os import PathLike
 from typing import Any
 
-import numpy as np
-
-from .. import layouts, tree
 from ..cases.case import Case
-from ..check import given
+from ..check import testing
 from ..check.given import CaseError
-from ..check.report import compare
-from .judging import UNIT_ROUNDOFF, judge
+from .judging import judge
 
 
 def assert_gradients(
@@ -24,28 +20,13 @@ def assert_gradients(
 ) -> Any:
     """Raise AssertionError, with the table as its text, unless ``got`` passes; returns the Judgement or Report.
 
-    ``expected`` is a case (or its file), and then ``got`` an answer, a whole one unless ``partial``: see ``judge``. Or
-    it is a dict (or any tree) of arrays of trusted gradients, and ``got`` one of the same names and shapes, from
-    wherever: NumPy, torch, JAX, files. Without S there, K is relative to the largest component of each array;
-    ``tolerance`` asks for a normwise error instead, and ``resolution`` says how well ``expected`` itself is known.
+    ``expected`` is a case (or its file), and then ``got`` an answer, a whole one unless ``partial``: see ``judge``.
+    Plain arrays, and with them ``tolerance`` and ``resolution``, are for ``check.assert_gradients``, which this calls.
     """
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise CaseError(f"tolerance is {tolerance}; expected a number between 0 and 1")
     if isinstance(expected, Case | str | PathLike):
         if tolerance is not None or resolution:
             raise CaseError("tolerance and resolution are for plain arrays; a case is judged by K")
-        return require(judge(expected, got, seed, partial=partial))
+        return testing.require(judge(expected, got, seed, partial=partial))
     if partial:
         raise CaseError("partial is for a case; of plain arrays, expect only those that are given")
-    want = tree.map(lambda a: layouts.as_numpy(a).astype(np.float64), expected)
-    found = given.like(got, want)
-    single = all(a.dtype == np.float32 for _, a in tree.leaves(found))
-    roundoff = UNIT_ROUNDOFF["float32" if single else "float64"]
-    return require(compare(found, want, None, roundoff, resolution=resolution, tolerance=tolerance))
-
-
-def require(outcome: Any) -> Any:
-    """The ``Judgement`` or ``Report``; raises AssertionError with it as text unless it passes."""
-    if outcome.verdict != "pass":
-        raise AssertionError(f"{outcome.verdict}\n\n{outcome}")
-    return outcome
+    return testing.assert_gradients(expected, got, tolerance=tolerance, resolution=resolution)
