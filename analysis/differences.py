@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm.check.case import Case
+from numpy_lstm.cases.case import Case
 
 Arrays = dict[str, Any]
 SMALL = 2.0**-100  # the complex step

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_lstm import check
-from numpy_lstm.check.case import Case, is_gradient
-from numpy_lstm.check.mistakes import Mistake, Workbench
-from numpy_lstm.check.network import Network
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.names import is_gradient
+from numpy_lstm.cases.network import Network
+from numpy_lstm.mistakes import Mistake, Workbench
 
 from . import differences, node_cases, routes
 

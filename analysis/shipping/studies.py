@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_lstm.check.mistakes import Mistake
-from numpy_lstm.check.mistakes.in_shipping import carried_tanh
-from numpy_lstm.check.network import Network
+from numpy_lstm.cases.network import Network, Parts
+from numpy_lstm.mistakes import Mistake
+from numpy_lstm.mistakes.network_pages import carried_tanh
 
 from . import course_table, retyped
 
@@ -26,12 +26,13 @@ class Carried(Network):
 
 
 LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
+PAST = Parts(cell=lambda cell: carried_tanh(cell, right=False))
 PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "carry-past-tanh-derivative",
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",
     "hipsternet",
     lambda b: [""] * isinstance(b.case.network, Carried),
-    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(), b.run)),
+    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(None, PAST), b.run)),
 )
 
 
