@@ -70,6 +70,17 @@ def type_name(value: object) -> str:
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
+def as_numpy(array: Any) -> Any:
+    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
+
+    bfloat16, which NumPy lacks, becomes float32, exactly.
+    """
+    if not hasattr(array, "detach"):
+        return np.asarray(array)
+    array = array.detach().cpu()
+    return np.asarray((array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy())
+
+
 def library(array: Array) -> str:
     """The name of the library that ``array`` belongs to: ``numpy``, ``cupy``, ``array_api_strict``."""
     return namespace(array).__name__.partition(".")[0]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import type_name
+from ..arrays import as_numpy, type_name
 from ..pages import LSTM, PAGES
 from .table import FORGET_BIAS, TABLE
 
@@ -141,17 +141,6 @@ def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
         return value
     hint = ": hand over its .state_dict()" if hasattr(value, "state_dict") else ""
     raise LayoutError(f"{name} is a {type_name(value)}; expected a mapping from names to arrays{or_else}{hint}")
-
-
-def as_numpy(array: Any) -> Any:
-    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
-
-    bfloat16, which NumPy lacks, becomes float32, exactly.
-    """
-    if not hasattr(array, "detach"):
-        return np.asarray(array)
-    array = array.detach().cpu()
-    return np.asarray((array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy())
 
 
 def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
