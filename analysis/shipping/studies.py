@@ -36,7 +36,6 @@ def past_tanh(cell: Any) -> Any:
 
 
 LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
-PAST = Parts(cell=lambda cell: carried_tanh(cell, right=False))
 PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "carry-past-tanh-derivative",
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",

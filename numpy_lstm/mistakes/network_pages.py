@@ -130,11 +130,8 @@ PAGES = [
 ]
 
 
-def carried_tanh(cell: Page, right: bool = True) -> Page:
-    """The page with y = tanh(c) carried to the next step, where it says c; forward and backward pass are right.
-
-    If not ``right``, what step t+1 hands back to y does not go through tanh'(c).
-    """
+def carried_tanh(cell: Page) -> Page:
+    """The page with y = tanh(c) carried to the next step, where it says c; forward and backward pass are right."""
 
     def values(F: Any, p: Any, x: Any, prev: Any) -> Any:
         v = cell.values(F, p, x, prev)
@@ -142,7 +139,7 @@ def carried_tanh(cell: Page, right: bool = True) -> Page:
 
     def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
         c = v.f * v.c_prev + v.i * v.g
-        back = cell.adjoint(F, p, v._replace(c=c), d._replace(c=d.c * F.y.d(c) if right else d.c))
+        back = cell.adjoint(F, p, v._replace(c=c), d._replace(c=d.c * F.y.d(c)))
         return back._replace(y=back.y + d.c)
 
     return replace(cell, values=values, adjoint=adjoint)
