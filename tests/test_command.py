@@ -173,7 +173,9 @@ def test_the_other_ends(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def start(*arguments: str, **more: Any) -> subprocess.Popen[str]:
+    """As from a terminal: a job in the background has Ctrl-C ignored, and so have the processes that it starts."""
     command_line = [sys.executable, "-m", *arguments]
+    more["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(command_line, stderr=subprocess.PIPE, text=True, cwd=ROOT, **more)
 
 
@@ -199,13 +201,16 @@ def test_a_full_disk_is_one_line() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_interrupting_a_parallel_sweep(tmp_path: Path) -> None:
     """Ctrl-C reaches every process of a terminal: one line, status 130, and no worker is left."""
-    arguments = ["flow", "signals", "--seeds", "500", "--jobs", "2", "--out", str(tmp_path)]
+    arguments = ["flow", "signals", "--seeds", "60", "--jobs", "2", "--out", str(tmp_path)]
     process = start("analysis", *arguments, stdout=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=30)[1] == "interrupted\n"
+    try:
+        assert process.communicate(timeout=30)[1] == "interrupted\n"
+    finally:
+        process.kill()
     assert process.returncode == 130
     deadline = time.monotonic() + 10
     while (left := _alive(process.pid)) and time.monotonic() < deadline:
