@@ -6,6 +6,9 @@ per block. Derivation and accuracy: fast.md beside this file. The explicit pages
 The rule: the cells ``LSTM``, ``GRU`` and ``RNN`` in float32 or float64, NumPy or CuPy, take this path. Everything else
 (other cells and activations, projections, longdouble, complex and object arrays, other libraries) is handed to the
 explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
+
+On CuPy arrays the recurrence runs in CUDA kernels (cuda.md); where they cannot be compiled a warning says why, once, and
+CuPy arrays go the way of NumPy arrays.
 """
 
 from typing import Any
@@ -16,7 +19,7 @@ from .. import arrays, scan, tree
 from ..arrays import Array
 from ..cells import GRU, LSTM, RNN
 from ..scan import Backward, Forward
-from . import gru, lstm, rnn
+from . import cuda, gru, lstm, rnn
 from .blocks import POOL, Layout, Tape, steps_in_block
 
 __all__ = ["Tape", "backward", "forward", "serves"]
@@ -45,7 +48,7 @@ def backward(
     cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
 ) -> Backward:
     """See ``numpy_lstm.backward``. ``cotangents`` is None: this path does not keep them."""
-    if not isinstance(run, Forward) or not isinstance(run.values, Tape):
+    if not isinstance(run, Forward) or not isinstance(run.values, Tape | cuda.Tape):
         return scan.backward(cell, params, run, dhs, dcs, dlast)
     sizes = scan.bind_params(cell, params)
     if run.values.cell != cell:
@@ -60,13 +63,17 @@ def backward(
 
 def grain(cell: Any, like: Any, B: int, H: int) -> int:
     """Steps in a block: a part of a sequence that begins at a multiple has the same bits as in the whole."""
-    return steps_in_block(B, H, like.dtype.itemsize) if serves(cell, like) else scan.grain(cell, like, B, H)
+    if not serves(cell, like):
+        return scan.grain(cell, like, B, H)
+    return cuda.grain(B) if cuda.ready(cell, like) else steps_in_block(B, H, like.dtype.itemsize)
 
 
 def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Array, Any, Any]:
     """``hs``, ``last`` and the tape, of arguments that fit one another. See ``scan.span_forward``."""
     if not serves(cell, first.h):
         return scan.span_forward(cell, params, xs, first, alive)
+    if cuda.ready(cell, xs):
+        return cuda.span_forward(cell, params, xs, first, alive)
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
@@ -100,6 +107,8 @@ def span_backward(
     cell: Any, params: Any, values: Any, alive: Any, given: Any, dstate: Any, sums: Any
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, ``sums`` continued, and None. See ``scan.span_backward``."""
+    if isinstance(values, cuda.Tape):
+        return cuda.span_backward(cell, params, values, given, dstate, sums)
     if not isinstance(values, Tape):
         return scan.span_backward(cell, params, values, alive, given, dstate, sums)
     L, T = values.layout, values.T
@@ -118,7 +127,7 @@ def span_backward(
             here = [None if d is None else L.xp.where(dead, L.xp.zeros((), L.dtype), d) for d in here]
         kernel.retreat(L, U, work, block, n, *here, dead)
         parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
-        sums = parts if sums is None else tuple(L.xp.add(s, part, part) for s, part in zip(sums, parts, strict=True))
+        sums = parts if sums is None else tuple(L.xp.add(s, part, out=part) for s, part in zip(sums, parts, strict=True))
     dfirst = kernel.end_back(cell, work)
     POOL.give(L, work)
     return dxs, dfirst, sums, None
@@ -128,6 +137,8 @@ def total(cell: Any, params: Any, sums: Any) -> Any:
     """The gradient of the parameters from ``sums``, the blocks from last to first."""
     if sums is None or isinstance(sums, cell.Params):
         return scan.total(cell, params, sums)
+    if isinstance(sums, cuda.Sums):
+        return cuda.total(cell, sums)
     D, H = next(a.shape[1] for k, a in params._asdict().items() if k.startswith("W")), len(params[-1])
     like = next(a for _, a in tree.leaves(params))
     return _KERNELS[cell.page][1].gradients(cell, Layout(arrays.namespace(like), like.dtype, 1, 1, D, H), sums)

@@ -1,0 +1,168 @@
+"""The one file that speaks to a GPU, through CuPy: limits, compiled kernels, launches, and products of cuBLAS."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .plan import THREADS, Kind, Limits, Plan, plans
+
+SOURCE = Path(__file__).with_name("recurrence.cu")
+CTYPES = {"float32": "float", "float64": "double"}
+LOG = logging.getLogger("numpy_lstm.fast")
+SHARED_LIMIT, NON_PORTABLE_CLUSTER = 8, 14  # of CUfunction_attribute
+
+Launch = Callable[[int, int, Sequence[Any]], None]  # thread blocks, bytes of shared memory, arguments
+
+
+class Device:
+    """A GPU with its kernels. ``choose`` settles once for each shape how a recurrence runs there."""
+
+    def __init__(self, index: int) -> None:
+        import cupy
+        from cupy.cuda import cublas, device
+
+        self.cupy, self._cublas, self._handle = cupy, cublas, device.get_cublas_handle
+        self.limits = _limits(cupy.cuda.runtime.getDeviceProperties(index))
+        self._made: dict[Any, Launch] = {}
+        self._chosen: dict[Any, Plan | None] = {}
+        self._scalars = {(d, v): np.array(v, d) for d in CTYPES for v in (0.0, 1.0)}
+
+    def kernel(self, name: str, kind: Kind, dtype: str, tile: int = 1, cluster: int = 0, together: bool = False) -> Launch:
+        """The compiled kernel. ``cluster`` thread blocks are one cluster; ``together``: a cooperative launch."""
+        key = (name, kind, dtype, tile, cluster, together)
+        if key not in self._made:
+            self._made |= self._compile(*key[1:])
+        return self._made[key]
+
+    def _compile(self, kind: Kind, dtype: str, tile: int, cluster: int, together: bool) -> dict[Any, Launch]:
+        names = ("ahead", "back") if tile else ("ahead_one", "back_one")
+        full = {name: f"{name}<{kind.name}, {CTYPES[dtype]}, {tile}>" for name in names}
+        module = self.cupy.RawModule(
+            code=SOURCE.read_text(encoding="utf-8"),
+            options=("-std=c++17", *([f"-DCLUSTER={cluster}"] if cluster else [])),
+            name_expressions=tuple(full.values()),
+            enable_cooperative_groups=together,
+        )
+        key = (kind, dtype, tile, cluster, together)
+        return {(name, *key): self._launcher(module.get_function(text), cluster) for name, text in full.items()}
+
+    def _launcher(self, function: Any, cluster: int) -> Launch:
+        from cupy_backends.cuda.api import driver
+
+        most = 48 * 1024  # bytes of shared memory that need no asking
+        if cluster > 8:
+            driver.funcSetAttribute(function.kernel.ptr, NON_PORTABLE_CLUSTER, 1)
+
+        def launch(blocks: int, shared: int, arguments: Sequence[Any]) -> None:
+            nonlocal most
+            if shared > most:
+                driver.funcSetAttribute(function.kernel.ptr, SHARED_LIMIT, shared)
+                most = shared
+            function((blocks,), (THREADS,), tuple(arguments), shared_mem=shared)
+
+        return launch
+
+    def choose(self, kind: Kind, dtype: Any, B: int, H: int) -> Plan | None:
+        """The best plan that this device takes, tried once; None: step by step."""
+        key = (kind, dtype.name, B, H)
+        if key not in self._chosen:
+            able = (p for p in plans(kind, dtype.itemsize, B, H, self.limits) if self._takes(p, kind, dtype, B, H))
+            self._chosen[key] = next(able, None)
+        return self._chosen[key]
+
+    def _takes(self, plan: Plan, kind: Kind, dtype: Any, B: int, H: int) -> bool:
+        """Whether the device can hold the thread blocks of the plan, found out by launches of no step."""
+        U, h = self.cupy.zeros((kind.G * H, H), dtype), self.cupy.zeros((2, B, H), dtype)
+        b = self.cupy.zeros(kind.D * H, dtype)
+        try:
+            self.ahead(plan, kind, 0, B, H, (U, b, U, None, h, h, h, h[0], h[1]))
+            self.back(plan, kind, 0, B, H, (U, U, None, None, None, U, h[0], h[1], U))
+        except (self.cupy.cuda.driver.CUDADriverError, self.cupy.cuda.runtime.CUDARuntimeError) as error:
+            LOG.info("a plan for B=%d, H=%d is not taken (%s): %s", B, H, error, plan)
+            return False
+        return True
+
+    def ahead(self, plan: Plan, kind: Kind, n: int, B: int, H: int, arguments: Sequence[Any]) -> None:
+        """n steps forward in one launch; ``arguments`` as in ``recurrence.cu``, without counters and sizes."""
+        self._all("ahead", plan, plan.shared[0], kind, n, B, H, arguments)
+
+    def back(self, plan: Plan, kind: Kind, n: int, B: int, H: int, arguments: Sequence[Any]) -> None:
+        """n steps back in one launch."""
+        self._all("back", plan, plan.shared[1], kind, n, B, H, arguments)
+
+    def _all(
+        self, name: str, plan: Plan, shared: int, kind: Kind, n: int, B: int, H: int, arguments: Sequence[Any]
+    ) -> None:
+        apart = plan.C > 1 and not plan.cluster
+        dtype = arguments[0].dtype.name
+        run = self.kernel(name, kind, dtype, plan.tile, plan.C if plan.cluster else 0, apart)
+        counters = self.cupy.zeros(plan.groups, np.uint32) if apart else None
+        run(plan.groups * plan.C, shared, (*arguments, counters, *map(np.int32, plan.sizes(n, B, H))))
+
+    def one(self, name: str, kind: Kind, t: int, B: int, H: int, arguments: Sequence[Any]) -> None:
+        """``ahead_one`` or ``back_one`` at step t."""
+        run = self.kernel(name, kind, arguments[1].dtype.name, 0)
+        run(-(-B * H // THREADS), 0, (*arguments, *map(np.int32, (t, 0, B, H, 0, 0, 0, 0, 0, 0))))
+
+    def product(self, out: Any, a: Any, b: Any, ta: bool = False, tb: bool = False, add: bool = False) -> None:
+        """out = a b, or out += a b; matrices whose rows may lie apart, ``ta`` and ``tb`` transpose. Never in tf32."""
+        dtype, z = out.dtype.name, out.itemsize
+        gemm = self._cublas.sgemm if dtype == "float32" else self._cublas.dgemm
+        one, beta = (self._scalars[dtype, v].ctypes.data for v in (1.0, float(add)))
+        handle = self._ready()
+        m, n = out.shape
+        k = a.shape[0 if ta else 1]
+        lead = [max(1, v.strides[0] // z) for v in (b, a, out)]
+        gemm(handle, int(tb), int(ta), n, m, k, one, b.data.ptr, lead[0], a.data.ptr, lead[1], beta, out.data.ptr, lead[2])
+
+    def column_sums(self, out: Any, a: Any, add: bool = False) -> None:
+        """out (M,) = the sums of the columns of a (N,M), or added to it."""
+        gemv = self._cublas.sgemv if out.dtype.name == "float32" else self._cublas.dgemv
+        one, beta = (self._scalars[out.dtype.name, v].ctypes.data for v in (1.0, float(add)))
+        N, M = a.shape
+        ones = self.cupy.ones(N, a.dtype)
+        gemv(self._ready(), 0, M, N, one, a.data.ptr, M, ones.data.ptr, 1, beta, out.data.ptr, 1)
+
+    def _ready(self) -> Any:
+        handle = self._handle()
+        self._cublas.setStream(handle, self.cupy.cuda.get_current_stream().ptr)
+        self._cublas.setPointerMode(handle, self._cublas.CUBLAS_POINTER_MODE_HOST)
+        return handle
+
+
+def _limits(properties: Any) -> Limits:
+    """Clusters are of Hopper and later; 16 thread blocks are more than every device promises, and tried."""
+    shared = properties["sharedMemPerBlockOptin"] or properties["sharedMemPerBlock"]
+    cluster = 16 if properties["major"] >= 9 else 1
+    cooperative = bool(properties["cooperativeLaunch"]) and properties["major"] >= 6
+    return Limits(
+        properties["multiProcessorCount"], shared, properties["sharedMemPerMultiprocessor"], cluster, cooperative
+    )
+
+
+@cache
+def _device(index: int) -> Device:
+    return Device(index)
+
+
+_REFUSED: set[Any] = set()
+
+
+def of(like: Any, kind: Kind) -> Device | None:
+    """The device that holds ``like``, with kernels for the cell; None, and one warning with the reason, without them."""
+    index = like.device.id
+    if (index, kind) in _REFUSED or index in _REFUSED:
+        return None
+    try:
+        device = _device(index)
+        device.kernel("ahead_one", kind, like.dtype.name, 0)
+    except Exception as error:  # no compiler, no cuBLAS, a driver too old: whatever it is, the results do not need it
+        reason = " ".join(str(error).split())[:300]
+        LOG.warning("CuPy arrays go the way of NumPy arrays: no CUDA kernels (%s: %s)", type(error).__name__, reason)
+        _REFUSED.add(index)
+        return None
+    return device
