@@ -69,6 +69,16 @@ def library(array: Array) -> str:
     return namespace(array).__name__.partition(".")[0]
 
 
+def device(array: Any) -> int | None:
+    """The number of the GPU on which a CuPy array lives; None for others."""
+    return cast(int, array.device.id) if type(array).__module__.partition(".")[0] == "cupy" else None
+
+
+def on_host(array: Any) -> Any:
+    """A NumPy array: what CuPy holds is fetched; anything else is returned as it is."""
+    return array.get() if type(array).__module__.partition(".")[0] == "cupy" else array
+
+
 def dtype_name(array: Array) -> str:
     """``float64`` and the like, without the library's prefix."""
     return str(array.dtype).rpartition(".")[2]

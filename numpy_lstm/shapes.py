@@ -18,6 +18,10 @@ BR = Annotated[Array, "BR"]
 HH = Annotated[Array, "HH"]
 HD = Annotated[Array, "HD"]
 HR = Annotated[Array, "HR"]
+MOVES = {  # what to do about an array of one library where another is expected
+    ("numpy", "cupy"): "nothing is moved silently: cupy.asarray(array) moves it to the device",
+    ("cupy", "numpy"): "nothing is moved silently: array.get() fetches it from the device",
+}
 
 
 def record(name: str, letters: dict[str, str]) -> Any:
@@ -49,6 +53,7 @@ class Sizes:
         self._fixed_by: dict[str, str] = {"R": owner}
         self._like: Array | None = None
         self._like_name = ""
+        self._seen: dict[str, tuple[int, ...]] = {}  # shapes that fitted, by letters
 
     def __getitem__(self, letter: str) -> int:
         return self._size[self._root(letter)]
@@ -74,6 +79,8 @@ class Sizes:
         Raises TypeError for what is no array, or one of another library or dtype; ShapeError for the rest.
         """
         self._bind_kind(name, array)
+        if array.shape == self._seen.get(letters):
+            return
         known = dict(self._size)
         if array.ndim != len(letters) or not all(
             (n > 0 or k == "T") and known.setdefault(self._root(k), n) == n
@@ -83,6 +90,7 @@ class Sizes:
         for letter, n in zip(letters, array.shape, strict=True):
             self._size.setdefault(self._root(letter), n)
             self._fixed_by.setdefault(self._root(letter), name)
+        self._seen[letters] = tuple(array.shape)
 
     def bind_record(self, name: str, record: Any, record_type: Any, lead: str = "", partial: bool = False) -> None:
         """Hold a record's arrays against its declaration; with ``partial``, fields may be None (absent)."""
@@ -97,6 +105,8 @@ class Sizes:
                 self.bind(f"{name}.{field}", leaf, lead + letters)
 
     def _bind_kind(self, name: str, array: Any) -> None:
+        if type(array) is type(self._like) and array.dtype == self._like.dtype and self._same_device(name, array):
+            return
         try:
             library = arrays.library(array)
         except TypeError as error:
@@ -109,12 +119,25 @@ class Sizes:
                 )
             self._like, self._like_name = array, name
         elif (expected := arrays.library(self.like)) != library:
-            raise TypeError(f"{name} is an array of {library}; expected {expected}, the library of {self._like_name}")
+            hint = f" ({MOVES[library, expected]})" if (library, expected) in MOVES else ""
+            raise TypeError(
+                f"{name} is an array of {library}; expected {expected}, the library of {self._like_name}{hint}"
+            )
         elif array.dtype != self.like.dtype:
             raise TypeError(
                 f"{name} has dtype {arrays.dtype_name(array)}; expected {arrays.dtype_name(self.like)}, "
                 f"the dtype of {self._like_name} (nothing is promoted silently: convert one of them)"
             )
+
+    def _same_device(self, name: str, array: Any) -> bool:
+        """True, or raises TypeError for arrays of different GPUs."""
+        came, expected = (arrays.device(a) for a in (array, self._like))
+        if came != expected:
+            raise TypeError(
+                f"{name} is on device {came}; expected device {expected}, that of {self._like_name} "
+                f"(nothing is moved silently: with cupy.cuda.Device({expected}): {name} = cupy.array({name}))"
+            )
+        return True
 
     def _expected(self, letters: str, came: tuple[int, ...] = ()) -> str:
         """``(T, B, D=5), where D=5 was fixed by params.W_i``: the reasons only for what does not fit."""

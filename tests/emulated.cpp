@@ -78,11 +78,11 @@ typedef void (*Kernel)(void**);
 #define WRAPPED(space) \
     template <template <typename> class K, typename T, int R> void space##_ahead(void** a) { \
         space::ahead<K, T, R>((T*)a[0], (T*)a[1], (T*)a[2], (int*)a[3], (T*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8], \
-                              (unsigned*)a[9], INTS(10)); \
+                              (T*)a[9], (T*)a[10], (unsigned*)a[11], INTS(12)); \
     } \
     template <template <typename> class K, typename T, int R> void space##_back(void** a) { \
         space::back<K, T, R>((T*)a[0], (T*)a[1], (T*)a[2], (T*)a[3], (int*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8], \
-                             (unsigned*)a[9], INTS(10)); \
+                             (T*)a[9], (T*)a[10], (unsigned*)a[11], INTS(12)); \
     }
 WRAPPED(plain)
 WRAPPED(clustered)
@@ -94,11 +94,19 @@ template <template <typename> class K, typename T> void back_one(void** a) {
     plain::back_one<K, T, 0>((T*)a[0], (T*)a[1], (T*)a[2], (T*)a[3], (int*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], INT(8),
                              INTS(9));
 }
+template <typename T> void gather(void** a) {
+    long long n[13];
+    for (int k = 0; k < 13; k++) n[k] = *(long long*)a[14 + k];
+    plain::gather<T>((T*)a[0], (T*)a[1], (T*)a[2], (T*)a[3], (T*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8], (T*)a[9],
+                     (T*)a[10], (T*)a[11], (T*)a[12], (T*)a[13], n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
+                     n[9], n[10], n[11], n[12]);
+}
 
 template <template <typename> class P, template <typename> class C, typename T>
 static Kernel choose(int kernel, int tile, int cluster) {
     if (kernel == 2) return ahead_one<P, T>;
     if (kernel == 3) return back_one<P, T>;
+    if (kernel == 4) return gather<T>;
     if (cluster) {
         if (tile == 1) return kernel ? clustered_back<C, T, 1> : clustered_ahead<C, T, 1>;
         if (tile == 2) return kernel ? clustered_back<C, T, 2> : clustered_ahead<C, T, 2>;

@@ -44,11 +44,10 @@ class Emulated(device.Device):
 
         def launch(blocks: int, shared: int, arguments: Any) -> None:
             values = [_value(a) for a in arguments]
-            pointers = (ctypes.c_void_p * len(values))(*(ctypes.cast(ctypes.pointer(v), ctypes.c_void_p) for v in values))
-            for k, (v, a) in enumerate(zip(values, arguments, strict=True)):
-                if isinstance(v, ctypes.c_void_p):
-                    pointers[k] = v.value
-            number = ("ahead", "back", "ahead_one", "back_one").index(name)
+            pointers = (ctypes.c_void_p * len(values))()
+            for k, v in enumerate(values):
+                pointers[k] = v.value if isinstance(v, ctypes.c_void_p) else ctypes.addressof(v)
+            number = ("ahead", "back", "ahead_one", "back_one", "gather").index(name)
             cell = ("Lstm", "Gru", "Rnn").index(kind.name)
             group = cluster or (self.plan.C if self.plan is not None and tile else 1)
             fault = self.library.launch(
@@ -61,23 +60,35 @@ class Emulated(device.Device):
 
         return launch
 
-    def product(self, out: Any, a: Any, b: Any, ta: bool = False, tb: bool = False, add: bool = False) -> None:
-        """As cuBLAS: rows may lie apart, columns not."""
-        for v in (out, a, b):
-            assert v.strides[1] == v.itemsize or v.shape[1] == 1
-        result = (a._a.T if ta else a._a) @ (b._a.T if tb else b._a)
-        out._a[...] = out._a + result if add else result
+    def product(
+        self, dtype: str, shape: Any, out: Any, a: Any, b: Any, ta: bool = False, tb: bool = False, add: bool = False
+    ) -> None:
+        """As cuBLAS: from addresses."""
+        m, k, n = shape
+        left = _view(a, (k, m) if ta else (m, k), dtype)
+        right = _view(b, (n, k) if tb else (k, n), dtype)
+        result, target = (left.T if ta else left) @ (right.T if tb else right), _view(out, (m, n), dtype)
+        target[...] = target + result if add else result
 
-    def column_sums(self, out: Any, a: Any, add: bool = False) -> None:
+    def column_sums(self, dtype: str, shape: Any, out: int, a: int, add: bool = False) -> None:
         """The same."""
-        out._a[...] = out._a + a._a.sum(axis=0) if add else a._a.sum(axis=0)
+        result, target = _view((a, shape[1]), shape, dtype).sum(axis=0), _view((out, shape[1]), (1, shape[1]), dtype)
+        target[...] = target + result if add else result
+
+
+def _view(matrix: tuple[int, int], shape: tuple[int, int], dtype: str) -> Any:
+    address, lead = matrix
+    assert lead >= shape[1]
+    z, count = np.dtype(dtype).itemsize, (shape[0] - 1) * lead + shape[1]
+    flat = np.ctypeslib.as_array((ctypes.c_byte * (count * z)).from_address(address)).view(dtype)
+    return np.lib.stride_tricks.as_strided(flat, shape, (lead * z, z))
 
 
 def _value(a: Any) -> Any:
-    if a is None:
-        return ctypes.c_void_p(None)
+    if a is None or type(a) is np.uintp:
+        return ctypes.c_void_p(None if a is None else int(a))
     if isinstance(a, strict_cupy.ndarray):
         assert a._a.flags.c_contiguous, "a kernel takes contiguous arrays"
-        return ctypes.c_void_p(a._a.ctypes.data)
-    assert type(a) is np.int32, a
-    return ctypes.c_int(int(a))
+        return ctypes.c_void_p(a.data.ptr)
+    assert type(a) in (np.int32, np.int64), a
+    return (ctypes.c_int if type(a) is np.int32 else ctypes.c_longlong)(int(a))

@@ -85,6 +85,11 @@ class ndarray:
             return value
         return _guarded(value) if callable(value) else wrapped(value)
 
+    @property
+    def data(self) -> Any:
+        """Where it lies: ``data.ptr``."""
+        return types.SimpleNamespace(ptr=self._a.ctypes.data)
+
     def __getitem__(self, key: Any) -> Any:
         return wrapped(self._a[bare(key)])
 

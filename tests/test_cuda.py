@@ -94,7 +94,7 @@ def test_step_by_step(
         emulated = Emulated(library, None)
         got = gradient(on_device(monkeypatch, emulated), *arguments)
         assert_close(got, gradient(nl, *arguments), dtype)
-        assert emulated.ran == {"ahead_one", "back_one"}
+        assert emulated.ran == {"gather", "ahead_one", "back_one"}
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
@@ -240,16 +240,12 @@ def test_plans_fit(cell: nl.Cell, shape: tuple[int, int]) -> None:
     assert plan.plans(cuda.KINDS[cell.page], 8, B, H, nothing) == ()
 
 
-def test_the_sums_of_shared_memory_are_those_of_the_kernels() -> None:
-    """See ``emulated.cpp``: a write beyond the end is found. Here: not a byte less would do."""
-
-
 @pytest.mark.parametrize("cluster", [0, 8], ids=["grid", "cluster"])
 def test_nvcc_compiles_the_source(tmp_path: Path, cluster: int) -> None:
     if (nvcc := shutil.which("nvcc")) is None:
         pytest.skip("no nvcc to compile the kernels")
-    types = "const T*, const T*, const T*, const int*, T*, T*, T*, T*, T*, unsigned*"
-    back = "const T*, const T*, const T*, const T*, const int*, T*, T*, T*, T*, unsigned*"
+    types = "const T*, const T*, const T*, const int*, const T*, const T*, T*, T*, T*, T*, T*, unsigned*"
+    back = "const T*, const T*, const T*, const T*, const int*, const T*, const T*, T*, T*, T*, T*, unsigned*"
     text = f'#include "{device.SOURCE}"\n'
     for kind in ("Lstm", "Gru", "Rnn"):
         for T in ("float", "double"):

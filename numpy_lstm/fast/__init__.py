@@ -53,10 +53,15 @@ def backward(
     sizes = scan.bind_params(cell, params)
     if run.values.cell != cell:
         raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
-    for name, letters, array in run.values.shapes():
-        sizes.bind(f"run.values.{name}", array, letters)
+    on_gpu = isinstance(run.values, cuda.Tape)
+    if not on_gpu or not run.values.fits(params, sizes.like.dtype):
+        for name, letters, array in run.values.shapes():
+            sizes.bind(f"run.values.{name}", array, letters)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
-    dstate = tree.add(sizes.zeros(cell.State), dlast)
+    if on_gpu:
+        dstate = cell.partial_state() if dlast is None else dlast
+    else:
+        dstate = tree.add(sizes.zeros(cell.State), dlast)
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)
     return Backward(dxs, dfirst, total(cell, params, sums), None)
 

@@ -6,15 +6,17 @@ recursion, one contraction. What a NumPy run does in blocks that fit a cache is 
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .. import arrays
 from . import device
 from .plan import Kind
 
 ROWS = 2**14  # rows, steps times batch, of one block
 KINDS = {
-    "lstm": Kind("Lstm", G=4, X=4, D=4, U0=0, P=6),
-    "gru": Kind("Gru", G=3, X=3, D=4, U0=1, P=5),
-    "rnn": Kind("Rnn", G=1, X=1, D=1, U0=0, P=1),
+    "lstm": Kind("Lstm", G=4, X=4, D=4, U0=0, P=6, cell=1),
+    "gru": Kind("Gru", G=3, X=3, D=4, U0=1, P=5, cell=0),
+    "rnn": Kind("Rnn", G=1, X=1, D=1, U0=0, P=1, cell=0),
 }
 ORDER = {  # fields of Params, in the order of the gates: of W, of U, of b
     "lstm": (("W_i", "W_f", "W_g", "W_o"), ("U_i", "U_f", "U_g", "U_o"), ("b_i", "b_f", "b_g", "b_o")),
@@ -42,21 +44,27 @@ class Block(NamedTuple):
 
 
 class Tape:
-    """What a run keeps for its backward pass: its own copy of xs, and the blocks. See ``blocks.Tape``."""
+    """What a run keeps for its backward pass: the blocks, and its own copy of xs (T,B,D), from ``kept[x]`` on.
 
-    def __init__(self, cell: Any, xs: Any, H: int) -> None:
-        self.cell, self.xs, self.H = cell, xs, H
+    See ``blocks.Tape``.
+    """
+
+    def __init__(self, cell: Any, kept: Any, x: int, shape: tuple[int, int, int], H: int) -> None:
+        self.cell, self.kept, self.x, self.shape, self.H = cell, kept, x, shape, H
         self.blocks: list[Block] = []
 
     def shapes(self) -> list[tuple[str, str, Any]]:
         """Name and axis letters of what a Trace would hold, and a stand-in of its shape, to be held against others."""
-        T, B, _ = self.xs.shape
-        xp = arrays.namespace(self.xs)
-        h = xp.broadcast_to(xp.zeros((), self.xs.dtype), (T, B, self.H))
-        return [("x", "TBD", self.xs), ("h_prev", "TBR", h)]
+        (T, B, D), zero = self.shape, arrays.zeros((), self.kept)
+        xp = arrays.namespace(zero)
+        return [(k, letters, xp.broadcast_to(zero, (T, B, N))) for k, letters, N in (("x", "TBD", D), ("h_prev", "TBR", self.H))]
+
+    def fits(self, params: Any, dtype: Any) -> bool:
+        """Whether the run was made with parameters of these shapes: then ``shapes`` need not be looked at."""
+        return params[0].shape[-1] == self.shape[2] and params[-1].shape[0] == self.H and self.kept.dtype == dtype
 
     def __repr__(self) -> str:
-        return f"<Tape of {self.xs.shape[0]} steps of {self.cell.name}, on a GPU>"
+        return f"<Tape of {self.shape[0]} steps of {self.cell.name}, on a GPU>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a Tape cannot be copied or pickled, for its buffers have one owner; run forward again")
@@ -80,72 +88,86 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
 
 def span_backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums: Any) -> tuple[Any, Any, Any, Any]:
     """See ``scan.span_backward``; ``sums`` is a Sums."""
-    with tape.xs.device:
+    with tape.kept.device:
         return _backward(cell, params, tape, given, dstate, sums)
 
 
 def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Any, Any, Any]:
     xp, kind, (T, B, D), H = arrays.namespace(xs), KINDS[cell.page], xs.shape, first.h.shape[1]
-    gpu = device.of(xs, kind)
-    assert gpu is not None
-    W, U, b = _stacked(xp, cell, params)
-    xs = xp.array(xs, order="C") if alive is None else xp.where(alive, xs, xp.zeros((), xs.dtype))
-    tape = Tape(cell, xs, H)
-    hs, h = xp.empty((T, B, H), xs.dtype), xp.array(first.h, order="C")
-    c = xp.array(first.c, order="C") if "c" in cell.State._fields else None
-    K, plan = grain(B), gpu.choose(kind, xs.dtype, B, H)
-    A = xp.empty((B, kind.G * H), xs.dtype) if plan is None else None
+    gpu, dtype, z = _device(xs, kind), xs.dtype, xs.itemsize
+    mine = [] if alive is None else [xp.where(alive, xs, xp.zeros((), dtype))]  # what no NaN of the padding reaches
+    kept, (W, U, b, x) = _gathered(gpu, cell, kind, params, "WUb", *(mine or [xs]))
+    tape = Tape(cell, kept, x, xs.shape, H)
+    hs = xp.empty((T, B, H), dtype)
+    state = [_whole(xp, first.h), _whole(xp, first.c) if kind.cell else None]
+    K, plan, at = grain(B), gpu.choose(kind, dtype, B, H), kept.data.ptr
+    A = xp.empty((B, kind.G * H), dtype) if plan is None else None
+    if not T or plan is None:  # the kernels write the state where they read it
+        state = [None if a is None else a.copy() for a in state]
     for t in range(0, T, K):
         n = min(K, T - t)
-        Zx = xp.empty((n * B, kind.X * H), xs.dtype)
-        gpu.product(Zx, xs[t : t + n].reshape(n * B, D), W, tb=True)  # x W^T of (L1)-(L4), (G1) (G2) (G6), (R1)
-        block = Block(t, n, xp.empty((n + 1, B, H), xs.dtype), xp.empty((n, kind.P, B, H), xs.dtype), _count(alive, t, n))
-        block.h[0] = h
-        out = hs[t : t + n]
+        Zx = xp.empty((n * B, kind.X * H), dtype)
+        block = Block(t, n, xp.empty((n + 1, B, H), dtype), xp.empty((n, kind.P, B, H), dtype), _count(alive, t, n))
+        place = x * z + at + t * B * D * z
+        # x W^T of (L1)-(L4), (G1) (G2) (G6), (R1)
+        gpu.product(dtype.name, (n * B, D, kind.X * H), _matrix(Zx), (place, D), (at + W * z, D), tb=True)
+        weights, out = (at + U * z, at + b * z), hs if n == T else hs[t : t + n]
         if plan is not None:
-            gpu.ahead(plan, kind, n, B, H, (U, b, Zx, block.alive, block.h, out, block.P, h, c))
+            new = [xp.empty((B, H), dtype) if a is not None else None for a in state]
+            given = (*map(np.uintp, weights), Zx, block.alive, *state, block.h, out, block.P, *new)
+            gpu.ahead(plan, kind, dtype.name, n, B, H, given)
+            state = new
         else:
+            block.h[0] = state[0]
+            given = (A, np.uintp(weights[1]), Zx, block.alive, block.h, out, block.P, *state)
+            step, h, one = gpu.one("ahead_one", kind, dtype.name, B, H, given), block.h.data.ptr, B * H * z
+            size, to, right = (B, H, kind.G * H), _matrix(A), (weights[0], H)
             for k in range(n):
-                gpu.product(A, block.h[k], U, tb=True)
-                gpu.one("ahead_one", kind, k, B, H, (A, b, Zx, block.alive, block.h, out, block.P, h, c))
+                gpu.product(dtype.name, size, to, (h + k * one, H), right, tb=True)
+                step(k)
         tape.blocks.append(block)
-    return hs, cell.partial_state(h, c), tape
+    return hs, cell.partial_state(*state), tape
 
 
 def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums: Any) -> tuple[Any, Any, Any, Any]:
-    xs, H, kind = tape.xs, tape.H, KINDS[cell.page]
-    xp, (T, B, D) = arrays.namespace(xs), xs.shape
-    gpu = device.of(xs, kind)
-    assert gpu is not None
-    W, U, _ = _stacked(xp, cell, params)
-    dhs, dcs = (None if d is None else xp.ascontiguousarray(d) for d in (given.h, getattr(given, "c", None)))
-    dh = xp.array(dstate.h, order="C")
-    dc = xp.array(dstate.c, order="C") if "c" in cell.State._fields else None
-    dxs, plan = xp.empty((T, B, D), xs.dtype), gpu.choose(kind, xs.dtype, B, H)
-    rec = xp.zeros((B, H), xs.dtype) if plan is None else None
-    parts = xp.empty(plan.parts(H), xs.dtype) if plan is not None else None
+    (T, B, D), H, kind, like = tape.shape, tape.H, KINDS[cell.page], tape.kept
+    xp, dtype, z = arrays.namespace(like), like.dtype, like.itemsize
+    gpu, at_x = _device(like, kind), like.data.ptr + tape.x * like.itemsize
+    kept, (W, U) = _gathered(gpu, cell, kind, params, "WU")
+    W, U = kept.data.ptr + W * z, kept.data.ptr + U * z
+    dhs, dcs = _whole(xp, given.h), _whole(xp, getattr(given, "c", None))
+    state = [_whole(xp, dstate.h), _whole(xp, dstate.c) if kind.cell else None]
+    dxs, plan = xp.empty((T, B, D), dtype), gpu.choose(kind, dtype, B, H)
+    wide, wu = kind.D * H, kind.G * H
+    parts, rec = (xp.empty(plan.parts(H), dtype), None) if plan is not None else (None, xp.zeros((B, H), dtype))
+    if plan is None or not T:
+        state = [xp.zeros((B, H), dtype) if a is None else a.copy() for a in state[: 1 + kind.cell]] + [None]
     add = sums is not None
-    if not add:
-        sums = Sums(*(xp.empty(shape, xs.dtype) for shape in (W.shape, U.shape, (kind.D * H,))))
+    if not add and T:
+        sums = Sums(*(xp.empty(shape, dtype) for shape in ((kind.X * H, D), (wu, H), (wide,))))
     for t, n, h, P, alive in reversed(tape.blocks):
-        ds = xp.empty((n * B, kind.D * H), xs.dtype)
-        here = [None if d is None else d[t : t + n] for d in (dhs, dcs)]
+        ds = xp.empty((n * B, wide), dtype)
+        here = [d if d is None or n == T else d[t : t + n] for d in (dhs, dcs)]
+        d, to_h = ds.data.ptr, ds.data.ptr + kind.U0 * H * z
         if plan is not None:
-            gpu.back(plan, kind, n, B, H, (U, P, *here, alive, ds, dh, dc, parts))
+            new = [xp.empty((B, H), dtype), xp.empty((B, H), dtype) if kind.cell else None]
+            arguments = (np.uintp(U), P, *here, alive, *state, ds, *new, parts)
+            gpu.back(plan, kind, dtype.name, n, B, H, arguments)
+            state = new
         else:
-            to_h = ds.reshape(n, B, kind.D * H)[:, :, kind.U0 * H :]
+            step = gpu.one("back_one", kind, dtype.name, B, H, (rec, P, *here, alive, ds, *state[:2]))
             for k in reversed(range(n)):
-                gpu.one("back_one", kind, k, B, H, (rec, P, *here, alive, ds, dh, dc))
-                gpu.product(rec, to_h[k], U)
-        x, d = xs[t : t + n].reshape(n * B, D), ds[:, : kind.X * H]
-        gpu.product(dxs[t : t + n].reshape(n * B, D), d, W)
-        gpu.product(sums.W, d, x, ta=True, add=add)
-        gpu.product(sums.U, ds[:, kind.U0 * H :], h[:n].reshape(n * B, H), ta=True, add=add)
-        gpu.column_sums(sums.b, ds, add=add)
+                step(k)
+                gpu.product(dtype.name, (B, wu, H), _matrix(rec), (to_h + k * B * wide * z, wide), (U, H))
+        rows, place = n * B, (at_x + t * B * D * z, D)
+        gpu.product(dtype.name, (rows, kind.X * H, D), (dxs.data.ptr + t * B * D * z, D), (d, wide), (W, D))
+        gpu.product(dtype.name, (kind.X * H, rows, D), _matrix(sums.W), (d, wide), place, ta=True, add=add)
+        gpu.product(dtype.name, (wu, rows, H), _matrix(sums.U), (to_h, wide), (h.data.ptr, H), ta=True, add=add)
+        gpu.column_sums(dtype.name, (rows, wide), sums.b.data.ptr, d, add=add)
         add = True
-    if not add:
-        sums = None  # no step
-    return dxs, cell.partial_state(dh if rec is None else dh + rec, dc), sums, None
+    if rec is not None:
+        state[0] = state[0] + rec
+    return dxs, cell.partial_state(*state[: 1 + kind.cell]), sums, None
 
 
 def total(cell: Any, sums: Sums) -> Any:
@@ -157,9 +179,27 @@ def total(cell: Any, sums: Sums) -> Any:
     return cell.Params(**fields)
 
 
-def _stacked(xp: Any, cell: Any, params: Any) -> tuple[Any, ...]:
-    """W, U and b with the gates one above the other."""
-    return tuple(xp.concatenate([getattr(params, name) for name in names]) for names in ORDER[cell.page])
+def _device(like: Any, kind: Kind) -> device.Device:
+    gpu = device.of(like, kind)
+    assert gpu is not None, "ready() was not asked"
+    return gpu
+
+
+def _gathered(gpu: device.Device, cell: Any, kind: Kind, params: Any, which: str, *more: Any) -> tuple[Any, list[int]]:
+    """One new array with the gates of W, U and b one above the other, and ``more``; where each of these begins."""
+    names = [ORDER[cell.page]["WUb".index(k)] for k in which]
+    kept, starts = gpu.gather(kind, [getattr(params, name) for group in names for name in group] + list(more))
+    heads = [starts[sum(map(len, names[:k]))] for k in range(len(names))]
+    return kept, heads + starts[len(starts) - len(more) :]
+
+
+def _whole(xp: Any, a: Any) -> Any:
+    """Without gaps; None stays None."""
+    return a if a is None or a.flags.c_contiguous else xp.ascontiguousarray(a)
+
+
+def _matrix(a: Any) -> tuple[int, int]:
+    return a.data.ptr, a.shape[1]
 
 
 def _count(alive: Any, t: int, n: int) -> Any:

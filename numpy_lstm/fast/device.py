@@ -1,7 +1,7 @@
 """The one file that speaks to a GPU, through CuPy: limits, compiled kernels, launches, and products of cuBLAS."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from .plan import THREADS, Kind, Limits, Plan, plans
 
 SOURCE = Path(__file__).with_name("recurrence.cu")
 CTYPES = {"float32": "float", "float64": "double"}
+PERSISTENT, STEPPED = ("ahead", "back"), ("ahead_one", "back_one")
+GATHERED = 13  # arrays that ``gather`` takes at most
 LOG = logging.getLogger("numpy_lstm.fast")
 SHARED_LIMIT, NON_PORTABLE_CLUSTER = 8, 14  # of CUfunction_attribute
 
-Launch = Callable[[int, int, Sequence[Any]], None]  # thread blocks, bytes of shared memory, arguments
+Launch = Callable[[int, int, tuple[Any, ...]], None]  # thread blocks, bytes of shared memory, arguments
 
 
 class Device:
@@ -29,7 +31,8 @@ class Device:
         self.limits = _limits(cupy.cuda.runtime.getDeviceProperties(index))
         self._made: dict[Any, Launch] = {}
         self._chosen: dict[Any, Plan | None] = {}
-        self._scalars = {(d, v): np.array(v, d) for d in CTYPES for v in (0.0, 1.0)}
+        self._scalars = {d: tuple(np.array(v, d) for v in (0.0, 1.0)) for d in CTYPES}
+        self._ones: dict[str, Any] = {}
 
     def kernel(self, name: str, kind: Kind, dtype: str, tile: int = 1, cluster: int = 0, together: bool = False) -> Launch:
         """The compiled kernel. ``cluster`` thread blocks are one cluster; ``together``: a cooperative launch."""
@@ -39,8 +42,9 @@ class Device:
         return self._made[key]
 
     def _compile(self, kind: Kind, dtype: str, tile: int, cluster: int, together: bool) -> dict[Any, Launch]:
-        names = ("ahead", "back") if tile else ("ahead_one", "back_one")
-        full = {name: f"{name}<{kind.name}, {CTYPES[dtype]}, {tile}>" for name in names}
+        full = {name: f"{name}<{kind.name}, {CTYPES[dtype]}, {tile}>" for name in (PERSISTENT if tile else STEPPED)}
+        if not tile:
+            full["gather"] = f"gather<{CTYPES[dtype]}>"
         module = self.cupy.RawModule(
             code=SOURCE.read_text(encoding="utf-8"),
             options=("-std=c++17", *([f"-DCLUSTER={cluster}"] if cluster else [])),
@@ -62,7 +66,7 @@ class Device:
             if shared > most:
                 driver.funcSetAttribute(function.kernel.ptr, SHARED_LIMIT, shared)
                 most = shared
-            function((blocks,), (THREADS,), tuple(arguments), shared_mem=shared)
+            function((blocks,), (THREADS,), arguments, shared_mem=shared)
 
         return launch
 
@@ -79,59 +83,84 @@ class Device:
         U, h = self.cupy.zeros((kind.G * H, H), dtype), self.cupy.zeros((2, B, H), dtype)
         b = self.cupy.zeros(kind.D * H, dtype)
         try:
-            self.ahead(plan, kind, 0, B, H, (U, b, U, None, h, h, h, h[0], h[1]))
-            self.back(plan, kind, 0, B, H, (U, U, None, None, None, U, h[0], h[1], U))
+            self.ahead(plan, kind, dtype.name, 0, B, H, (U, b, U, None, h, h, h, h, h, h, h))
+            self.back(plan, kind, dtype.name, 0, B, H, (U, U, None, None, None, None, None, U, h, h, U))
         except (self.cupy.cuda.driver.CUDADriverError, self.cupy.cuda.runtime.CUDARuntimeError) as error:
             LOG.info("a plan for B=%d, H=%d is not taken (%s): %s", B, H, error, plan)
             return False
         return True
 
-    def ahead(self, plan: Plan, kind: Kind, n: int, B: int, H: int, arguments: Sequence[Any]) -> None:
+    def ahead(self, plan: Plan, kind: Kind, dtype: str, n: int, B: int, H: int, arguments: tuple[Any, ...]) -> None:
         """n steps forward in one launch; ``arguments`` as in ``recurrence.cu``, without counters and sizes."""
-        self._all("ahead", plan, plan.shared[0], kind, n, B, H, arguments)
+        self._all("ahead", plan, plan.shared[0], kind, dtype, n, B, H, arguments)
 
-    def back(self, plan: Plan, kind: Kind, n: int, B: int, H: int, arguments: Sequence[Any]) -> None:
+    def back(self, plan: Plan, kind: Kind, dtype: str, n: int, B: int, H: int, arguments: tuple[Any, ...]) -> None:
         """n steps back in one launch."""
-        self._all("back", plan, plan.shared[1], kind, n, B, H, arguments)
+        self._all("back", plan, plan.shared[1], kind, dtype, n, B, H, arguments)
 
     def _all(
-        self, name: str, plan: Plan, shared: int, kind: Kind, n: int, B: int, H: int, arguments: Sequence[Any]
+        self, name: str, plan: Plan, shared: int, kind: Kind, dtype: str, n: int, B: int, H: int, given: tuple[Any, ...]
     ) -> None:
         apart = plan.C > 1 and not plan.cluster
-        dtype = arguments[0].dtype.name
         run = self.kernel(name, kind, dtype, plan.tile, plan.C if plan.cluster else 0, apart)
         counters = self.cupy.zeros(plan.groups, np.uint32) if apart else None
-        run(plan.groups * plan.C, shared, (*arguments, counters, *map(np.int32, plan.sizes(n, B, H))))
+        run(plan.groups * plan.C, shared, (*given, counters, *_numbers(*plan.sizes(n, B, H))))
 
-    def one(self, name: str, kind: Kind, t: int, B: int, H: int, arguments: Sequence[Any]) -> None:
-        """``ahead_one`` or ``back_one`` at step t."""
-        run = self.kernel(name, kind, arguments[1].dtype.name, 0)
-        run(-(-B * H // THREADS), 0, (*arguments, *map(np.int32, (t, 0, B, H, 0, 0, 0, 0, 0, 0))))
+    def one(self, name: str, kind: Kind, dtype: str, B: int, H: int, arguments: tuple[Any, ...]) -> Callable[[int], None]:
+        """``ahead_one`` or ``back_one``, to be called with the step."""
+        run, blocks = self.kernel(name, kind, dtype, 0), -(-B * H // THREADS)
+        sizes = _numbers(0, B, H, 0, 0, 0, 0, 0, 0)
+        return lambda t: run(blocks, 0, (*arguments, np.int32(t), *sizes))
 
-    def product(self, out: Any, a: Any, b: Any, ta: bool = False, tb: bool = False, add: bool = False) -> None:
-        """out = a b, or out += a b; matrices whose rows may lie apart, ``ta`` and ``tb`` transpose. Never in tf32."""
-        dtype, z = out.dtype.name, out.itemsize
+    def gather(self, kind: Kind, arrays: list[Any]) -> tuple[Any, list[int]]:
+        """The arrays one behind the other in one new array, and where each begins there."""
+        like, starts, total = arrays[0], [], 0
+        arrays = [a if a.flags.c_contiguous else self.cupy.ascontiguousarray(a) for a in arrays]
+        for a in arrays:
+            starts.append(total)
+            total += a.size
+        out = self.cupy.empty(total, like.dtype)
+        run = self.kernel("gather", kind, like.dtype.name, 0)
+        absent = GATHERED - len(arrays)
+        counts = (*(np.int64(a.size) for a in arrays), *(np.int64(0),) * absent)
+        run(max(1, min(264, total // 2048)), 0, (out, *arrays, *(None,) * absent, *counts))
+        return out, starts
+
+    def product(
+        self, dtype: str, shape: tuple[int, int, int], out: tuple[int, int], a: tuple[int, int], b: tuple[int, int],
+        ta: bool = False, tb: bool = False, add: bool = False,
+    ) -> None:  # fmt: skip
+        """out (m,n) = a (m,k) b (k,n), or out += a b, for ``shape`` m, k, n; never in tf32.
+
+        A matrix is the address of its first number and how many numbers lie between its rows; ``ta`` and ``tb`` say
+        that it is stored transposed.
+        """
+        m, k, n = shape
         gemm = self._cublas.sgemm if dtype == "float32" else self._cublas.dgemm
-        one, beta = (self._scalars[dtype, v].ctypes.data for v in (1.0, float(add)))
-        handle = self._ready()
-        m, n = out.shape
-        k = a.shape[0 if ta else 1]
-        lead = [max(1, v.strides[0] // z) for v in (b, a, out)]
-        gemm(handle, int(tb), int(ta), n, m, k, one, b.data.ptr, lead[0], a.data.ptr, lead[1], beta, out.data.ptr, lead[2])
+        zero, one = self._scalars[dtype]
+        beta = (one if add else zero).ctypes.data
+        gemm(self._ready(), int(tb), int(ta), n, m, k, one.ctypes.data, b[0], b[1], a[0], a[1], beta, out[0], out[1])
 
-    def column_sums(self, out: Any, a: Any, add: bool = False) -> None:
-        """out (M,) = the sums of the columns of a (N,M), or added to it."""
-        gemv = self._cublas.sgemv if out.dtype.name == "float32" else self._cublas.dgemv
-        one, beta = (self._scalars[out.dtype.name, v].ctypes.data for v in (1.0, float(add)))
-        N, M = a.shape
-        ones = self.cupy.ones(N, a.dtype)
-        gemv(self._ready(), 0, M, N, one, a.data.ptr, M, ones.data.ptr, 1, beta, out.data.ptr, 1)
+    def column_sums(self, dtype: str, shape: tuple[int, int], out: int, a: int, add: bool = False) -> None:
+        """out (n,) = the sums of the columns of a (m,n), or added to it; both by address, without gaps."""
+        m, n = shape
+        gemv = self._cublas.sgemv if dtype == "float32" else self._cublas.dgemv
+        zero, one = self._scalars[dtype]
+        if dtype not in self._ones or self._ones[dtype].size < m:
+            self._ones[dtype] = self.cupy.ones(m, dtype)
+        beta = (one if add else zero).ctypes.data
+        gemv(self._ready(), 0, n, m, one.ctypes.data, a, n, self._ones[dtype].data.ptr, 1, beta, out, 1)
 
     def _ready(self) -> Any:
         handle = self._handle()
         self._cublas.setStream(handle, self.cupy.cuda.get_current_stream().ptr)
         self._cublas.setPointerMode(handle, self._cublas.CUBLAS_POINTER_MODE_HOST)
         return handle
+
+
+@cache
+def _numbers(*values: int) -> tuple[Any, ...]:
+    return tuple(map(np.int32, values))
 
 
 def _limits(properties: Any) -> Limits:

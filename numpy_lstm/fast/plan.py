@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     D: int
     U0: int
     P: int
+    cell: int
 
 
 class Plan(NamedTuple):
@@ -106,6 +107,8 @@ def _lay_out(kind: Kind, z: int, B: int, H: int, C: int, R: int, cluster: bool, 
     if room < min(depth, 64):
         return None
     chunk = up(-(-depth // -(-depth // room)), V)
+    if C == 1 and chunk < depth:
+        return None
     forward = fixed + rows * (chunk + V) * z
 
     deep, across = up(N, V), up(H, V)

@@ -128,7 +128,7 @@ template <typename T, int RT, int NP>
 __device__ __forceinline__ void multiply(
     Pack<T> (&acc)[RT][NP], const T* a, int lda, const T* m, int ldm, int step, int packs, int k0, int k1) {
     enum { V = Pack<T>::N };
-    #pragma unroll 2
+    #pragma unroll 4
     for (int k = k0; k < k1; k += V) {
         Pack<T> left[RT];
         #pragma unroll
@@ -151,8 +151,8 @@ __device__ __forceinline__ void multiply(
 
 template <template <typename> class Cell, typename T, int RT>
 __global__ void LAUNCH ahead(
-    const T* U, const T* b, const T* Zx, const int* lengths, T* tape, T* hs, T* P, T* h_io, T* c_io,
-    unsigned* counters, SIZES) {
+    const T* U, const T* b, const T* Zx, const int* lengths, const T* h_in, const T* c_in, T* tape, T* hs, T* P, T* h_out,
+    T* c_out, unsigned* counters, SIZES) {
     typedef Cell<T> K;
     enum { V = Pack<T>::N, NP = 4 / V };
     SHARED;
@@ -180,13 +180,16 @@ __global__ void LAUNCH ahead(
     int alive = n;
     if (own) {
         for (int g = 0; g < K::D; g++) bias[g] = b[g * H + j0 + j];
-        h = h_io[at];
-        if (K::Cell) c = c_io[at];
+        h = h_in[at];
+        if (K::Cell) c = c_in[at];
         if (lengths) alive = lengths[b0 + r];
+        tape[at] = h;
+        if (C == 1) a[r * lda + j] = h;
     }
     const int split = tid / tasks, task = tid - split * tasks, row0 = task / tn * RT, pack0 = task % tn;
     const bool works = split < splits_ahead;
-    __syncthreads();
+    come(counters + group, C, target);
+    wait(counters + group, C, target);
 
     for (int t = 0; t < n; t++) {
         T x[K::X];
@@ -203,9 +206,10 @@ __global__ void LAUNCH ahead(
         for (int c0 = 0; c0 < depth; c0 += chunk) {
             const int wide = min(chunk, depth - c0);
             if (c0) __syncthreads();
-            if (H % V == 0) {
+            if (C == 1) {  // all of h is here already
+            } else if (H % V == 0) {
                 const int per = wide / V;
-                #pragma unroll 4
+                #pragma unroll 8
                 for (int q = tid; q < rows * per; q += blockDim.x) {
                     int i = q / per, k = (q - i * per) * V;
                     *(Sixteen*)(a + i * lda + k) = READ_PACK(before + (size_t)i * H + c0 + k);
@@ -242,7 +246,10 @@ __global__ void LAUNCH ahead(
             K::ahead(x, s, bias, h, c, p);
             out = h;
         }
-        if (own) tape[(t + 1) * step + at] = out;
+        if (own) {
+            tape[(t + 1) * step + at] = out;
+            if (C == 1) a[r * lda + j] = out;
+        }
         come(counters + group, C, target);
         if (own) {
             hs[t * step + at] = out;
@@ -251,15 +258,16 @@ __global__ void LAUNCH ahead(
         wait(counters + group, C, target);
     }
     if (own) {
-        h_io[at] = h;
-        if (K::Cell) c_io[at] = c;
+        h_out[at] = h;
+        if (K::Cell) c_out[at] = c;
     }
 }
 
+// Absent cotangents are null pointers and count as zero.
 template <template <typename> class Cell, typename T, int RT>
 __global__ void LAUNCH back(
-    const T* U, const T* P, const T* dhs, const T* dcs, const int* lengths, T* D, T* dh_io, T* dc_io, T* parts,
-    unsigned* counters, SIZES) {
+    const T* U, const T* P, const T* dhs, const T* dcs, const int* lengths, const T* dh_in, const T* dc_in, T* D, T* dh_out,
+    T* dc_out, T* parts, unsigned* counters, SIZES) {
     typedef Cell<T> K;
     enum { V = Pack<T>::N, NP = 4 / V };
     SHARED;
@@ -287,8 +295,8 @@ __global__ void LAUNCH back(
     T dh = 0, dc = 0, p[K::P], more = 0, more_c = 0;
     int alive = n;
     if (own) {
-        dh = dh_io[at];
-        if (K::Cell) dc = dc_io[at];
+        if (dh_in) dh = dh_in[at];
+        if (K::Cell && dc_in) dc = dc_in[at];
         if (lengths) alive = lengths[b0 + r];
     }
     for (int t = n - 1;; t--) {
@@ -361,8 +369,8 @@ __global__ void LAUNCH back(
         __syncthreads();
     }
     if (own) {
-        dh_io[at] = dh;
-        if (K::Cell) dc_io[at] = dc;
+        dh_out[at] = dh;
+        if (K::Cell) dc_out[at] = dc;
     }
 }
 
@@ -409,4 +417,21 @@ __global__ void back_one(
     for (int g = 0; g < K::D; g++) D[(((size_t)t * B + row) * K::D + g) * H + j] = d[g];
     dh_io[at] = dh;
     if (K::Cell) dc_io[at] = dc;
+}
+
+// Up to 13 arrays one behind the other in ``out``.
+template <typename T>
+__global__ void gather(
+    T* out, const T* p0, const T* p1, const T* p2, const T* p3, const T* p4, const T* p5, const T* p6, const T* p7,
+    const T* p8, const T* p9, const T* p10, const T* p11, const T* p12, long long n0, long long n1, long long n2,
+    long long n3, long long n4, long long n5, long long n6, long long n7, long long n8, long long n9, long long n10,
+    long long n11, long long n12) {
+    const T* p[] = {p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12};
+    const long long n[] = {n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11, n12};
+    const long long start = (long long)blockIdx.x * blockDim.x + threadIdx.x, stride = (long long)gridDim.x * blockDim.x;
+    #pragma unroll
+    for (int q = 0; q < 13; q++) {
+        for (long long k = start; k < n[q]; k += stride) out[k] = p[q][k];
+        out += n[q];
+    }
 }
