@@ -52,7 +52,7 @@ def namespace(array: object) -> ModuleType:
     if isinstance(array, np.ndarray):
         if not isinstance(array, np.matrix | np.ma.MaskedArray):
             return np
-    elif type(array).__module__.partition(".")[0] == "cupy":
+    elif is_cupy(array):
         return sys.modules["cupy"]
     elif hasattr(array, "__array_namespace__"):
         return cast(ModuleType, array.__array_namespace__())
@@ -71,12 +71,24 @@ def library(array: Array) -> str:
 
 def device(array: Any) -> int | None:
     """The number of the GPU on which a CuPy array lives; None for others."""
-    return cast(int, array.device.id) if type(array).__module__.partition(".")[0] == "cupy" else None
+    return cast(int, array.device.id) if is_cupy(array) else None
+
+
+def is_cupy(value: Any) -> bool:
+    """Whether ``value`` is an array of CuPy."""
+    return type(value).__module__.partition(".")[0] == "cupy"
+
+
+def like(array: Any, other: Any) -> Any:
+    """``array``, of NumPy, in the library of ``other``: moved to the device where that is CuPy."""
+    if isinstance(other, np.ndarray) or not isinstance(array, np.ndarray | np.generic):
+        return array
+    return namespace(other).asarray(array)
 
 
 def on_host(array: Any) -> Any:
     """A NumPy array: what CuPy holds is fetched; anything else is returned as it is."""
-    return array.get() if type(array).__module__.partition(".")[0] == "cupy" else array
+    return array.get() if is_cupy(array) else array
 
 
 def dtype_name(array: Array) -> str:
@@ -126,8 +138,10 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 def transpose(a: Array) -> Array:
-    """The last two axes exchanged, never conjugated. (CuPy has no ``mT``: its arrays are always 2-D here.)"""
-    return a.T if a.ndim == 2 else a.mT
+    """The last two axes exchanged, never conjugated. (CuPy has no ``mT`` before version 14.)"""
+    if a.ndim == 2:
+        return a.T
+    return cast(Array, cast(Any, a).swapaxes(-1, -2)) if is_cupy(a) else a.mT
 
 
 def sum_axis(a: Array, axis: int) -> Array:

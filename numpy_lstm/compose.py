@@ -77,7 +77,7 @@ class Given:
     """A layer whose cell reads masks beside x (``zoneout``), with the masks given here, so that it can be wired.
 
     ``masks`` maps the other fields of the cell's Input to arrays (T,B,H), in the order in which the layer reads; they
-    are converted to the dtype of x.
+    are converted to the dtype of x, and moved to its device.
     """
 
     layer: Recurrent
@@ -93,7 +93,7 @@ class Given:
 
     def forward(self, params: Any, xs: Array, first: Any = None, lengths: Any = None) -> Forward:
         """xs is the plain array x."""
-        masks = {k: arrays.astype(mask, xs) for k, mask in self.masks.items()}
+        masks = {k: arrays.astype(arrays.like(mask, xs), xs) for k, mask in self.masks.items()}
         return self.layer.forward(params, self.layer.cell.Input(x=xs, **masks), first, lengths)
 
     def backward(self, params: Any, run: Forward, dhs: Array | None = None, dlast: Any = None) -> Backward:

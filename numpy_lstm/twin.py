@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import compose, layouts
+from . import arrays, compose, layouts
 from .cells import Cell
 from .shapes import ShapeError
 
@@ -38,10 +38,10 @@ class Run:
         """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero."""
         twin = self._twin
         for name, d, like in (("d_output", d_output, self.output), ("d_h_n", d_h_n, self.h_n)):
-            _expect(name, d, None if like is None else like.shape, twin.dtype)
+            _expect(name, d, None if like is None else like.shape, twin.like)
         if d_c_n is not None and self.c_n is None:
             raise TypeError(f"d_c_n was given; {type(twin).__name__} has no c_n")
-        _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.dtype)
+        _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.like)
         dhs = None if d_output is None else twin._time_first(d_output, self._batched)
         dlast = twin._states(d_h_n, d_c_n, self._batched)
         back = twin._layers.backward(self._params, self._run, dhs, dlast)
@@ -110,6 +110,7 @@ class Twin:
     def load_state_dict(self, source: Mapping[str, Any] | str | PathLike[str]) -> None:
         """Take the parameters from a mapping of NumPy arrays or torch tensors, or from a ``.safetensors`` file.
 
+        From CuPy arrays, all of them, the twin moves to their device: then it takes and gives CuPy arrays.
         A narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a name is
         missing or surplus, a shape or dtype does not fit, or the file cannot be read.
         """
@@ -123,7 +124,7 @@ class Twin:
         loaded = {}
         for name, shape in expected.items():
             try:
-                array = layouts.as_numpy(given[name])
+                array = layouts.as_array(given[name])
             except TypeError as error:
                 raise layouts.LayoutError(f"{name} cannot be read as an array: {error}") from error
             if array.shape != shape:
@@ -131,6 +132,9 @@ class Twin:
             if array.dtype.kind != "f" or not np.can_cast(array.dtype, self.dtype):
                 raise layouts.LayoutError(f"{name} has dtype {array.dtype}; expected {self.dtype} or a narrower float")
             loaded[name] = array.astype(self.dtype)
+        if len(kinds := {arrays.library(a): name for name, a in loaded.items()}) > 1:
+            said = " and ".join(f"{name} is an array of {kind}" for kind, name in kinds.items())
+            raise layouts.LayoutError(f"{said}; expected all of one library")
         self._weights = loaded
 
     def forward(self, x: Any, hx: Any = None, lengths: Any = None, dropout_masks: Any = None) -> Run:
@@ -144,7 +148,7 @@ class Twin:
         dropout_masks : one array of factors for each layer but the last, in place of drawn ones: (T,B,N), or (1,B,N)
             for variational dropout
         """
-        x = _array("x", x, self.dtype)
+        x = _array("x", x, self.like)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             axes = "(B, T, D" if self.batch_first else "(T, B, D"
             raise ShapeError(f"x has shape {x.shape}; expected {axes}={self.input_size}) or (T, D={self.input_size})")
@@ -157,8 +161,8 @@ class Twin:
         h_0, c_0 = self._split(hx)
         n = self.num_layers * self._directions
         shape = (n, xs.shape[1]) if batched else (n,)
-        _expect("h_0", h_0, (*shape, self.cell.R or self.hidden_size), self.dtype)
-        _expect("c_0", c_0, (*shape, self.hidden_size), self.dtype)
+        _expect("h_0", h_0, (*shape, self.cell.R or self.hidden_size), self.like)
+        _expect("c_0", c_0, (*shape, self.hidden_size), self.like)
         params = self._params()
         masks = self._masks(xs, dropout_masks)
         run = self._layers.forward(params, xs, self._states(h_0, c_0, batched), lengths, masks)
@@ -169,6 +173,11 @@ class Twin:
         """``output, (h_n, c_n)`` for an LSTM, else ``output, h_n``."""
         run = self.forward(x, hx, lengths)
         return run.output, run.h_n if run.c_n is None else (run.h_n, run.c_n)
+
+    @property
+    def like(self) -> Any:
+        """The first parameter: its library, device and dtype are those of all that the twin takes and gives."""
+        return next(iter(self._weights.values()))
 
     @property
     def _directions(self) -> int:
@@ -198,11 +207,11 @@ class Twin:
 
         def one(suffix: str) -> Any:
             kinds = [name.removesuffix(f"_{suffix}") for name in self._weights if name.endswith(f"_{suffix}")]
-            arrays = {f"{kind}_l0": self._weights[f"{kind}_{suffix}"] for kind in kinds}
+            held = {f"{kind}_l0": self._weights[f"{kind}_{suffix}"] for kind in kinds}
             if not self.bias:
-                zeros = np.zeros(arrays["weight_ih_l0"].shape[0], self.dtype)
-                arrays |= {"bias_ih_l0": zeros, "bias_hh_l0": zeros}
-            return layouts.load("torch", arrays, self.cell)
+                zeros = arrays.zeros(held["weight_ih_l0"].shape[:1], self.like)
+                held |= {"bias_ih_l0": zeros, "bias_hh_l0": zeros}
+            return layouts.load("torch", held, self.cell)
 
         return tuple(tuple(one(suffix) for suffix in layer) for layer in self._suffixes())
 
@@ -222,12 +231,14 @@ class Twin:
                 raise ShapeError(f"dropout_masks has {len(given)} entries; expected {self.num_layers - 1}")
             for k, mask in enumerate(given):
                 if mask.shape != (1, *shape[1:]):  # one step that serves all: variational dropout
-                    _expect(f"dropout_masks[{k}]", mask, shape, self.dtype)
+                    _expect(f"dropout_masks[{k}]", mask, shape, self.like)
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
             return None
-        draw = compose.dropout_mask
-        return tuple(draw(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1))
+        masks = [
+            compose.dropout_mask(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1)
+        ]
+        return tuple(arrays.like(mask, self.like) for mask in masks)
 
     def _split(self, hx: Any) -> tuple[Any, Any]:
         if "c" not in self.cell.State._fields:
@@ -256,31 +267,37 @@ class Twin:
         def one(field: str) -> Any:
             if field not in self.cell.State._fields:
                 return None
-            return np.stack([getattr(state, field) if batched else getattr(state, field)[0] for state in flat])
+            return arrays.stack([getattr(state, field) if batched else getattr(state, field)[0] for state in flat])
 
         return one("h"), one("c")
 
     def _time_first(self, x: Any, batched: bool) -> Any:
         if not batched:
             return x[:, None, :]
-        return np.swapaxes(x, 0, 1) if self.batch_first else x
+        return x.swapaxes(0, 1) if self.batch_first else x
 
     def _user_order(self, x: Any, batched: bool) -> Any:
         if not batched:
             return x[:, 0, :]
-        return np.swapaxes(x, 0, 1) if self.batch_first else x
+        return x.swapaxes(0, 1) if self.batch_first else x
 
 
-def _array(name: str, value: Any, dtype: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected a NumPy array")
-    if value.dtype != dtype:
-        raise TypeError(f"{name} has dtype {value.dtype}; expected {dtype}, the dtype of the parameters")
+def _array(name: str, value: Any, like: Any) -> Any:
+    if not isinstance(value, type(like)):
+        expected, hint = "a NumPy array", ""
+        if arrays.is_cupy(like):
+            expected = "a CuPy array, as the parameters are"
+        elif arrays.is_cupy(value):
+            hint = f" (load CuPy parameters, or hand in {name}.get())"
+        came = arrays.type_name(value) if type(value).__name__ == "ndarray" else type(value).__name__
+        raise TypeError(f"{name} is a {came}; expected {expected}{hint}")
+    if value.dtype != like.dtype:
+        raise TypeError(f"{name} has dtype {value.dtype}; expected {like.dtype}, the dtype of the parameters")
     return value
 
 
-def _expect(name: str, value: Any, shape: tuple[int, ...] | None, dtype: Any) -> None:
-    if value is not None and _array(name, value, dtype).shape != shape:
+def _expect(name: str, value: Any, shape: tuple[int, ...] | None, like: Any) -> None:
+    if value is not None and _array(name, value, like).shape != shape:
         raise ShapeError(f"{name} has shape {value.shape}; expected {shape}")
 
 

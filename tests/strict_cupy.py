@@ -22,6 +22,8 @@ LACKS_FUNCTIONS = (
     "nested_iters polyder polydiv polyint seterr spacing unstack vecdot vecmat errstate printoptions vectorize"
 ).split()
 
+REDUCTIONS = "all any amax amin max min sum prod mean std var nansum nanmax nanmin nanmean".split()
+
 
 class Device:
     """The only one, unless a test makes another."""
@@ -142,7 +144,11 @@ def wrapped(value: Any) -> Any:
 
 
 def _guarded(function: Any, products: bool = False) -> Any:
+    name = getattr(function, "__name__", "")
+
     def call(*args: Any, **options: Any) -> Any:
+        if name in REDUCTIONS and (unknown := {"initial", "where"} & options.keys()):
+            raise TypeError(f"{name}() got an unexpected keyword argument {unknown.pop()!r}")
         if products and len(args) > 2:
             raise TypeError("_try_fastcall_matmul() got multiple values for argument 'out'")
         out = options.get("out")

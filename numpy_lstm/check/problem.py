@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import scan, tree
+from .. import arrays, scan, tree
 from ..cells.cell import Cell
 from ..shapes import axes
 from .paths import Sized, blurred, textbook, total_size
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
 
     ``outputs`` and ``loss`` only ever call the cell's forward step, so that what judges a backward pass shares
     nothing with it. Both accept a point whose leaves all carry the same leading axis, one entry per direction,
-    and then have that axis too. NumPy arrays only, T >= 1.
+    and then have that axis too. Arrays of NumPy or CuPy, T >= 1.
     """
 
     cell: Cell
@@ -115,14 +115,20 @@ class Problem(NamedTuple):
 
         That is the backward pass on arrays that add up absolute values (``check.paths``).
         """
-        run = scan.forward(self.cell, *self.point)
-        return self._paths(self.cell, run._replace(values=tree.map(Sized, run.values)))
+        here = self._on_host()
+        run = scan.forward(self.cell, *here.point)
+        return here._paths(self.cell, run._replace(values=tree.map(Sized, run.values)))
 
     def textbook_paths(self) -> Point:
         """S for a code that loses digits where a textbook does: see ``check.case``; a cell of a page only."""
-        cell = textbook(self.cell)
-        run = scan.forward(cell, *tree.map(Sized, self.point))
-        return self._paths(cell, run._replace(values=tree.map(blurred, run.values)))
+        cell, here = textbook(self.cell), self._on_host()
+        run = scan.forward(cell, *tree.map(Sized, here.point))
+        return here._paths(cell, run._replace(values=tree.map(blurred, run.values)))
+
+    def _on_host(self) -> "Problem":
+        return self._replace(
+            point=tree.map(arrays.on_host, self.point), cotangents=tree.map(arrays.on_host, self.cotangents)
+        )
 
     def _paths(self, cell: Cell, run: scan.Forward) -> Point:
         wide = self._replace(cell=cell)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tree
+from .. import arrays, tree
 
 SCHEMA = "numpy-lstm/report/1"
 BOUND = 16.0  # of K, for codes that are right
@@ -113,6 +113,7 @@ def normwise(got: Any, truth: Any) -> float:
 
     The difference is taken in truth's arithmetic, so that 50 digits may be compared with 70.
     """
+    got, truth = (tree.map(arrays.on_host, value) for value in (got, truth))
     gap = tree.flatten(tree.map(_difference, got, truth))
     vector = tree.flatten(truth)
     largest = np.max(np.abs(vector), initial=0)
@@ -149,6 +150,10 @@ def compare(
     resolution : normwise, how well the route knows ``truth``, perhaps by name; 0 for a truth of many digits
     tolerance : normwise; to ask for that instead of K <= 16
     """
+
+    got, truth, paths, textbook_paths = (
+        tree.map(arrays.on_host, value) for value in (got, truth, paths, textbook_paths)
+    )
 
     def of(value: Any) -> list[Any]:
         return [a for _, a in tree.leaves(value)] if value is not None else [None] * len(list(tree.leaves(truth)))

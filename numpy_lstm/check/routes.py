@@ -1,6 +1,6 @@
 """Routes to a derivative that never look at a backward pass.
 
-Each takes plain functions of a point, and a point is any tree of NumPy arrays: ``Problem.loss`` and
+Each takes plain functions of a point, and a point is any tree of arrays of NumPy or CuPy: ``Problem.loss`` and
 ``Problem.point``, or your own function and a dict. With ``chunk=n`` a loss is called with n directions at
 once: every leaf then has a leading axis of at most n, and the loss returns one number for each entry.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tree
+from .. import arrays, tree
 from .report import worst
 
 Function = Callable[[Any], Any]
@@ -125,15 +125,19 @@ def taylor_test(
 
 def _per_component(derivative: Function, point: Any, chunk: int | None) -> Any:
     """``derivative(e)`` for every basis direction e, gathered in a tree like ``point``."""
-    columns = [np.atleast_1d(derivative(e)) for e in _basis(point, chunk)]
-    return tree.unflatten(np.concatenate(columns), point)
+    xp = _namespace(point)
+    columns = [xp.atleast_1d(xp.asarray(derivative(e))) for e in _basis(point, chunk)]
+    return tree.unflatten(xp.concatenate(columns), point)
+
+
+def _namespace(point: Any) -> Any:
+    return arrays.namespace(next(a for _, a in tree.leaves(point)))
 
 
 def _basis(point: Any, chunk: int | None) -> Iterator[Any]:
     """The basis directions of ``point``, one by one, or ``chunk`` at a time along a leading axis."""
-    n = tree.size(point)
+    n, xp = tree.size(point), _namespace(point)
     dtype = tree.flatten(point).dtype
     for start in range(0, n, chunk or 1):
-        block = np.zeros((min(chunk or 1, n - start), n), dtype)
-        block[np.arange(len(block)), start + np.arange(len(block))] = 1
+        block = xp.eye(min(chunk or 1, n - start), n, start, dtype)
         yield tree.unflatten(block if chunk else block[0], point)

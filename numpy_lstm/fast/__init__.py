@@ -7,8 +7,8 @@ The rule: the cells ``LSTM``, ``GRU`` and ``RNN`` in float32 or float64, NumPy o
 (other cells and activations, projections, longdouble, complex and object arrays, other libraries) is handed to the
 explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
 
-On CuPy arrays the recurrence runs in CUDA kernels (cuda.md); where they cannot be compiled a warning says why, once, and
-CuPy arrays go the way of NumPy arrays.
+On CuPy arrays the recurrence runs in CUDA kernels (cuda.md). Where they cannot be compiled a warning says why, once,
+and CuPy arrays go the way of NumPy arrays.
 """
 
 from typing import Any
@@ -58,10 +58,8 @@ def backward(
         for name, letters, array in run.values.shapes():
             sizes.bind(f"run.values.{name}", array, letters)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
-    if on_gpu:
-        dstate = cell.partial_state() if dlast is None else dlast
-    else:
-        dstate = tree.add(sizes.zeros(cell.State), dlast)
+    absent = cell.partial_state() if dlast is None else dlast  # the kernels count what is absent as zero
+    dstate = absent if on_gpu else tree.add(sizes.zeros(cell.State), dlast)
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)
     return Backward(dxs, dfirst, total(cell, params, sums), None)
 
@@ -132,7 +130,7 @@ def span_backward(
             here = [None if d is None else L.xp.where(dead, L.xp.zeros((), L.dtype), d) for d in here]
         kernel.retreat(L, U, work, block, n, *here, dead)
         parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
-        sums = parts if sums is None else tuple(L.xp.add(s, part, out=part) for s, part in zip(sums, parts, strict=True))
+        sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
     dfirst = kernel.end_back(cell, work)
     POOL.give(L, work)
     return dxs, dfirst, sums, None

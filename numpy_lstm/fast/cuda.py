@@ -57,7 +57,8 @@ class Tape:
         """Name and axis letters of what a Trace would hold, and a stand-in of its shape, to be held against others."""
         (T, B, D), zero = self.shape, arrays.zeros((), self.kept)
         xp = arrays.namespace(zero)
-        return [(k, letters, xp.broadcast_to(zero, (T, B, N))) for k, letters, N in (("x", "TBD", D), ("h_prev", "TBR", self.H))]
+        widths = (("x", "TBD", D), ("h_prev", "TBR", self.H))
+        return [(name, letters, xp.broadcast_to(zero, (T, B, N))) for name, letters, N in widths]
 
     def fits(self, params: Any, dtype: Any) -> bool:
         """Whether the run was made with parameters of these shapes: then ``shapes`` need not be looked at."""

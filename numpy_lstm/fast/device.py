@@ -34,7 +34,9 @@ class Device:
         self._scalars = {d: tuple(np.array(v, d) for v in (0.0, 1.0)) for d in CTYPES}
         self._ones: dict[str, Any] = {}
 
-    def kernel(self, name: str, kind: Kind, dtype: str, tile: int = 1, cluster: int = 0, together: bool = False) -> Launch:
+    def kernel(
+        self, name: str, kind: Kind, dtype: str, tile: int = 1, cluster: int = 0, together: bool = False
+    ) -> Launch:
         """The compiled kernel. ``cluster`` thread blocks are one cluster; ``together``: a cooperative launch."""
         key = (name, kind, dtype, tile, cluster, together)
         if key not in self._made:
@@ -61,7 +63,7 @@ class Device:
         if cluster > 8:
             driver.funcSetAttribute(function.kernel.ptr, NON_PORTABLE_CLUSTER, 1)
 
-        def launch(blocks: int, shared: int, arguments: Sequence[Any]) -> None:
+        def launch(blocks: int, shared: int, arguments: tuple[Any, ...]) -> None:
             nonlocal most
             if shared > most:
                 driver.funcSetAttribute(function.kernel.ptr, SHARED_LIMIT, shared)
@@ -106,7 +108,9 @@ class Device:
         counters = self.cupy.zeros(plan.groups, np.uint32) if apart else None
         run(plan.groups * plan.C, shared, (*given, counters, *_numbers(*plan.sizes(n, B, H))))
 
-    def one(self, name: str, kind: Kind, dtype: str, B: int, H: int, arguments: tuple[Any, ...]) -> Callable[[int], None]:
+    def one(
+        self, name: str, kind: Kind, dtype: str, B: int, H: int, arguments: tuple[Any, ...]
+    ) -> Callable[[int], None]:
         """``ahead_one`` or ``back_one``, to be called with the step."""
         run, blocks = self.kernel(name, kind, dtype, 0), -(-B * H // THREADS)
         sizes = _numbers(0, B, H, 0, 0, 0, 0, 0, 0)
@@ -182,7 +186,7 @@ _REFUSED: set[Any] = set()
 
 
 def of(like: Any, kind: Kind) -> Device | None:
-    """The device that holds ``like``, with kernels for the cell; None, and one warning with the reason, without them."""
+    """The device that holds ``like``, with kernels for the cell; None, and one warning that says why, without them."""
     index = like.device.id
     if (index, kind) in _REFUSED or index in _REFUSED:
         return None

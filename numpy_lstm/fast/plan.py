@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """``groups`` of ``C`` thread blocks; each group has ``R`` rows, each thread block ``nj`` units, ``tile`` rows a thread.
+    """``groups`` of ``C`` thread blocks; a group has ``R`` rows, a thread block ``nj`` units, a thread ``tile`` rows.
 
     ``chunk`` columns of h at a time; inner sums in ``splits``; ``shared`` bytes ahead and back. ``cluster``: the blocks
     of a group are one. ``cost``: expected microseconds of a step ahead and a step back.
@@ -72,7 +72,7 @@ def plans(kind: Kind, itemsize: int, B: int, H: int, limits: Limits) -> tuple[Pl
     found = []
     for C in sorted({1, 2, 4, 8, 16, *(-(-H // nj) for nj in range(1, 33))}):
         cluster = 1 < C <= limits.cluster and C & (C - 1) == 0
-        if C > H or C > limits.multiprocessors or not (C == 1 or cluster or limits.cooperative):
+        if C > H or limits.multiprocessors < C or not (C == 1 or cluster or limits.cooperative):
             continue
         for R in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64):
             plan = _lay_out(kind, itemsize, B, H, C, min(R, B), cluster, limits)

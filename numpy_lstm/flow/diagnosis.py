@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import arrays
 from .passes import Pass
 from .signals import norm
 from .table import Table
@@ -21,7 +22,7 @@ def fit_rate(signal: Any, lags: tuple[int, int] | None = None) -> float:
     The default is every lag after the first tenth. NaN if a value there is zero or not finite: a curve that has met the
     floor of its dtype has no rate. Raises ValueError for fewer than two lags.
     """
-    signal = np.asarray(signal, np.float64)
+    signal = np.asarray(arrays.on_host(signal), np.float64)
     start, stop = (len(signal) // 10, len(signal) - 1) if lags is None else lags
     if not 0 <= start < stop < len(signal):
         raise ValueError(f"lags are {start} to {stop}; expected two or more within 0 to {len(signal) - 1}")
@@ -94,7 +95,7 @@ def diagnose(p: Pass, signal: str | None = None, lags: tuple[int, int] | None = 
     """
     fields = [k for k in p.cell.State._fields if k in ("h", "c")]
     signal = fields[-1] if signal is None else signal
-    values = norm(getattr(p.cotangents, signal))[::-1]
+    values = arrays.on_host(norm(getattr(p.cotangents, signal)))[::-1]
     if len(values) < 3:
         raise ValueError(f"the run has {len(values)} steps; expected at least 3")
     full = values[0] != 0

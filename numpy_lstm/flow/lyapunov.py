@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import arrays
 from ..cells.cell import Cell
 from ..scan import Forward
 from .jacobians import Progress, check_run, over, step_jacobian
@@ -27,8 +28,8 @@ def lyapunov_exponents(
     if not 0 <= skip < T:
         raise ValueError(f"skip is {skip}; expected 0 to {T - 1}, so that a step is left")
     start = np.random.default_rng(0).standard_normal((S, count))  # in general position, and the same in every call
-    Q = np.broadcast_to(np.linalg.qr(start)[0].astype(run.hs.dtype), (B, S, count))
-    total = np.zeros((B, count))
+    first = arrays.like(np.linalg.qr(start)[0].astype(run.hs.dtype), run.hs)
+    Q, total = np.broadcast_to(first, (B, S, count)), arrays.like(np.zeros((B, count)), run.hs)
     for t in over(0, T, progress):
         Q, R = np.linalg.qr(step_jacobian(cell, params, run, t) @ Q)
         if t >= skip:

@@ -38,8 +38,8 @@ def passes(
 ) -> tuple[Pass, ...]:
     """Run ``layer``, a Cell or any layer of ``compose``, forward and back.
 
-    The arguments are those of ``numpy_lstm.forward`` and ``backward``; NumPy arrays. Gives one Pass for each cell, from
-    the bottom up, a single one for a cell. Raises as they do, and TypeError for ``dcs`` with a composed layer.
+    The arguments are those of ``numpy_lstm.forward`` and ``backward``; arrays of NumPy or CuPy. Gives one Pass for each
+    cell, from the bottom up, a single one for a cell. Raises as they do, and TypeError for ``dcs`` with a composed layer.
     """
     layer = compose.Recurrent(layer) if isinstance(layer, Cell) else layer
     run = layer.forward(params, xs, first, lengths)
@@ -76,7 +76,7 @@ def _cells(
         yield from _cells(layer.layer, params, run.parts, cotangents, dhs, None, dlast, name)
         return
     if isinstance(layer, compose.Parallel):
-        ends = np.cumsum([part.hs.shape[-1] for part in run.parts])[:-1]
+        ends = np.cumsum([part.hs.shape[-1] for part in run.parts])[:-1].tolist()
         arriving = [None] * len(run.parts) if dhs is None else np.split(dhs, ends, axis=-1)
     elif isinstance(layer, compose.Stack):
         above = zip(layer.layers[1:], run.parts[1:], cotangents[1:], run.masks, strict=True)
@@ -102,12 +102,12 @@ def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
 
 def _given(cell: Cell, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """All that comes from outside, the last state's share at each row's last step."""
-    T = run.hs.shape[0]
-    zeros = tree.map(lambda a: np.zeros((T, *a.shape), a.dtype), run.last)
+    T, xp = run.hs.shape[0], arrays.namespace(run.hs)
+    zeros = tree.map(lambda a: arrays.zeros((T, *a.shape), a), run.last)
     given = tree.add(zeros, cell.partial_state(dhs, dcs))
     alive: Any = run.alive
     if alive is None:
-        ends = np.arange(T)[:, None, None] == T - 1
+        ends = xp.arange(T)[:, None, None] == T - 1
     else:
         given = tree.map(lambda a: np.where(alive, a, 0), given)
         ends = alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import compose
+from .. import arrays, compose
 from ..cells.cell import Cell
 from .jacobians import Progress, over
 from .signals import norm
@@ -26,11 +26,12 @@ def sensitivity_map(
     """
     layer = compose.Recurrent(layer) if isinstance(layer, Cell) else layer
     T, B, R = run.hs.shape
-    V = np.eye(R, dtype=run.hs.dtype) if readout is None else np.asarray(readout, run.hs.dtype)
+    V = np.eye(R) if readout is None else arrays.on_host(readout)
+    V = arrays.like(np.asarray(V, run.hs.dtype), run.hs)
     if V.ndim != 2 or V.shape[1] != R:
         raise ValueError(f"readout has shape {V.shape}; expected (N, {R}), where {R} is the width of hs")
     steps = range(T) if outputs is None else outputs
-    found = np.zeros((len(steps), T, B))
+    found = arrays.like(np.zeros((len(steps), T, B)), run.hs)
     for k in over(0, len(steps), progress):
         for row in V:
             dhs = np.zeros_like(run.hs)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import arrays
+
 SHOWN = 12  # rows printed at most
 
 
@@ -25,6 +27,10 @@ class Table:
     unit: str
     index: Any
     columns: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        here = {name: arrays.on_host(column) for name, column in self.columns.items()}  # a table is to be read
+        object.__setattr__(self, "columns", here)
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.columns:
