@@ -1,5 +1,6 @@
-"""The same pages and the fast path on CuPy arrays: checked against NumPy, then timed against cuDNN through torch."""
+"""CuPy arrays on a device: every room against NumPy, then the fast path timed against cuDNN through torch."""
 
+import argparse
 import importlib.util
 import time
 from pathlib import Path
@@ -7,12 +8,23 @@ from typing import Any
 
 import numpy as np
 
-import numpy_lstm as nl
 from numpy_lstm import check, tree
+from numpy_lstm.fast import cuda, device
 
-from . import benchmark, output, peers
+from . import output, peers, rooms
 
 BOUND = {"float64": 1e-13, "float32": 1e-4}
+SHAPES = (  # T, B, D, H
+    (100, 32, 64, 128),
+    (100, 1, 64, 128),
+    (35, 20, 200, 200),
+    (1000, 16, 64, 256),
+    (100, 128, 10, 32),
+    (100, 64, 128, 512),
+    (50, 64, 256, 1024),
+)
+TARGETS = {"float64": (3.0, 0.9), "float32": (1.1, 0.9)}  # cuDNN / ours: up to H = 256, and beyond
+ROUNDS = 15
 
 
 def unavailable() -> str | None:
@@ -34,52 +46,122 @@ def run(out: Path, seed: int) -> bool:
         return True
     import cupy
 
-    def to_device(value: Any) -> Any:
-        return tree.map(cupy.asarray, value)
-
-    rows, passed = [], True
-    for name in peers.CELLS:
-        for shape in benchmark.SHAPES:
-            for dtype in ("float64", "float32"):
-                task = peers.Task.random(name, shape, np.dtype(dtype).type, seed)
-                there = task._replace(**{k: to_device(v) for k, v in task._asdict().items() if k != "cell"})
-                want = peers.PEERS["explicit"](task)()
-                cells = [f"{name} {','.join(map(str, shape))}", dtype]
-                for engine in (nl, nl.fast):
-                    run = engine.forward(there.cell, there.params, there.xs, there.first)
-                    call = peers.PEERS["fast" if engine is nl.fast else "explicit"](there)
-                    back = tree.map(cupy.asnumpy, tuple(call())[:3])
-                    error = check.normwise((cupy.asnumpy(run.last.h), back), (_last(task), tuple(want)[:3]))
-                    passed = passed and error <= BOUND[dtype]
-                    cells += [f"{error:.1e}", f"{1e3 * _median(call, cupy):.3g}"]
-                rows.append([*cells, _torch(task, cupy)])
-    header = ["cell T,B,D,H", "dtype", "explicit error", "ms", "fast error", "ms", "cuDNN ms"]
-    properties = cupy.cuda.runtime.getDeviceProperties(0)
-    text = f"{properties['name'].decode()}; CuPy {cupy.__version__}; {benchmark.peers.versions()}\n\n"
-    text += output.table(header, rows) + "\n"
-    print(text)
+    where = environment(cupy)
+    print(f"{where}\n", flush=True)
+    worked, text = every_room(cupy, seed)
+    print(f"{text}\n", flush=True)
+    rows = []
+    for name, shape in [("LSTM", shape) for shape in SHAPES] + [(k, s) for k in ("GRU", "RNN") for s in SHAPES[::5]]:
+        for dtype in ("float32", "float64"):
+            rows.append(timed(cupy, name, shape, dtype, seed))
+            print(table(rows[-1:]).splitlines()[-1], flush=True)
+    text = f"{where}\n\n{text}\n\n{table(rows)}\n"
+    print(f"\n{table(rows)}\n")
     output.write_text(out / "gpu.md", text)
-    return passed
+    output.write_json(out / "gpu.json", {"schema": 1, "environment": where, "seed": seed, "timed": rows})
+    return worked and all(row["error"] <= BOUND[row["dtype"]] for row in rows)
 
 
-def _last(task: peers.Task) -> Any:
-    return nl.forward(task.cell, task.params, task.xs, task.first).last.h
+def environment(cupy: Any) -> str:
+    """One line for every table."""
+    properties, driver = cupy.cuda.runtime.getDeviceProperties(0), cupy.cuda.runtime.driverGetVersion()
+    versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items() if k in ("numpy", "torch"))
+    runtime = cupy.cuda.runtime.runtimeGetVersion()
+    return f"{properties['name'].decode()}; CuPy {cupy.__version__}, CUDA {runtime}, driver {driver}; {versions}"
 
 
-def _median(call: Any, cupy: Any, rounds: int = 7) -> float:
-    seconds = []
-    for _ in range(rounds):
+def every_room(cupy: Any, seed: int) -> tuple[bool, str]:
+    """Whether all work, and the table."""
+    rows, passed = [], True
+    for name, case in rooms.cases(cupy, seed):
         start = time.perf_counter()
-        call()
-        cupy.cuda.Device().synchronize()
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds[1:]))
+        try:
+            error = case()
+            right = error <= rooms.EXACT
+            said = f"{error:.1e}"
+        except Exception as fault:  # whatever it is, the others are looked at too
+            right, said = False, f"{type(fault).__name__}: {str(fault)[:120]}"
+        passed = passed and right
+        rows.append([name, "works" if right else "FAILED", said, f"{time.perf_counter() - start:.2f} s"])
+    return passed, output.table(["room", "on CuPy arrays", "error", "time"], rows)
 
 
-def _torch(task: peers.Task, cupy: Any) -> str:
-    if "torch" not in peers.installed():
-        return ""
-    from reference import torch_oracle
+def timed(cupy: Any, name: str, shape: tuple[int, int, int, int], dtype: str, seed: int) -> dict[str, Any]:
+    """Seconds of forward and backward, ours and cuDNN's in turn; the error against NumPy; how the recurrence ran."""
+    task = peers.Task.random(name, shape, np.dtype(dtype).type, seed)
+    moved = {k: tree.map(cupy.asarray, v) for k, v in task._asdict().items() if k != "cell"}
+    there = task._replace(**moved)
+    calls = {"ours": peers.PEERS["fast"](there)}
+    if "torch" in peers.installed():
+        from reference import torch_oracle
 
-    call = torch_oracle.timed(*task, device="cuda")
-    return f"{1e3 * _median(call, cupy):.3g}" if call else "torch without CUDA"
+        if (call := torch_oracle.timed(*task, device="cuda")) is not None:
+            calls["cuDNN"] = call
+    got = tree.map(cupy.asnumpy, tuple(calls["ours"]())[:3])
+    error = check.normwise(got, tuple(peers.PEERS["fast"](task)())[:3])
+    seconds: dict[str, list[float]] = {k: [] for k in calls}
+    for call in calls.values():
+        for _ in range(3):
+            call()
+    for _ in range(ROUNDS):
+        for k, call in calls.items():
+            cupy.cuda.Device().synchronize()
+            start = time.perf_counter()
+            call()
+            cupy.cuda.Device().synchronize()
+            seconds[k].append(time.perf_counter() - start)
+    row = {"cell": name, "shape": list(shape), "dtype": dtype, "error": error, "way": _way(there)}
+    return row | {"seconds": {k: float(np.median(v)) for k, v in seconds.items()}}
+
+
+def _way(task: peers.Task) -> str:
+    """How the recurrence runs."""
+    kind, (_, B, _), H = cuda.KINDS[task.cell.page], task.xs.shape, task.first.h.shape[1]
+    if (gpu := device.of(task.xs, kind)) is None:
+        return "as NumPy arrays"
+    if (plan := gpu.choose(kind, task.xs.dtype, B, H)) is None:
+        return "stepped"
+    blocks = "cluster" if plan.cluster else "grid" if plan.C > 1 else "block"
+    return f"persistent: {plan.groups} x {blocks} of {plan.C}, {plan.R} rows"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Milliseconds, ratios and targets."""
+    cells = []
+    for row in rows:
+        H, ours, theirs = row["shape"][3], row["seconds"]["ours"], row["seconds"].get("cuDNN")
+        target = f"{TARGETS[row['dtype']][H > 256]:.1f}" if row["cell"] == "LSTM" else ""
+        cells.append(
+            [
+                f"{row['cell']} {','.join(map(str, row['shape']))}",
+                row["dtype"],
+                f"{1e3 * theirs:.2f}" if theirs else "",
+                f"{1e3 * ours:.2f}",
+                f"{theirs / ours:.2f}" if theirs else "",
+                target,
+                f"{row['error']:.1e}",
+                row["way"],
+            ]
+        )
+    header = ["cell T,B,D,H", "dtype", "cuDNN ms", "ours ms", "cuDNN / ours", "target", "error", "recurrence"]
+    return output.table(header, cells)
+
+
+def main() -> None:
+    """The timings alone: ``python -m analysis.gpu``."""
+    parser = argparse.ArgumentParser(description="Time the fast path on CuPy arrays against cuDNN.")
+    parser.add_argument("--cell", choices=list(peers.CELLS), default="LSTM")
+    parser.add_argument("--shapes", metavar="T,B,D,H", nargs="+", default=[",".join(map(str, s)) for s in SHAPES])
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if (reason := unavailable()) is not None:
+        parser.exit(2, f"nothing was run: {reason}\n")
+    import cupy
+
+    shapes = [tuple(map(int, text.split(","))) for text in options.shapes]
+    rows = [timed(cupy, options.cell, s, d, options.seed) for s in shapes for d in ("float32", "float64")]
+    print(f"{environment(cupy)}\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -53,6 +53,7 @@ class Sizes:
         self._fixed_by: dict[str, str] = {"R": owner}
         self._like: Array | None = None
         self._like_name = ""
+        self._device: int | None = None  # the GPU
         self._seen: dict[str, tuple[int, ...]] = {}  # shapes that fitted, by letters
 
     def __getitem__(self, letter: str) -> int:
@@ -78,9 +79,16 @@ class Sizes:
 
         Raises TypeError for what is no array, or one of another library or dtype; ShapeError for the rest.
         """
+        like: Any = self._like
+        if (
+            like is not None
+            and type(array) is type(like)
+            and array.dtype == like.dtype
+            and array.shape == self._seen.get(letters)
+            and (self._device is None or array.device.id == self._device)
+        ):
+            return  # what fitted once fits again
         self._bind_kind(name, array)
-        if array.shape == self._seen.get(letters):
-            return
         known = dict(self._size)
         if array.ndim != len(letters) or not all(
             (n > 0 or k == "T") and known.setdefault(self._root(k), n) == n
@@ -105,8 +113,6 @@ class Sizes:
                 self.bind(f"{name}.{field}", leaf, lead + letters)
 
     def _bind_kind(self, name: str, array: Any) -> None:
-        if type(array) is type(self._like) and array.dtype == self._like.dtype and self._same_device(name, array):
-            return
         try:
             library = arrays.library(array)
         except TypeError as error:
@@ -117,7 +123,7 @@ class Sizes:
                     f"{name} has dtype {arrays.dtype_name(array)}; "
                     "expected float32, float64, longdouble, a complex dtype, or object"
                 )
-            self._like, self._like_name = array, name
+            self._like, self._like_name, self._device = array, name, arrays.device(array)
         elif (expected := arrays.library(self.like)) != library:
             hint = f" ({MOVES[library, expected]})" if (library, expected) in MOVES else ""
             raise TypeError(
@@ -128,16 +134,11 @@ class Sizes:
                 f"{name} has dtype {arrays.dtype_name(array)}; expected {arrays.dtype_name(self.like)}, "
                 f"the dtype of {self._like_name} (nothing is promoted silently: convert one of them)"
             )
-
-    def _same_device(self, name: str, array: Any) -> bool:
-        """True, or raises TypeError for arrays of different GPUs."""
-        came, expected = (arrays.device(a) for a in (array, self._like))
-        if came != expected:
+        elif (came := arrays.device(array)) != self._device:
             raise TypeError(
-                f"{name} is on device {came}; expected device {expected}, that of {self._like_name} "
-                f"(nothing is moved silently: with cupy.cuda.Device({expected}): {name} = cupy.array({name}))"
+                f"{name} is on device {came}; expected device {self._device}, that of {self._like_name} "
+                f"(nothing is moved silently: with cupy.cuda.Device({self._device}): {name} = cupy.array({name}))"
             )
-        return True
 
     def _expected(self, letters: str, came: tuple[int, ...] = ()) -> str:
         """``(T, B, D=5), where D=5 was fixed by params.W_i``: the reasons only for what does not fit."""

@@ -207,7 +207,7 @@ class Twin:
 
         def one(suffix: str) -> Any:
             kinds = [name.removesuffix(f"_{suffix}") for name in self._weights if name.endswith(f"_{suffix}")]
-            held = {f"{kind}_l0": self._weights[f"{kind}_{suffix}"] for kind in kinds}
+            held: dict[str, Any] = {f"{kind}_l0": self._weights[f"{kind}_{suffix}"] for kind in kinds}
             if not self.bias:
                 zeros = arrays.zeros(held["weight_ih_l0"].shape[:1], self.like)
                 held |= {"bias_ih_l0": zeros, "bias_hh_l0": zeros}
@@ -235,9 +235,7 @@ class Twin:
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
             return None
-        masks = [
-            compose.dropout_mask(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1)
-        ]
+        masks = [compose.dropout_mask(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1)]
         return tuple(arrays.like(mask, self.like) for mask in masks)
 
     def _split(self, hx: Any) -> tuple[Any, Any]:

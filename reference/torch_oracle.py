@@ -280,6 +280,7 @@ def timed(cell: Any, params: Any, xs: Any, first: Any, dhs: Any, dlast: Any, dev
     """
     if device == "cuda" and not torch.cuda.is_available():
         return None
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32
 
     def to(a: Any) -> Any:
         return torch.from_numpy(a).to(device)

@@ -1,4 +1,4 @@
-"""The CUDA kernels on the CPU: the same source, compiled as C++ by g++ (``emulated.cpp``), behind the same ``Device``."""
+"""The CUDA kernels on the CPU: the same source, as C++ by g++ (``emulated.cpp``), behind the same ``Device``."""
 
 import ctypes
 import shutil
@@ -69,6 +69,10 @@ class Emulated(device.Device):
         right = _view(b, (n, k) if tb else (k, n), dtype)
         result, target = (left.T if ta else left) @ (right.T if tb else right), _view(out, (m, n), dtype)
         target[...] = target + result if add else result
+
+    def multiplier(self, dtype: str, shape: Any, out: Any, lead: int, b: Any, tb: bool = False) -> Any:
+        """The same."""
+        return lambda a: self.product(dtype, shape, out, (a, lead), b, tb=tb)
 
     def column_sums(self, dtype: str, shape: Any, out: int, a: int, add: bool = False) -> None:
         """The same."""

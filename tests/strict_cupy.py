@@ -2,7 +2,7 @@
 
 It differs from NumPy where CuPy does: nothing is converted silently (``np.asarray``, ``np.array([a])``), NumPy arrays
 are refused as operands, as arguments, as indices and as what is assigned; ``out`` of products goes by keyword only;
-results without axes stay arrays; there is no ``mT``, no ``__index__``, and of NumPy's functions only those that CuPy has.
+results without axes stay arrays; there is no ``mT``, no ``__index__``, and of NumPy's functions only those of CuPy.
 """
 
 import sys
@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-CONVERSION = "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
-LACKS = (  # CuPy 14.2; mT is of version 14 only
-    "mT __array_namespace__ __array_interface__ __array_struct__ __array_wrap__ __contains__ __index__ ctypes getfield "
-    "resize setfield setflags to_device"
-).split()
-LACKS_FUNCTIONS = (
-    "asmatrix block bmat einsum_path frompyfunc geomspace get_include insert isnat matvec nanpercentile nanquantile "
-    "nested_iters polyder polydiv polyint seterr spacing unstack vecdot vecmat errstate printoptions vectorize"
-).split()
 
-REDUCTIONS = "all any amax amin max min sum prod mean std var nansum nanmax nanmin nanmean".split()
+def words(text: str) -> set[str]:
+    return set(text.split())
+
+
+CONVERSION = (
+    "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
+)
+LACKS = words("mT ctypes getfield resize setfield setflags to_device")  # CuPy 14.2; mT is of version 14 only
+LACKS_FUNCTIONS = words(
+    "asmatrix block bmat einsum_path frompyfunc geomspace get_include insert isnat matvec nanpercentile "
+    "nanquantile nested_iters polyder polydiv polyint seterr spacing unstack vecdot vecmat errstate "
+    "printoptions vectorize"
+)
+
+REDUCTIONS = words("all any amax amin max min sum prod mean std var nansum nanmax nanmin nanmean")
 
 
 class Device:
@@ -168,10 +173,11 @@ def _operator(name: str) -> Any:
     return call
 
 
-for _name in (
-    "add radd sub rsub mul rmul truediv rtruediv pow rpow matmul rmatmul floordiv rfloordiv mod neg pos abs invert and "
-    "rand or ror xor rxor eq ne lt le gt ge iadd isub imul itruediv ior iand"
-).split():
+OPERATORS = words(
+    "add radd sub rsub mul rmul truediv rtruediv pow rpow matmul rmatmul floordiv rfloordiv mod neg pos "
+    "abs invert and rand or ror xor rxor eq ne lt le gt ge iadd isub imul itruediv ior iand"
+)
+for _name in OPERATORS:
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 
 

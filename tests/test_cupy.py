@@ -9,7 +9,6 @@ import numpy_lstm as nl
 import strict_cupy
 from analysis import rooms
 from numpy_lstm import flow, layouts, tree
-from strict_cupy import cupy  # noqa: F401  a fixture
 
 NAMES = [name for name, _ in rooms.cases(strict_cupy.MODULE)]
 
@@ -55,26 +54,32 @@ def test_mixed_libraries_are_told_what_to_do(cupy: Any) -> None:
     for engine in (nl, nl.fast):
         with pytest.raises(TypeError, match=r"^xs is an array of cupy; expected numpy, .*: array.get\(\) fetches it"):
             engine.forward(nl.LSTM, params, cupy.asarray(xs))
-        with pytest.raises(TypeError, match=r"^xs is an array of numpy; expected cupy, .*: cupy.asarray\(array\) moves"):
+        with pytest.raises(
+            TypeError, match=r"^xs is an array of numpy; expected cupy, .*: cupy.asarray\(array\) moves"
+        ):
             engine.forward(nl.LSTM, there, xs)
     twin = nl.nn.LSTM(3, 4)
     with pytest.raises(TypeError, match=r"^x is a cupy.ndarray; expected a NumPy array \(load .* x.get\(\)\)"):
         twin.forward(cupy.asarray(xs))
     state = twin.state_dict()
     state["bias_hh_l0"] = cupy.asarray(state["bias_hh_l0"])
-    with pytest.raises(layouts.LayoutError, match="is an array of numpy and .* is an array of cupy; expected all of one"):
+    with pytest.raises(
+        layouts.LayoutError, match=r"is an array of numpy and .* is an array of cupy; expected all of one"
+    ):
         twin.load_state_dict(state)
     with pytest.raises(layouts.LayoutError, match="is an array of cupy; expected numpy, the library of"):
         layouts.load("torch", state)
     twin.load_state_dict({k: cupy.asarray(a) for k, a in twin.state_dict().items()})
-    with pytest.raises(TypeError, match="^x is a numpy.ndarray; expected a CuPy array, as the parameters are"):
+    with pytest.raises(TypeError, match=r"^x is a numpy.ndarray; expected a CuPy array, as the parameters are"):
         twin.forward(xs)
 
 
 def test_arrays_on_different_devices_are_refused(cupy: Any) -> None:
     params, xs = nl.LSTM.init(3, 4, np.random.default_rng(0)), cupy.asarray(np.ones((2, 1, 3)))
     xs.device = strict_cupy.Device(1)
-    with pytest.raises(TypeError, match=r"^xs is on device 1; expected device 0, that of params.W_i \(nothing is moved"):
+    with pytest.raises(
+        TypeError, match=r"^xs is on device 1; expected device 0, that of params.W_i \(nothing is moved"
+    ):
         nl.forward(nl.LSTM, tree.map(cupy.asarray, params), xs)
 
 

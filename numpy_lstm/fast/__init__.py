@@ -41,7 +41,10 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
     if not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
     alive = scan.as_alive(lengths, sizes)
-    return Forward(*span_forward(cell, params, xs, first, alive), alive)
+    hs, last, tape = span_forward(cell, params, xs, first, alive)
+    if isinstance(tape, cuda.Tape):
+        tape.bound = params, sizes
+    return Forward(hs, last, tape, alive)
 
 
 def backward(
@@ -50,11 +53,13 @@ def backward(
     """See ``numpy_lstm.backward``. ``cotangents`` is None: this path does not keep them."""
     if not isinstance(run, Forward) or not isinstance(run.values, Tape | cuda.Tape):
         return scan.backward(cell, params, run, dhs, dcs, dlast)
-    sizes = scan.bind_params(cell, params)
-    if run.values.cell != cell:
-        raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
     on_gpu = isinstance(run.values, cuda.Tape)
-    if not on_gpu or not run.values.fits(params, sizes.like.dtype):
+    if isinstance(run.values, cuda.Tape) and run.values.cell is cell and run.values.bound[0] is params:
+        sizes = run.values.bound[1]  # nothing else has come since they were held against one another
+    else:
+        sizes = scan.bind_params(cell, params)
+        if run.values.cell != cell:
+            raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
         for name, letters, array in run.values.shapes():
             sizes.bind(f"run.values.{name}", array, letters)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)

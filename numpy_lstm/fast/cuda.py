@@ -52,6 +52,7 @@ class Tape:
     def __init__(self, cell: Any, kept: Any, x: int, shape: tuple[int, int, int], H: int) -> None:
         self.cell, self.kept, self.x, self.shape, self.H = cell, kept, x, shape, H
         self.blocks: list[Block] = []
+        self.bound: tuple[Any, Any] = (None, None)  # the parameters of the run, and the Sizes they agreed on
 
     def shapes(self) -> list[tuple[str, str, Any]]:
         """Name and axis letters of what a Trace would hold, and a stand-in of its shape, to be held against others."""
@@ -59,10 +60,6 @@ class Tape:
         xp = arrays.namespace(zero)
         widths = (("x", "TBD", D), ("h_prev", "TBR", self.H))
         return [(name, letters, xp.broadcast_to(zero, (T, B, N))) for name, letters, N in widths]
-
-    def fits(self, params: Any, dtype: Any) -> bool:
-        """Whether the run was made with parameters of these shapes: then ``shapes`` need not be looked at."""
-        return params[0].shape[-1] == self.shape[2] and params[-1].shape[0] == self.H and self.kept.dtype == dtype
 
     def __repr__(self) -> str:
         return f"<Tape of {self.shape[0]} steps of {self.cell.name}, on a GPU>"
@@ -96,6 +93,7 @@ def span_backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, s
 def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Any, Any, Any]:
     xp, kind, (T, B, D), H = arrays.namespace(xs), KINDS[cell.page], xs.shape, first.h.shape[1]
     gpu, dtype, z = _device(xs, kind), xs.dtype, xs.itemsize
+    precision = device.name(dtype)
     mine = [] if alive is None else [xp.where(alive, xs, xp.zeros((), dtype))]  # what no NaN of the padding reaches
     kept, (W, U, b, x) = _gathered(gpu, cell, kind, params, "WUb", *(mine or [xs]))
     tape = Tape(cell, kept, x, xs.shape, H)
@@ -111,20 +109,20 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
         block = Block(t, n, xp.empty((n + 1, B, H), dtype), xp.empty((n, kind.P, B, H), dtype), _count(alive, t, n))
         place = x * z + at + t * B * D * z
         # x W^T of (L1)-(L4), (G1) (G2) (G6), (R1)
-        gpu.product(dtype.name, (n * B, D, kind.X * H), _matrix(Zx), (place, D), (at + W * z, D), tb=True)
+        gpu.product(precision, (n * B, D, kind.X * H), _matrix(Zx), (place, D), (at + W * z, D), tb=True)
         weights, out = (at + U * z, at + b * z), hs if n == T else hs[t : t + n]
         if plan is not None:
             new = [xp.empty((B, H), dtype) if a is not None else None for a in state]
             given = (*map(np.uintp, weights), Zx, block.alive, *state, block.h, out, block.P, *new)
-            gpu.ahead(plan, kind, dtype.name, n, B, H, given)
+            gpu.ahead(plan, kind, precision, n, B, H, given)
             state = new
         else:
             block.h[0] = state[0]
             given = (A, np.uintp(weights[1]), Zx, block.alive, block.h, out, block.P, *state)
-            step, h, one = gpu.one("ahead_one", kind, dtype.name, B, H, given), block.h.data.ptr, B * H * z
-            size, to, right = (B, H, kind.G * H), _matrix(A), (weights[0], H)
+            step, h, one = gpu.one("ahead_one", kind, precision, B, H, given), block.h.data.ptr, B * H * z
+            recurrent = gpu.multiplier(precision, (B, H, kind.G * H), _matrix(A), H, (weights[0], H), tb=True)
             for k in range(n):
-                gpu.product(dtype.name, size, to, (h + k * one, H), right, tb=True)
+                recurrent(h + k * one)
                 step(k)
         tape.blocks.append(block)
     return hs, cell.partial_state(*state), tape
@@ -133,6 +131,7 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
 def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums: Any) -> tuple[Any, Any, Any, Any]:
     (T, B, D), H, kind, like = tape.shape, tape.H, KINDS[cell.page], tape.kept
     xp, dtype, z = arrays.namespace(like), like.dtype, like.itemsize
+    precision = device.name(dtype)
     gpu, at_x = _device(like, kind), like.data.ptr + tape.x * like.itemsize
     kept, (W, U) = _gathered(gpu, cell, kind, params, "WU")
     W, U = kept.data.ptr + W * z, kept.data.ptr + U * z
@@ -153,18 +152,19 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
         if plan is not None:
             new = [xp.empty((B, H), dtype), xp.empty((B, H), dtype) if kind.cell else None]
             arguments = (np.uintp(U), P, *here, alive, *state, ds, *new, parts)
-            gpu.back(plan, kind, dtype.name, n, B, H, arguments)
+            gpu.back(plan, kind, precision, n, B, H, arguments)
             state = new
         else:
-            step = gpu.one("back_one", kind, dtype.name, B, H, (rec, P, *here, alive, ds, *state[:2]))
+            step = gpu.one("back_one", kind, precision, B, H, (rec, P, *here, alive, ds, *state[:2]))
+            recurrent = gpu.multiplier(precision, (B, wu, H), _matrix(rec), wide, (U, H))
             for k in reversed(range(n)):
                 step(k)
-                gpu.product(dtype.name, (B, wu, H), _matrix(rec), (to_h + k * B * wide * z, wide), (U, H))
+                recurrent(to_h + k * B * wide * z)
         rows, place = n * B, (at_x + t * B * D * z, D)
-        gpu.product(dtype.name, (rows, kind.X * H, D), (dxs.data.ptr + t * B * D * z, D), (d, wide), (W, D))
-        gpu.product(dtype.name, (kind.X * H, rows, D), _matrix(sums.W), (d, wide), place, ta=True, add=add)
-        gpu.product(dtype.name, (wu, rows, H), _matrix(sums.U), (to_h, wide), (h.data.ptr, H), ta=True, add=add)
-        gpu.column_sums(dtype.name, (rows, wide), sums.b.data.ptr, d, add=add)
+        gpu.product(precision, (rows, kind.X * H, D), (dxs.data.ptr + t * B * D * z, D), (d, wide), (W, D))
+        gpu.product(precision, (kind.X * H, rows, D), _matrix(sums.W), (d, wide), place, ta=True, add=add)
+        gpu.product(precision, (wu, rows, H), _matrix(sums.U), (to_h, wide), (h.data.ptr, H), ta=True, add=add)
+        gpu.column_sums(precision, (rows, wide), sums.b.data.ptr, d, add=add)
         add = True
     if rec is not None:
         state[0] = state[0] + rec

@@ -20,6 +20,11 @@ SHARED_LIMIT, NON_PORTABLE_CLUSTER = 8, 14  # of CUfunction_attribute
 Launch = Callable[[int, int, tuple[Any, ...]], None]  # thread blocks, bytes of shared memory, arguments
 
 
+def name(dtype: Any) -> str:
+    """``float32`` or ``float64``; quicker than asking NumPy."""
+    return "float32" if dtype.itemsize == 4 else "float64"
+
+
 class Device:
     """A GPU with its kernels. ``choose`` settles once for each shape how a recurrence runs there."""
 
@@ -74,7 +79,7 @@ class Device:
 
     def choose(self, kind: Kind, dtype: Any, B: int, H: int) -> Plan | None:
         """The best plan that this device takes, tried once; None: step by step."""
-        key = (kind, dtype.name, B, H)
+        key = (kind, dtype.itemsize, B, H)
         if key not in self._chosen:
             able = (p for p in plans(kind, dtype.itemsize, B, H, self.limits) if self._takes(p, kind, dtype, B, H))
             self._chosen[key] = next(able, None)
@@ -124,7 +129,7 @@ class Device:
             starts.append(total)
             total += a.size
         out = self.cupy.empty(total, like.dtype)
-        run = self.kernel("gather", kind, like.dtype.name, 0)
+        run = self.kernel("gather", kind, name(like.dtype), 0)
         absent = GATHERED - len(arrays)
         counts = (*(np.int64(a.size) for a in arrays), *(np.int64(0),) * absent)
         run(max(1, min(264, total // 2048)), 0, (out, *arrays, *(None,) * absent, *counts))
@@ -144,6 +149,21 @@ class Device:
         zero, one = self._scalars[dtype]
         beta = (one if add else zero).ctypes.data
         gemm(self._ready(), int(tb), int(ta), n, m, k, one.ctypes.data, b[0], b[1], a[0], a[1], beta, out[0], out[1])
+
+    def multiplier(
+        self,
+        dtype: str,
+        shape: tuple[int, int, int],
+        out: tuple[int, int],
+        lead: int,
+        b: tuple[int, int],
+        tb: bool = False,
+    ) -> Callable[[int], None]:
+        """``product`` for many a with ``lead`` numbers between their rows, to be called with the address of each."""
+        m, k, n = shape
+        gemm, handle = self._cublas.sgemm if dtype == "float32" else self._cublas.dgemm, self._ready()
+        zero, one = (v.ctypes.data for v in self._scalars[dtype])
+        return lambda a: gemm(handle, int(tb), 0, n, m, k, one, b[0], b[1], a, lead, zero, out[0], out[1])
 
     def column_sums(self, dtype: str, shape: tuple[int, int], out: int, a: int, add: bool = False) -> None:
         """out (n,) = the sums of the columns of a (m,n), or added to it; both by address, without gaps."""
@@ -192,7 +212,7 @@ def of(like: Any, kind: Kind) -> Device | None:
         return None
     try:
         device = _device(index)
-        device.kernel("ahead_one", kind, like.dtype.name, 0)
+        device.kernel("ahead_one", kind, name(like.dtype), 0)
     except Exception as error:  # no compiler, no cuBLAS, a driver too old: whatever it is, the results do not need it
         reason = " ".join(str(error).split())[:300]
         LOG.warning("CuPy arrays go the way of NumPy arrays: no CUDA kernels (%s: %s)", type(error).__name__, reason)

@@ -83,7 +83,7 @@ def plans(kind: Kind, itemsize: int, B: int, H: int, limits: Limits) -> tuple[Pl
 
 def stepped(kind: Kind, B: int, H: int) -> float:
     """Expected microseconds of a step ahead and a step back, each a product of the BLAS and a launch."""
-    return 2 * (17.0 + 2 * kind.G * H * H * B / 2.0e7)
+    return 2 * (25.0 + 2 * kind.G * H * H * B / 2.0e7)
 
 
 def _lay_out(kind: Kind, z: int, B: int, H: int, C: int, R: int, cluster: bool, limits: Limits) -> Plan | None:
@@ -127,7 +127,8 @@ def _cost(
 ) -> float:  # fmt: skip
     """Microseconds, from clocks at 1.7 GHz: what a thread block computes and moves, and how long its group waits."""
     products = rows * kind.G * nj * H
-    multiply = max(products / (128 if z == 4 else 64), (rows / min(rows, 4)) * kind.G * nj * H * z / 128) / 0.6
+    flops, loads = products / (128 if z == 4 else 64), rows / min(rows, 4) * kind.G * nj * H * z / 128
+    multiply = (max(flops, loads) if rows <= 4 else 2 * max(flops, loads)) + 38 * z * min(R, 8)
     together = 0.0 if C == 1 else rows * H * z * (1 / 48 + groups * C / 3000)
     latency = 1000.0 if C == 1 else 2200.0 + 40.0 * C if cluster else 5500.0
     at_once = max(1, limits.multiprocessors // (C if C <= 8 or not cluster else 18))

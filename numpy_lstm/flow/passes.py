@@ -39,7 +39,8 @@ def passes(
     """Run ``layer``, a Cell or any layer of ``compose``, forward and back.
 
     The arguments are those of ``numpy_lstm.forward`` and ``backward``; arrays of NumPy or CuPy. Gives one Pass for each
-    cell, from the bottom up, a single one for a cell. Raises as they do, and TypeError for ``dcs`` with a composed layer.
+    cell, from the bottom up, a single one for a cell. Raises as they do, and TypeError for ``dcs`` with a composed
+    layer.
     """
     layer = compose.Recurrent(layer) if isinstance(layer, Cell) else layer
     run = layer.forward(params, xs, first, lengths)
