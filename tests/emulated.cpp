@@ -77,28 +77,28 @@ typedef void (*Kernel)(void**);
 #define INTS(k) INT(k), INT(k + 1), INT(k + 2), INT(k + 3), INT(k + 4), INT(k + 5), INT(k + 6), INT(k + 7), INT(k + 8)
 #define WRAPPED(space) \
     template <template <typename> class K, typename T, int R> void space##_ahead(void** a) { \
-        space::ahead<K, T, R>((T*)a[0], (T*)a[1], (T*)a[2], (int*)a[3], (T*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8], \
-                              (T*)a[9], (T*)a[10], (unsigned*)a[11], INTS(12)); \
+        space::ahead<K, T, R>(*(T**)a[0], *(T**)a[1], *(T**)a[2], *(int**)a[3], *(T**)a[4], *(T**)a[5], *(T**)a[6], *(T**)a[7], *(T**)a[8], \
+                              *(T**)a[9], *(T**)a[10], *(unsigned**)a[11], INTS(12)); \
     } \
     template <template <typename> class K, typename T, int R> void space##_back(void** a) { \
-        space::back<K, T, R>((T*)a[0], (T*)a[1], (T*)a[2], (T*)a[3], (int*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8], \
-                             (T*)a[9], (T*)a[10], (unsigned*)a[11], INTS(12)); \
+        space::back<K, T, R>(*(T**)a[0], *(T**)a[1], *(T**)a[2], *(T**)a[3], *(int**)a[4], *(T**)a[5], *(T**)a[6], *(T**)a[7], *(T**)a[8], \
+                             *(T**)a[9], *(T**)a[10], *(unsigned**)a[11], INTS(12)); \
     }
 WRAPPED(plain)
 WRAPPED(clustered)
 template <template <typename> class K, typename T> void ahead_one(void** a) {
-    plain::ahead_one<K, T, 0>((T*)a[0], (T*)a[1], (T*)a[2], (int*)a[3], (T*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8],
-                              INT(9), INTS(10));
+    plain::ahead_one<K, T, 0>(*(T**)a[0], *(T**)a[1], *(T**)a[2], *(int**)a[3], *(T**)a[4], *(T**)a[5], *(T**)a[6], *(T**)a[7], *(T**)a[8],
+                              INT(9), INT(10), INT(11));
 }
 template <template <typename> class K, typename T> void back_one(void** a) {
-    plain::back_one<K, T, 0>((T*)a[0], (T*)a[1], (T*)a[2], (T*)a[3], (int*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], INT(8),
-                             INTS(9));
+    plain::back_one<K, T, 0>(*(T**)a[0], *(T**)a[1], *(T**)a[2], *(T**)a[3], *(int**)a[4], *(T**)a[5], *(T**)a[6], *(T**)a[7], INT(8),
+                             INT(9), INT(10));
 }
 template <typename T> void gather(void** a) {
     long long n[13];
     for (int k = 0; k < 13; k++) n[k] = *(long long*)a[14 + k];
-    plain::gather<T>((T*)a[0], (T*)a[1], (T*)a[2], (T*)a[3], (T*)a[4], (T*)a[5], (T*)a[6], (T*)a[7], (T*)a[8], (T*)a[9],
-                     (T*)a[10], (T*)a[11], (T*)a[12], (T*)a[13], n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
+    plain::gather<T>(*(T**)a[0], *(T**)a[1], *(T**)a[2], *(T**)a[3], *(T**)a[4], *(T**)a[5], *(T**)a[6], *(T**)a[7], *(T**)a[8], *(T**)a[9],
+                     *(T**)a[10], *(T**)a[11], *(T**)a[12], *(T**)a[13], n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
                      n[9], n[10], n[11], n[12]);
 }
 

@@ -42,18 +42,14 @@ class Emulated(device.Device):
     ) -> device.Launch:
         """A call of the library."""
 
-        def launch(blocks: int, shared: int, arguments: Any) -> None:
-            values = [_value(a) for a in arguments]
-            pointers = (ctypes.c_void_p * len(values))()
-            for k, v in enumerate(values):
-                pointers[k] = v.value if isinstance(v, ctypes.c_void_p) else ctypes.addressof(v)
+        def launch(blocks: int, shared: int, given: device.Packed) -> None:
             number = ("ahead", "back", "ahead_one", "back_one", "gather").index(name)
             cell = ("Lstm", "Gru", "Rnn").index(kind.name)
             group = cluster or (self.plan.C if self.plan is not None and tile else 1)
             fault = self.library.launch(
                 *(number, cell, int(dtype == "float32"), tile, int(bool(cluster))),
                 *(blocks, THREADS, shared, group, self.seed),
-                pointers,
+                ctypes.c_void_p(given.address),
             )
             assert not fault, FAULTS[fault]
             self.ran.add(name)
@@ -86,13 +82,3 @@ def _view(matrix: tuple[int, int], shape: tuple[int, int], dtype: str) -> Any:
     z, count = np.dtype(dtype).itemsize, (shape[0] - 1) * lead + shape[1]
     flat = np.ctypeslib.as_array((ctypes.c_byte * (count * z)).from_address(address)).view(dtype)
     return np.lib.stride_tricks.as_strided(flat, shape, (lead * z, z))
-
-
-def _value(a: Any) -> Any:
-    if a is None or type(a) is np.uintp:
-        return ctypes.c_void_p(None if a is None else int(a))
-    if isinstance(a, strict_cupy.ndarray):
-        assert a._a.flags.c_contiguous, "a kernel takes contiguous arrays"
-        return ctypes.c_void_p(a.data.ptr)
-    assert type(a) in (np.int32, np.int64), a
-    return (ctypes.c_int if type(a) is np.int32 else ctypes.c_longlong)(int(a))

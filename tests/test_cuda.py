@@ -37,6 +37,7 @@ def laid_out(cell: nl.Cell, dtype: Any, B: int, H: int, C: int, R: int, cluster:
 def on_device(monkeypatch: pytest.MonkeyPatch, emulated: Emulated) -> Any:
     """An engine that takes and gives NumPy arrays, by way of the emulated device."""
     monkeypatch.setattr(device, "_device", lambda _: emulated)
+    monkeypatch.setattr(device, "_FOUND", {})
 
     def there(value: Any) -> Any:
         return tree.map(emulated.cupy.asarray, value)
@@ -183,6 +184,7 @@ def test_results_are_the_callers_own(library: ctypes.CDLL, monkeypatch: pytest.M
     params, xs, first, _, cotangents = problem(nl.LSTM, (5, 3, 3, 8))
     for layout in (laid_out(nl.LSTM, np.float64, 3, 8, 2, 2, True), None):
         monkeypatch.setattr(device, "_device", lambda _, layout=layout: Emulated(library, layout))
+        monkeypatch.setattr(device, "_FOUND", {})
         there = tree.map(cupy.asarray, (params, xs, first, cotangents))
         run = fast.forward(nl.LSTM, *there[:3])
         want = tree.map(lambda a: a.get(), tuple(fast.backward(nl.LSTM, there[0], run, **there[3]))[:3])
@@ -195,10 +197,11 @@ def test_results_are_the_callers_own(library: ctypes.CDLL, monkeypatch: pytest.M
                 a[...] = np.nan
 
 
-def test_without_kernels_one_warning_says_why(cupy: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_kernels_one_warning_says_why(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The stand-in has no compiler: results come by the way of NumPy arrays."""
-    device._REFUSED.clear()
-    device._device.cache_clear()
+    monkeypatch.setattr(device, "_FOUND", {})
     params, xs, first, lengths, cotangents = problem(nl.LSTM, (5, 3, 3, 8), ragged=True)
     there = tree.map(cupy.asarray, (params, xs, first, cotangents))
     for _ in range(2):
@@ -211,7 +214,6 @@ def test_without_kernels_one_warning_says_why(cupy: Any, caplog: pytest.LogCaptu
     said = [record for record in caplog.records if record.name == "numpy_lstm.fast"]
     assert len(said) == 1
     assert said[0].getMessage().startswith("CuPy arrays go the way of NumPy arrays: no CUDA kernels (")
-    device._REFUSED.clear()
 
 
 SHAPES = [(32, 128), (1, 128), (20, 200), (64, 512), (16, 256), (128, 32), (64, 1024), (1, 1), (1000, 64), (3, 700)]

@@ -6,8 +6,6 @@ recursion, one contraction. What a NumPy run does in blocks that fit a cache is 
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import arrays
 from . import device
 from .plan import Kind
@@ -34,12 +32,12 @@ class Sums(NamedTuple):
 
 
 class Block(NamedTuple):
-    """n steps from t on: h before each and after the last (n+1,B,H), local factors (n,P,B,H), steps alive (B,)."""
+    """n steps from t on; one array of h before each and after the last (n+1,B,H) and the local factors (n,P,B,H);
+    how many of the steps belong to each row (B,), or None if all do."""
 
     t: int
     n: int
     h: Any
-    P: Any
     alive: Any
 
 
@@ -105,21 +103,23 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
         state = [None if a is None else a.copy() for a in state]
     for t in range(0, T, K):
         n = min(K, T - t)
-        Zx = xp.empty((n * B, kind.X * H), dtype)
-        block = Block(t, n, xp.empty((n + 1, B, H), dtype), xp.empty((n, kind.P, B, H), dtype), _count(alive, t, n))
+        one = B * H * z  # bytes of h
+        block = Block(t, n, xp.empty((n + 1 + n * kind.P, B, H), dtype), _count(alive, t, n))
+        h = block.h.data.ptr
+        P, Zx = h + (n + 1) * one, xp.empty(n * kind.X * B * H, dtype)
         place = x * z + at + t * B * D * z
         # x W^T of (L1)-(L4), (G1) (G2) (G6), (R1)
-        gpu.product(precision, (n * B, D, kind.X * H), _matrix(Zx), (place, D), (at + W * z, D), tb=True)
+        gpu.product(precision, (n * B, D, kind.X * H), (Zx.data.ptr, kind.X * H), (place, D), (at + W * z, D), tb=True)
         weights, out = (at + U * z, at + b * z), hs if n == T else hs[t : t + n]
         if plan is not None:
             new = [xp.empty((B, H), dtype) if a is not None else None for a in state]
-            given = (*map(np.uintp, weights), Zx, block.alive, *state, block.h, out, block.P, *new)
+            given = (*weights, Zx, block.alive, *state, h, out, P, *new)
             gpu.ahead(plan, kind, precision, n, B, H, given)
             state = new
         else:
             block.h[0] = state[0]
-            given = (A, np.uintp(weights[1]), Zx, block.alive, block.h, out, block.P, *state)
-            step, h, one = gpu.one("ahead_one", kind, precision, B, H, given), block.h.data.ptr, B * H * z
+            given = (A, weights[1], Zx, block.alive, h, out, P, *state)
+            step = gpu.one("ahead_one", kind, precision, B, H, given)
             recurrent = gpu.multiplier(precision, (B, H, kind.G * H), _matrix(A), H, (weights[0], H), tb=True)
             for k in range(n):
                 recurrent(h + k * one)
@@ -145,13 +145,14 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
     add = sums is not None
     if not add and T:
         sums = Sums(*(xp.empty(shape, dtype) for shape in ((kind.X * H, D), (wu, H), (wide,))))
-    for t, n, h, P, alive in reversed(tape.blocks):
-        ds = xp.empty((n * B, wide), dtype)
+    for t, n, kept_h, alive in reversed(tape.blocks):
+        h = kept_h.data.ptr
+        ds, P = xp.empty(n * B * wide, dtype), h + (n + 1) * B * H * z
         here = [d if d is None or n == T else d[t : t + n] for d in (dhs, dcs)]
         d, to_h = ds.data.ptr, ds.data.ptr + kind.U0 * H * z
         if plan is not None:
             new = [xp.empty((B, H), dtype), xp.empty((B, H), dtype) if kind.cell else None]
-            arguments = (np.uintp(U), P, *here, alive, *state, ds, *new, parts)
+            arguments = (U, P, *here, alive, *state, ds, *new, parts)
             gpu.back(plan, kind, precision, n, B, H, arguments)
             state = new
         else:
@@ -163,7 +164,7 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
         rows, place = n * B, (at_x + t * B * D * z, D)
         gpu.product(precision, (rows, kind.X * H, D), (dxs.data.ptr + t * B * D * z, D), (d, wide), (W, D))
         gpu.product(precision, (kind.X * H, rows, D), _matrix(sums.W), (d, wide), place, ta=True, add=add)
-        gpu.product(precision, (wu, rows, H), _matrix(sums.U), (to_h, wide), (h.data.ptr, H), ta=True, add=add)
+        gpu.product(precision, (wu, rows, H), _matrix(sums.U), (to_h, wide), (h, H), ta=True, add=add)
         gpu.column_sums(precision, (rows, wide), sums.b.data.ptr, d, add=add)
         add = True
     if rec is not None:

@@ -1,7 +1,8 @@
 """The one file that speaks to a GPU, through CuPy: limits, compiled kernels, launches, and products of cuBLAS."""
 
+import ctypes
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,23 @@ GATHERED = 13  # arrays that ``gather`` takes at most
 LOG = logging.getLogger("numpy_lstm.fast")
 SHARED_LIMIT, NON_PORTABLE_CLUSTER = 8, 14  # of CUfunction_attribute
 
-Launch = Callable[[int, int, tuple[Any, ...]], None]  # thread blocks, bytes of shared memory, arguments
+
+class Packed:
+    """Arguments of a kernel as the driver takes them: arrays and addresses (None: a null pointer), or C integers."""
+
+    def __init__(self, arguments: Sequence[Any]) -> None:
+        self.values = [
+            a if isinstance(a, ctypes.c_int | ctypes.c_longlong) else ctypes.c_void_p(_address(a)) for a in arguments
+        ]
+        self._pointers = (ctypes.c_void_p * len(self.values))(*map(ctypes.addressof, self.values))
+        self.address = ctypes.addressof(self._pointers)
+
+
+def _address(a: Any) -> int | None:
+    return a if a is None or isinstance(a, int) else a.data.ptr
+
+
+Launch = Callable[[int, int, Packed], None]  # thread blocks, bytes of shared memory, arguments
 
 
 def name(dtype: Any) -> str:
@@ -59,21 +76,32 @@ class Device:
             enable_cooperative_groups=together,
         )
         key = (kind, dtype, tile, cluster, together)
-        return {(name, *key): self._launcher(module.get_function(text), cluster) for name, text in full.items()}
+        return {
+            (name, *key): self._launcher(module.get_function(text), cluster, together) for name, text in full.items()
+        }
 
-    def _launcher(self, function: Any, cluster: int) -> Launch:
+    def _launcher(self, function: Any, cluster: int, together: bool) -> Launch:
+        """A launch by the driver itself, which takes a third of the time of a call of ``function``."""
         from cupy_backends.cuda.api import driver
 
-        most = 48 * 1024  # bytes of shared memory that need no asking
+        here, now, most = (
+            function.kernel.ptr,
+            self.cupy.cuda.get_current_stream,
+            48 * 1024,
+        )  # the most that needs no asking
         if cluster > 8:
-            driver.funcSetAttribute(function.kernel.ptr, NON_PORTABLE_CLUSTER, 1)
+            driver.funcSetAttribute(here, NON_PORTABLE_CLUSTER, 1)
 
-        def launch(blocks: int, shared: int, arguments: tuple[Any, ...]) -> None:
+        def launch(blocks: int, shared: int, given: Packed) -> None:
             nonlocal most
             if shared > most:
-                driver.funcSetAttribute(function.kernel.ptr, SHARED_LIMIT, shared)
+                driver.funcSetAttribute(here, SHARED_LIMIT, shared)
                 most = shared
-            function((blocks,), (THREADS,), arguments, shared_mem=shared)
+            shape = (here, blocks, 1, 1, THREADS, 1, 1, shared, now().ptr, given.address)
+            if together:
+                driver.launchCooperativeKernel(*shape)
+            else:
+                driver.launchKernel(*shape, 0)
 
         return launch
 
@@ -111,15 +139,20 @@ class Device:
         apart = plan.C > 1 and not plan.cluster
         run = self.kernel(name, kind, dtype, plan.tile, plan.C if plan.cluster else 0, apart)
         counters = self.cupy.zeros(plan.groups, np.uint32) if apart else None
-        run(plan.groups * plan.C, shared, (*given, counters, *_numbers(*plan.sizes(n, B, H))))
+        run(plan.groups * plan.C, shared, Packed((*given, counters, *_numbers(*plan.sizes(n, B, H)))))
 
     def one(
         self, name: str, kind: Kind, dtype: str, B: int, H: int, arguments: tuple[Any, ...]
     ) -> Callable[[int], None]:
         """``ahead_one`` or ``back_one``, to be called with the step."""
         run, blocks = self.kernel(name, kind, dtype, 0), -(-B * H // THREADS)
-        sizes = _numbers(0, B, H, 0, 0, 0, 0, 0, 0)
-        return lambda t: run(blocks, 0, (*arguments, np.int32(t), *sizes))
+        given = Packed((*arguments, *_numbers(B, H), ctypes.c_int(0)))
+
+        def step(t: int) -> None:
+            given.values[-1].value = t
+            run(blocks, 0, given)
+
+        return step
 
     def gather(self, kind: Kind, arrays: list[Any]) -> tuple[Any, list[int]]:
         """The arrays one behind the other in one new array, and where each begins there."""
@@ -131,8 +164,8 @@ class Device:
         out = self.cupy.empty(total, like.dtype)
         run = self.kernel("gather", kind, name(like.dtype), 0)
         absent = GATHERED - len(arrays)
-        counts = (*(np.int64(a.size) for a in arrays), *(np.int64(0),) * absent)
-        run(max(1, min(264, total // 2048)), 0, (out, *arrays, *(None,) * absent, *counts))
+        counts = [ctypes.c_longlong(a.size) for a in arrays] + [ctypes.c_longlong(0)] * absent
+        run(max(1, min(264, total // 2048)), 0, Packed((out, *arrays, *(None,) * absent, *counts)))
         return out, starts
 
     def product(
@@ -184,7 +217,7 @@ class Device:
 
 @cache
 def _numbers(*values: int) -> tuple[Any, ...]:
-    return tuple(map(np.int32, values))
+    return tuple(map(ctypes.c_int, values))
 
 
 def _limits(properties: Any) -> Limits:
@@ -202,20 +235,24 @@ def _device(index: int) -> Device:
     return Device(index)
 
 
-_REFUSED: set[Any] = set()
+_FOUND: dict[Any, Device | None] = {}
 
 
 def of(like: Any, kind: Kind) -> Device | None:
     """The device that holds ``like``, with kernels for the cell; None, and one warning that says why, without them."""
-    index = like.device.id
-    if (index, kind) in _REFUSED or index in _REFUSED:
-        return None
-    try:
-        device = _device(index)
-        device.kernel("ahead_one", kind, name(like.dtype), 0)
-    except Exception as error:  # no compiler, no cuBLAS, a driver too old: whatever it is, the results do not need it
-        reason = " ".join(str(error).split())[:300]
-        LOG.warning("CuPy arrays go the way of NumPy arrays: no CUDA kernels (%s: %s)", type(error).__name__, reason)
-        _REFUSED.add(index)
-        return None
-    return device
+    index, precision = like.device.id, name(like.dtype)
+    key = (index, kind.name, precision)
+    if key not in _FOUND:
+        try:
+            _FOUND[key] = device = _device(index)
+            device.kernel("gather", kind, precision, 0)
+        except (
+            Exception
+        ) as error:  # no compiler, no cuBLAS, a driver too old: whatever it is, the results do not need it
+            reason = " ".join(str(error).split())[:300]
+            if None not in _FOUND.values():
+                LOG.warning(
+                    "CuPy arrays go the way of NumPy arrays: no CUDA kernels (%s: %s)", type(error).__name__, reason
+                )
+            _FOUND[key] = None
+    return _FOUND[key]

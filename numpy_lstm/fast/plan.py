@@ -3,6 +3,7 @@
 Letters and layout are those of cuda.md beside this file. Numbers alone, no device: the same plan in every process.
 """
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ def plans(kind: Kind, itemsize: int, B: int, H: int, limits: Limits) -> tuple[Pl
             plan = _lay_out(kind, itemsize, B, H, C, min(R, B), cluster, limits)
             if plan is not None and plan.cost < stepped(kind, B, H):
                 found.append(plan)
-    return tuple(sorted(set(found), key=lambda plan: plan.cost))
+    return tuple(sorted(set(found), key=lambda plan: (plan.cost, plan.C, plan.R)))
 
 
 def stepped(kind: Kind, B: int, H: int) -> float:
@@ -128,15 +129,12 @@ def _cost(
     """Microseconds, from clocks at 1.7 GHz: what a thread block computes and moves, and how long its group waits."""
     products = rows * kind.G * nj * H
     flops, loads = products / (128 if z == 4 else 64), rows / min(rows, 4) * kind.G * nj * H * z / 128
-    multiply = (max(flops, loads) if rows <= 4 else 2 * max(flops, loads)) + 38 * z * min(R, 8)
+    multiply = (1.4 if rows <= 4 else 2.0) * max(flops, loads) + 38 * z * min(rows, 8)
     together = 0.0 if C == 1 else rows * H * z * (1 / 48 + groups * C / 3000)
-    latency = 1000.0 if C == 1 else 2200.0 + 40.0 * C if cluster else 5500.0
-    at_once = max(1, limits.multiprocessors // (C if C <= 8 or not cluster else 18))
-    share = -(-groups // at_once)  # groups for every place
-    fit = max(1, min(limits.shared_all // (shared + RESERVED), 2048 // THREADS))  # of them, at the same time
-    clocks = 0.0
-    while share > 0:
-        here = min(share, fit)
-        clocks += 2 * latency + here * (2 * multiply + 3 * together)
-        share -= here
-    return clocks / 1700
+    latency = 1000.0 if C == 1 else 2200.0 + 30.0 * C if cluster else 5500.0
+    usable = limits.multiprocessors * (0.85 if cluster else 1.0)  # clusters leave some of each corner of the chip empty
+    at_once = max(1, int(usable) // C)
+    fit = max(1, min(limits.shared_all // (shared + RESERVED), 2048 // THREADS))  # thread blocks of a multiprocessor
+    waves = -(-groups // (at_once * fit))
+    here = max(1, math.ceil(groups / at_once / waves - 0.2))  # that share a multiprocessor; a few may
+    return 2 * waves * (latency + here * (multiply + 1.5 * together)) / 1700

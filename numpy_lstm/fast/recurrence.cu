@@ -377,7 +377,7 @@ __global__ void LAUNCH back(
 // One step: ``A`` (B,G H) holds h U^T.
 template <template <typename> class Cell, typename T, int RT>
 __global__ void ahead_one(
-    const T* A, const T* b, const T* Zx, const int* lengths, T* tape, T* hs, T* P, T* h_io, T* c_io, int t, SIZES) {
+    const T* A, const T* b, const T* Zx, const int* lengths, T* tape, T* hs, T* P, T* h_io, T* c_io, int B, int H, int t) {
     typedef Cell<T> K;
     const size_t step = (size_t)B * H, at = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= step) return;
@@ -400,7 +400,7 @@ __global__ void ahead_one(
 // One step: ``rec`` (B,H) holds dh of the step after through U, ``dh_io`` what it hands on besides.
 template <template <typename> class Cell, typename T, int RT>
 __global__ void back_one(
-    const T* rec, const T* P, const T* dhs, const T* dcs, const int* lengths, T* D, T* dh_io, T* dc_io, int t, SIZES) {
+    const T* rec, const T* P, const T* dhs, const T* dcs, const int* lengths, T* D, T* dh_io, T* dc_io, int B, int H, int t) {
     typedef Cell<T> K;
     const size_t step = (size_t)B * H, at = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= step) return;
