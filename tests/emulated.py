@@ -31,7 +31,9 @@ class Emulated(device.Device):
     def __init__(self, library: ctypes.CDLL, plan: Plan | None, seed: int = 0) -> None:
         self.cupy, self.limits, self.library = strict_cupy.MODULE, HOPPER, library
         self.plan, self.seed, self.ran = plan, seed, set()
-        self._made = {}
+        self._kept = {d: np.array([0.0, 1.0], d) for d in device.CTYPES}
+        self._scalars = {d: (a.ctypes.data, a.ctypes.data + a.itemsize) for d, a in self._kept.items()}
+        self._made, self._keep = {}, []
 
     def choose(self, kind: Kind, dtype: Any, B: int, H: int) -> Plan | None:
         """The plan of this test."""
@@ -56,24 +58,26 @@ class Emulated(device.Device):
 
         return launch
 
-    def product(
-        self, dtype: str, shape: Any, out: Any, a: Any, b: Any, ta: bool = False, tb: bool = False, add: bool = False
-    ) -> None:
-        """As cuBLAS: from addresses."""
-        m, k, n = shape
-        left = _view(a, (k, m) if ta else (m, k), dtype)
-        right = _view(b, (n, k) if tb else (k, n), dtype)
-        result, target = (left.T if ta else left) @ (right.T if tb else right), _view(out, (m, n), dtype)
-        target[...] = target + result if add else result
+    def products(self, dtype: str) -> device.Products:
+        """As cuBLAS, column after column: what is a row here is a column there."""
 
-    def multiplier(self, dtype: str, shape: Any, out: Any, lead: int, b: Any, tb: bool = False) -> Any:
-        """The same."""
-        return lambda a: self.product(dtype, shape, out, (a, lead), b, tb=tb)
+        def gemm(_: Any, ta: int, tb: int, m: int, n: int, k: int, one: int, *rest: int) -> None:
+            a, lda, b, ldb, beta, c, ldc = rest
+            left = _view((a, lda), (m, k) if ta else (k, m), dtype)
+            right = _view((b, ldb), (k, n) if tb else (n, k), dtype)
+            result = (right.T if tb else right) @ (left.T if ta else left)
+            target = _view((c, ldc), (n, m), dtype)
+            target[...] = target + result if _view((beta, 1), (1, 1), dtype)[0, 0] else result
 
-    def column_sums(self, dtype: str, shape: Any, out: int, a: int, add: bool = False) -> None:
-        """The same."""
-        result, target = _view((a, shape[1]), shape, dtype).sum(axis=0), _view((out, shape[1]), (1, shape[1]), dtype)
-        target[...] = target + result if add else result
+        def gemv(_: Any, t: int, m: int, n: int, one: int, a: int, lda: int, x: int, *rest: int) -> None:
+            _, beta, y, _ = rest
+            result = _view((x, n), (1, n), dtype) @ _view((a, lda), (n, m), dtype)
+            target = _view((y, m), (1, m), dtype)
+            target[...] = target + result if _view((beta, 1), (1, 1), dtype)[0, 0] else result
+
+        ones = strict_cupy.MODULE.ones(10000, dtype)
+        self._keep.append(ones)
+        return device.Products(None, gemm, gemv, self._scalars[dtype], lambda m: ones.data.ptr)
 
 
 def _view(matrix: tuple[int, int], shape: tuple[int, int], dtype: str) -> Any:

@@ -92,6 +92,7 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
     xp, kind, (T, B, D), H = arrays.namespace(xs), KINDS[cell.page], xs.shape, first.h.shape[1]
     gpu, dtype, z = _device(xs, kind), xs.dtype, xs.itemsize
     precision = device.name(dtype)
+    blas = gpu.products(precision)
     mine = [] if alive is None else [xp.where(alive, xs, xp.zeros((), dtype))]  # what no NaN of the padding reaches
     kept, (W, U, b, x) = _gathered(gpu, cell, kind, params, "WUb", *(mine or [xs]))
     tape = Tape(cell, kept, x, xs.shape, H)
@@ -109,7 +110,7 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
         P, Zx = h + (n + 1) * one, xp.empty(n * kind.X * B * H, dtype)
         place = x * z + at + t * B * D * z
         # x W^T of (L1)-(L4), (G1) (G2) (G6), (R1)
-        gpu.product(precision, (n * B, D, kind.X * H), (Zx.data.ptr, kind.X * H), (place, D), (at + W * z, D), tb=True)
+        blas.matrix((n * B, D, kind.X * H), (Zx.data.ptr, kind.X * H), (place, D), (at + W * z, D), tb=True)
         weights, out = (at + U * z, at + b * z), hs if n == T else hs[t : t + n]
         if plan is not None:
             new = [xp.empty((B, H), dtype) if a is not None else None for a in state]
@@ -120,12 +121,12 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
             block.h[0] = state[0]
             given = (A, weights[1], Zx, block.alive, h, out, P, *state)
             step = gpu.one("ahead_one", kind, precision, B, H, given)
-            recurrent = gpu.multiplier(precision, (B, H, kind.G * H), _matrix(A), H, (weights[0], H), tb=True)
+            recurrent = blas.many((B, H, kind.G * H), _matrix(A), H, (weights[0], H), tb=True)
             for k in range(n):
                 recurrent(h + k * one)
                 step(k)
         tape.blocks.append(block)
-    return hs, cell.partial_state(*state), tape
+    return hs, _state(cell, *state), tape
 
 
 def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums: Any) -> tuple[Any, Any, Any, Any]:
@@ -133,13 +134,15 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
     xp, dtype, z = arrays.namespace(like), like.dtype, like.itemsize
     precision = device.name(dtype)
     gpu, at_x = _device(like, kind), like.data.ptr + tape.x * like.itemsize
+    blas = gpu.products(precision)
     kept, (W, U) = _gathered(gpu, cell, kind, params, "WU")
     W, U = kept.data.ptr + W * z, kept.data.ptr + U * z
     dhs, dcs = _whole(xp, given.h), _whole(xp, getattr(given, "c", None))
     state = [_whole(xp, dstate.h), _whole(xp, dstate.c) if kind.cell else None]
     dxs, plan = xp.empty((T, B, D), dtype), gpu.choose(kind, dtype, B, H)
     wide, wu = kind.D * H, kind.G * H
-    parts, rec = (xp.empty(plan.parts(H), dtype), None) if plan is not None else (None, xp.zeros((B, H), dtype))
+    rec = xp.zeros((B, H), dtype) if plan is None else None
+    shared = 0 if plan is None else plan.parts(H)
     if plan is None or not T:
         state = [xp.zeros((B, H), dtype) if a is None else a.copy() for a in state[: 1 + kind.cell]] + [None]
     add = sums is not None
@@ -147,7 +150,8 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
         sums = Sums(*(xp.empty(shape, dtype) for shape in ((kind.X * H, D), (wu, H), (wide,))))
     for t, n, kept_h, alive in reversed(tape.blocks):
         h = kept_h.data.ptr
-        ds, P = xp.empty(n * B * wide, dtype), h + (n + 1) * B * H * z
+        ds, P = xp.empty(n * B * wide + shared, dtype), h + (n + 1) * B * H * z
+        parts = ds.data.ptr + n * B * wide * z
         here = [d if d is None or n == T else d[t : t + n] for d in (dhs, dcs)]
         d, to_h = ds.data.ptr, ds.data.ptr + kind.U0 * H * z
         if plan is not None:
@@ -157,19 +161,19 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
             state = new
         else:
             step = gpu.one("back_one", kind, precision, B, H, (rec, P, *here, alive, ds, *state[:2]))
-            recurrent = gpu.multiplier(precision, (B, wu, H), _matrix(rec), wide, (U, H))
+            recurrent = blas.many((B, wu, H), _matrix(rec), wide, (U, H))
             for k in reversed(range(n)):
                 step(k)
                 recurrent(to_h + k * B * wide * z)
         rows, place = n * B, (at_x + t * B * D * z, D)
-        gpu.product(precision, (rows, kind.X * H, D), (dxs.data.ptr + t * B * D * z, D), (d, wide), (W, D))
-        gpu.product(precision, (kind.X * H, rows, D), _matrix(sums.W), (d, wide), place, ta=True, add=add)
-        gpu.product(precision, (wu, rows, H), _matrix(sums.U), (to_h, wide), (h, H), ta=True, add=add)
-        gpu.column_sums(precision, (rows, wide), sums.b.data.ptr, d, add=add)
+        blas.matrix((rows, kind.X * H, D), (dxs.data.ptr + t * B * D * z, D), (d, wide), (W, D))
+        blas.matrix((kind.X * H, rows, D), _matrix(sums.W), (d, wide), place, ta=True, add=add)
+        blas.matrix((wu, rows, H), _matrix(sums.U), (to_h, wide), (h, H), ta=True, add=add)
+        blas.column_sums((rows, wide), sums.b.data.ptr, d, add=add)
         add = True
     if rec is not None:
         state[0] = state[0] + rec
-    return dxs, cell.partial_state(*state[: 1 + kind.cell]), sums, None
+    return dxs, _state(cell, *state[:2]), sums, None
 
 
 def total(cell: Any, sums: Sums) -> Any:
@@ -179,6 +183,10 @@ def total(cell: Any, sums: Sums) -> Any:
         H = stacked.shape[0] // len(names)
         fields |= {name: stacked[k * H : (k + 1) * H] for k, name in enumerate(names)}
     return cell.Params(**fields)
+
+
+def _state(cell: Any, h: Any, c: Any = None) -> Any:
+    return cell.State(h=h) if c is None else cell.State(h=h, c=c)
 
 
 def _device(like: Any, kind: Kind) -> device.Device:

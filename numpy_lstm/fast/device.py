@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,18 +20,18 @@ SHARED_LIMIT, NON_PORTABLE_CLUSTER = 8, 14  # of CUfunction_attribute
 
 
 class Packed:
-    """Arguments of a kernel as the driver takes them: arrays and addresses (None: a null pointer), or C integers."""
+    """Arguments of a kernel as the driver takes them: addresses of arrays (None: no array) and integers.
+
+    Each has eight bytes; an argument of four is the lower half of them.
+    """
 
     def __init__(self, arguments: Sequence[Any]) -> None:
-        self.values = [
-            a if isinstance(a, ctypes.c_int | ctypes.c_longlong) else ctypes.c_void_p(_address(a)) for a in arguments
-        ]
-        self._pointers = (ctypes.c_void_p * len(self.values))(*map(ctypes.addressof, self.values))
+        n = len(arguments)
+        plain = [a if type(a) is int else 0 if a is None else a.data.ptr for a in arguments]
+        self.values = (ctypes.c_longlong * n)(*plain)
+        start = ctypes.addressof(self.values)
+        self._pointers = (ctypes.c_void_p * n)(*range(start, start + 8 * n, 8))
         self.address = ctypes.addressof(self._pointers)
-
-
-def _address(a: Any) -> int | None:
-    return a if a is None or isinstance(a, int) else a.data.ptr
 
 
 Launch = Callable[[int, int, Packed], None]  # thread blocks, bytes of shared memory, arguments
@@ -53,7 +53,8 @@ class Device:
         self.limits = _limits(cupy.cuda.runtime.getDeviceProperties(index))
         self._made: dict[Any, Launch] = {}
         self._chosen: dict[Any, Plan | None] = {}
-        self._scalars = {d: tuple(np.array(v, d) for v in (0.0, 1.0)) for d in CTYPES}
+        self._kept = {d: np.array([0.0, 1.0], d) for d in CTYPES}
+        self._scalars = {d: (a.ctypes.data, a.ctypes.data + a.itemsize) for d, a in self._kept.items()}  # 0 and 1
         self._ones: dict[str, Any] = {}
 
     def kernel(
@@ -139,17 +140,18 @@ class Device:
         apart = plan.C > 1 and not plan.cluster
         run = self.kernel(name, kind, dtype, plan.tile, plan.C if plan.cluster else 0, apart)
         counters = self.cupy.zeros(plan.groups, np.uint32) if apart else None
-        run(plan.groups * plan.C, shared, Packed((*given, counters, *_numbers(*plan.sizes(n, B, H)))))
+        run(plan.groups * plan.C, shared, Packed((*given, counters, *plan.sizes(n, B, H))))
 
     def one(
         self, name: str, kind: Kind, dtype: str, B: int, H: int, arguments: tuple[Any, ...]
     ) -> Callable[[int], None]:
         """``ahead_one`` or ``back_one``, to be called with the step."""
         run, blocks = self.kernel(name, kind, dtype, 0), -(-B * H // THREADS)
-        given = Packed((*arguments, *_numbers(B, H), ctypes.c_int(0)))
+        given = Packed((*arguments, B, H, 0))
+        last = len(given.values) - 1
 
         def step(t: int) -> None:
-            given.values[-1].value = t
+            given.values[last] = t
             run(blocks, 0, given)
 
         return step
@@ -164,60 +166,62 @@ class Device:
         out = self.cupy.empty(total, like.dtype)
         run = self.kernel("gather", kind, name(like.dtype), 0)
         absent = GATHERED - len(arrays)
-        counts = [ctypes.c_longlong(a.size) for a in arrays] + [ctypes.c_longlong(0)] * absent
+        counts = (*(a.size for a in arrays), *(0,) * absent)
         run(max(1, min(264, total // 2048)), 0, Packed((out, *arrays, *(None,) * absent, *counts)))
         return out, starts
 
-    def product(
-        self, dtype: str, shape: tuple[int, int, int], out: tuple[int, int], a: tuple[int, int], b: tuple[int, int],
-        ta: bool = False, tb: bool = False, add: bool = False,
-    ) -> None:  # fmt: skip
-        """out (m,n) = a (m,k) b (k,n), or out += a b, for ``shape`` m, k, n; never in tf32.
-
-        A matrix is the address of its first number and how many numbers lie between its rows; ``ta`` and ``tb`` say
-        that it is stored transposed.
-        """
-        m, k, n = shape
-        gemm = self._cublas.sgemm if dtype == "float32" else self._cublas.dgemm
-        zero, one = self._scalars[dtype]
-        beta = (one if add else zero).ctypes.data
-        gemm(self._ready(), int(tb), int(ta), n, m, k, one.ctypes.data, b[0], b[1], a[0], a[1], beta, out[0], out[1])
-
-    def multiplier(
-        self,
-        dtype: str,
-        shape: tuple[int, int, int],
-        out: tuple[int, int],
-        lead: int,
-        b: tuple[int, int],
-        tb: bool = False,
-    ) -> Callable[[int], None]:
-        """``product`` for many a with ``lead`` numbers between their rows, to be called with the address of each."""
-        m, k, n = shape
-        gemm, handle = self._cublas.sgemm if dtype == "float32" else self._cublas.dgemm, self._ready()
-        zero, one = (v.ctypes.data for v in self._scalars[dtype])
-        return lambda a: gemm(handle, int(tb), 0, n, m, k, one, b[0], b[1], a, lead, zero, out[0], out[1])
-
-    def column_sums(self, dtype: str, shape: tuple[int, int], out: int, a: int, add: bool = False) -> None:
-        """out (n,) = the sums of the columns of a (m,n), or added to it; both by address, without gaps."""
-        m, n = shape
-        gemv = self._cublas.sgemv if dtype == "float32" else self._cublas.dgemv
-        zero, one = self._scalars[dtype]
-        if dtype not in self._ones or self._ones[dtype].size < m:
-            self._ones[dtype] = self.cupy.ones(m, dtype)
-        beta = (one if add else zero).ctypes.data
-        gemv(self._ready(), 0, n, m, one.ctypes.data, a, n, self._ones[dtype].data.ptr, 1, beta, out, 1)
-
-    def _ready(self) -> Any:
+    def products(self, dtype: str) -> "Products":
+        """Products of cuBLAS on the current stream."""
         handle = self._handle()
         self._cublas.setStream(handle, self.cupy.cuda.get_current_stream().ptr)
         self._cublas.setPointerMode(handle, self._cublas.CUBLAS_POINTER_MODE_HOST)
-        return handle
+        single = dtype == "float32"
+        gemm = self._cublas.sgemm if single else self._cublas.dgemm
+        gemv = self._cublas.sgemv if single else self._cublas.dgemv
+        return Products(handle, gemm, gemv, self._scalars[dtype], lambda m: self._of_ones(dtype, m))
+
+    def _of_ones(self, dtype: str, m: int) -> int:
+        """The address of m ones."""
+        if dtype not in self._ones or self._ones[dtype].size < m:
+            self._ones[dtype] = self.cupy.ones(m, dtype)
+        return int(self._ones[dtype].data.ptr)
 
 
-@cache
-def _numbers(*values: int) -> tuple[Any, ...]:
-    return tuple(map(ctypes.c_int, values))
+class Products(NamedTuple):
+    """Products of matrices in one dtype; never in tf32.
+
+    A matrix is the address of its first number and how many numbers lie between its rows; ``ta`` and ``tb`` say that
+    it is stored transposed.
+    """
+
+    handle: Any
+    gemm: Any
+    gemv: Any
+    scalars: tuple[int, int]
+    ones: Callable[[int], int]
+
+    def matrix(
+        self, shape: tuple[int, int, int], out: tuple[int, int], a: tuple[int, int], b: tuple[int, int],
+        ta: bool = False, tb: bool = False, add: bool = False,
+    ) -> None:  # fmt: skip
+        """out (m,n) = a (m,k) b (k,n), or out += a b, for ``shape`` m, k, n."""
+        m, k, n = shape
+        zero, one = self.scalars
+        beta = one if add else zero
+        self.gemm(self.handle, int(tb), int(ta), n, m, k, one, b[0], b[1], a[0], a[1], beta, out[0], out[1])
+
+    def many(
+        self, shape: tuple[int, int, int], out: tuple[int, int], lead: int, b: tuple[int, int], tb: bool = False
+    ) -> Callable[[int], None]:
+        """``matrix`` for many a with ``lead`` numbers between their rows, to be called with the address of each."""
+        (m, k, n), (zero, one), gemm, handle, t = shape, self.scalars, self.gemm, self.handle, int(tb)
+        return lambda a: gemm(handle, t, 0, n, m, k, one, b[0], b[1], a, lead, zero, out[0], out[1])
+
+    def column_sums(self, shape: tuple[int, int], out: int, a: int, add: bool = False) -> None:
+        """out (n,) = the sums of the columns of a (m,n), or added to it; both by address, without gaps."""
+        m, n = shape
+        zero, one = self.scalars
+        self.gemv(self.handle, 0, n, m, one, a, n, self.ones(m), 1, one if add else zero, out, 1)
 
 
 def _limits(properties: Any) -> Limits:

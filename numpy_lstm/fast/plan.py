@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 
     def parts(self, H: int) -> int:
         """The numbers that thread blocks hand one another on the way back, twice over."""
-        return 2 * self.groups * self.C * self.R * H if self.C > 1 else 1
+        return 2 * self.groups * self.C * self.R * H if self.C > 1 else 0
 
 
 def up(n: int, unit: int) -> int:
