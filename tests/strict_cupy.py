@@ -192,6 +192,11 @@ def _module(name: str, source: Any) -> types.ModuleType:
     return module
 
 
+def _poisoned(shape: Any, dtype: Any) -> Any:
+    """What nobody wrote yet is NaN."""
+    return np.full(shape, np.nan if np.dtype(dtype).kind in "fc" else 0, dtype)
+
+
 def _made(a: Any, dtype: Any = None, copy: Any = None, order: Any = None, **_: Any) -> ndarray:
     """``cupy.array``: the one door for NumPy arrays, lists and numbers."""
     inside = a._a if isinstance(a, ndarray) else np.asarray(bare(a) if isinstance(a, list | tuple) else a)
@@ -202,6 +207,7 @@ MODULE = _module("cupy", np)
 MODULE.ndarray = ndarray  # type: ignore[attr-defined]
 MODULE.__version__ = "14.2.0"  # type: ignore[attr-defined]
 MODULE.__path__ = []
+MODULE.empty = lambda shape, dtype=float: ndarray(_poisoned(shape, dtype))  # type: ignore[attr-defined]
 MODULE.array = MODULE.asarray = _made  # type: ignore[attr-defined]
 MODULE.asnumpy = lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a)  # type: ignore[attr-defined]
 MODULE.linalg = _module("cupy.linalg", np.linalg)  # type: ignore[attr-defined]
