@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import doctor
+from numpy_lstm.command import need, positive
 
 from . import figures, output, peers
 
@@ -128,13 +129,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this study."""
     only = parser.add_argument_group("benchmark only")
     only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=shape, help="default: seven of them")
-    only.add_argument("--threads", metavar="N", nargs="+", type=int, help="default: 1 and all processors")
+    only.add_argument("--threads", metavar="N", nargs="+", type=positive, help="default: 1 and all processors")
     only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="default: LSTM")
     only.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="default: all that are installed")
     only.add_argument("--no-scaling", dest="scaling", action="store_false", help="tables only, no scaling figure")
 
 
-def run(out: Path, asked: argparse.Namespace) -> bool:
+def run(out: Path, asked: argparse.Namespace) -> list[str]:
     """Measure, print and save tables and figure; there is no bound here to miss."""
     widest = doctor.widest(doctor.diagnose())
     options = {
@@ -144,6 +145,8 @@ def run(out: Path, asked: argparse.Namespace) -> bool:
         "budget": BUDGET,
         "peers": [p for p in peers.installed() if p == "fast" or p in (asked.peers or peers.PEERS)],
     }
+    if asked.scaling:
+        need("matplotlib")
     found = []
     for count in asked.threads or sorted({1, len(doctor.affinity())}):
         for kernel in [None] + ([widest] if widest else []):
@@ -165,7 +168,7 @@ def run(out: Path, asked: argparse.Namespace) -> bool:
         figures.scaling(curves, caption, out / "scaling")
     output.write_json(out / "benchmark.json", saved)
     output.write_text(out / "benchmark.md", text)
-    return True
+    return []
 
 
 def shape(text: str) -> tuple[int, int, int, int]:

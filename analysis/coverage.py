@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 import numpy_lstm as nl
 from numpy_lstm import check, layouts, tree
@@ -13,6 +12,7 @@ from numpy_lstm.check import truth
 from reference import frameworks
 
 from . import output, routes
+from .progress import bar
 
 SIZES = {"T": 12, "B": 3, "D": 5, "H": 7}
 CELLS = [
@@ -24,18 +24,18 @@ CELLS = [
     nl.zoneout(nl.GRU),
 ]
 TWINS: dict[str, Callable[[], Any]] = {
-    "nn.RNN, 2 layers, bidirectional": lambda: nl.nn.RNN(3, 4, 2, bidirectional=True),
-    "nn.GRU, 2 layers, bidirectional": lambda: nl.nn.GRU(3, 4, 2, bidirectional=True),
-    "nn.LSTM, 3 layers": lambda: nl.nn.LSTM(3, 4, 3),
-    "nn.LSTM, 2 layers, bidirectional, projected": lambda: nl.nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2),
+    "nn.RNN, 2 layers, bidirectional": lambda: nl.nn.RNN(2, 3, 2, bidirectional=True),
+    "nn.GRU, 2 layers, bidirectional": lambda: nl.nn.GRU(2, 3, 2, bidirectional=True),
+    "nn.LSTM, 3 layers": lambda: nl.nn.LSTM(2, 3, 3),
+    "nn.LSTM, 2 layers, bidirectional, projected": lambda: nl.nn.LSTM(2, 4, 2, bidirectional=True, proj_size=3),
 }
-BOUND = 1e-14
+BOUND = 1e-14  # of every error
 
 
 def cells(seed: int, seeds: int = 3) -> list[dict[str, Any]]:
     """Gradients of each cell: normwise error and K (masks apart) against 50-digit truth; error against two routes."""
     rows = []
-    for cell in tqdm(CELLS, desc="cells", disable=None, leave=False):
+    for cell in bar(CELLS, desc="cells"):
         worst = {"truth": 0.0, "K": 0.0, "complex step": 0.0} | ({"torch": 0.0} if routes.HAS_TORCH else {})
         for k in range(seeds):
             p = check.Problem.random(cell, rng=np.random.default_rng([seed, k]), **SIZES)
@@ -56,10 +56,10 @@ def cells(seed: int, seeds: int = 3) -> list[dict[str, Any]]:
 def twins(seed: int) -> list[dict[str, Any]]:
     """Outputs, states and all gradients of ragged batches: against torch.nn if installed, and complex steps."""
     rows = []
-    for name, make in TWINS.items():
+    for name, make in bar(TWINS.items(), desc="wirings"):
         twin, rng = make(), np.random.default_rng(seed)
         twin.load_state_dict({k: rng.uniform(-0.4, 0.4, a.shape) for k, a in twin.state_dict().items()})
-        x, lengths = rng.standard_normal((9, 4, 3)), [9, 3, 1, 6]
+        x, lengths = rng.standard_normal((4, 4, 2)), [4, 2, 1, 3]
         run = twin.forward(x, lengths=lengths)
         cotangents = [None if a is None else rng.standard_normal(a.shape) for a in (run.output, run.h_n, run.c_n)]
         grads = run.backward(*cotangents)
@@ -85,7 +85,7 @@ def _stepped(twin: Any, x: Any, lengths: list[int], cotangents: list[Any]) -> di
     return stepped
 
 
-def layout(name: str, cell: nl.Cell, seed: int) -> float:
+def layout(name: str, cell: nl.Page, seed: int) -> float:
     """One step in the framework's own form against ours: values, and gradients under the framework's names."""
     shapes, step = frameworks.FORMS[name, cell]
     rng = np.random.default_rng(seed)
@@ -119,24 +119,35 @@ def markdown(
 
     names = list(dict.fromkeys(cell for row in errors.values() for cell in row))
     grid = [[name, *(f"{row[c]:.1e}" if c in row else "" for c in names)] for name, row in errors.items()]
+    said = f"bound: {BOUND:g}"
     return (
-        f"{listed(cell_rows, 'cell')}\n\n{listed(twin_rows, 'wiring, ragged batch')}\n\n"
-        f"{output.table(['layout', *names], grid)}\n"
+        f"Gradients of every cell against each oracle: worst normwise error, {said}; K against the truth, bound: "
+        f"{check.BOUND:g}.\n\n{listed(cell_rows, 'cell')}\n\n"
+        f"Wirings of ragged batches; {said}.\n\n{listed(twin_rows, 'wiring, ragged batch')}\n\n"
+        f"One step in the form of each framework; {said}.\n\n{output.table(['layout', *names], grid)}\n"
     )
 
 
-def run(out: Path, seed: int) -> bool:
-    """Compute, print and save; True if every error is within 1e-14."""
+def run(out: Path, seed: int) -> list[str]:
+    """Compute, print and save; returns every entry that is beyond its bound."""
     cell_rows, twin_rows = cells(seed), twins(seed)
     errors: dict[str, dict[str, float]] = {}
-    for name, cell in frameworks.FORMS:
+    for name, cell in bar(frameworks.FORMS, desc="layouts"):
         errors.setdefault(name, {})[cell.name] = layout(name, cell, seed)
     report = markdown(cell_rows, twin_rows, errors)
     print(report)
     output.write_text(out / "coverage.md", report)
     output.write_json(out / "coverage.json", {"schema": 1, "cells": cell_rows, "wirings": twin_rows, "layouts": errors})
-    found = [value for row in cell_rows + twin_rows for key, value in row.items() if key not in ("name", "K")]
-    worst = check.worst([*found, *(value for row in errors.values() for value in row.values())])
-    if not worst <= BOUND:
-        print(f"FAILED: worst error {worst:.3g}, bound {BOUND:g}")
-    return worst <= BOUND
+    tables = {"cells": cell_rows, "wirings": twin_rows, "layouts": [{"name": k} | row for k, row in errors.items()]}
+    return [
+        f"{table}, {row['name']}, {column}: {value:.3g}, bound {bound(column):g}"
+        for table, rows in tables.items()
+        for row in rows
+        for column, value in row.items()
+        if column != "name" and not value <= bound(column)
+    ]
+
+
+def bound(column: str) -> float:
+    """Of a column of the tables."""
+    return check.BOUND if column == "K" else BOUND

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
 
 from . import output
+
+if TYPE_CHECKING:  # matplotlib is imported where it draws: --help and tables do without it
+    from matplotlib.figure import Figure
 
 # Okabe & Ito's colours, distinct to colour-blind eyes, each with a line style of its own for print in grey.
 STYLES = [
@@ -45,11 +45,26 @@ MM = 1 / 25.4
 FLOAT32_FLOOR = float(np.finfo(np.float32).tiny)
 
 
-def save(figure: Figure, stem: Path) -> None:
+def figure(width: float, height: float) -> "Figure":
+    """An empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def look_of(settings: dict[str, Any]) -> Any:
+    """A context in which matplotlib has these settings."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(settings)
+
+
+def save(figure: "Figure", stem: Path) -> None:
     """``stem``.svg and ``stem``.png, reproducible to the byte."""
-    with mpl.rc_context(RC):
-        output.write(stem.with_suffix(".svg"), lambda path: figure.savefig(path, metadata={"Date": None}))
-        output.write(stem.with_suffix(".png"), lambda path: figure.savefig(path, dpi=200))
+    with look_of(RC):
+        svg, png = (stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png"))  # a stem may have a dot in it
+        output.write(svg, lambda path: figure.savefig(path, metadata={"Date": None}))
+        output.write(png, lambda path: figure.savefig(path, dpi=200))
 
 
 def style(k: int) -> dict[str, Any]:
@@ -63,22 +78,21 @@ def marker(k: int) -> str:
     return MARKERS[k % len(MARKERS)]
 
 
-def drawn(draw: Callable[[Figure], None], size: tuple[float, float], stem: Path) -> None:
+def drawn(draw: Callable[["Figure"], None], size: tuple[float, float], stem: Path) -> None:
     """A figure of ``size`` in mm, drawn and saved."""
-    with mpl.rc_context(RC | {"font.size": 7, "axes.titlesize": 7.5, "lines.linewidth": 1.2, "axes.labelsize": 7}):
-        figure = Figure(figsize=(size[0] * MM, size[1] * MM), layout="constrained")
-        draw(figure)
-        save(figure, stem)
+    with look_of(RC | {"font.size": 7, "axes.titlesize": 7.5, "lines.linewidth": 1.2, "axes.labelsize": 7}):
+        made = figure(size[0] * MM, size[1] * MM)
+        draw(made)
+        save(made, stem)
 
 
 def plot(table: Any, stem: Path, log: bool = True) -> None:
     """A ``flow.Table`` against its index: the median over the batch and, behind it, the quartiles."""
 
-    def draw(figure: Figure) -> None:
+    def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         for k, (name, column) in enumerate(table.columns.items()):
-            rows = np.atleast_2d(np.asarray(column).T)
-            lower, median, upper = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+            lower, median, upper = table.quantiles(column, [0.25, 0.5, 0.75])
             band(axes, np.arange(len(table.index)), lower, median, upper, k, label=name)
         if log:
             log_axis(axes, [v for column in table.columns.values() for v in np.ravel(column)])
@@ -106,6 +120,8 @@ def log_axis(axes: Any, values: Any, floor: float = 1e-300) -> None:
 
 def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float = 0.062, x: float = 1.0) -> None:
     """Text at the right end of curves: (y, text, k), moved apart by ``gap`` of the axis. The limits must be set."""
+    from matplotlib.colors import to_rgb
+
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = sorted((float(np.clip(to_axes.transform((axes.get_xlim()[1], y))[1], 0, 1)), t, k) for y, t, k in labels)
     heights: list[float] = []
@@ -124,7 +140,7 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float =
             xycoords="axes fraction",
             va="center",
             fontsize=6.5,
-            color=[0.72 * channel for channel in mpl.colors.to_rgb(COLORS[k % len(COLORS)])],  # darker: text is thin
+            color=[0.72 * channel for channel in to_rgb(COLORS[k % len(COLORS)])],  # darker: text is thin
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.6", "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)},
         )
@@ -133,10 +149,10 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, str, int]], gap: float =
 def gradient_flow(curves: Sequence[Any], fit: tuple[int, int], caption: str, stem: Path) -> None:
     """Two panels, dL/dh and dL/dc against lag on a log axis; each curve of the study with its fitted rate."""
     networks = list(dict.fromkeys(c.network for c in curves))
-    look = dict(zip(networks, STYLES, strict=True))
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(9.2, 4.2), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
+    look = dict(zip(networks, STYLES, strict=False))
+    with look_of(RC):
+        made = figure(9.2, 4.2)
+        panels = made.subplots(1, 2, sharey=True)
         for axes, signal in zip(panels, "hc", strict=True):
             shown = [c for c in curves if c.signal == signal]
             for c in shown:
@@ -154,8 +170,8 @@ def gradient_flow(curves: Sequence[Any], fit: tuple[int, int], caption: str, ste
             axes.set_title(rf"$\|\partial L/\partial {signal}_t\|$, relative to lag 0", loc="left")
             _label_ends(axes, shown, look)
         panels[0].set_ylabel("median, and quartiles, over seeds and batch")
-        figure.supxlabel(caption, fontsize=7, color="0.35")
-        save(figure, stem)
+        made.supxlabel(caption, fontsize=7, color="0.35")
+        save(made, stem)
 
 
 def _label_ends(axes: Any, shown: Sequence[Any], look: dict[str, Any], gap: float = 2.4) -> None:
@@ -181,11 +197,13 @@ def _label_ends(axes: Any, shown: Sequence[Any], look: dict[str, Any], gap: floa
 
 def kill_matrix(rows: Sequence[Any], counts: dict[str, Any], caption: str, stem: Path) -> None:
     """One line for each mistake, one column for each recipe: pale where it is caught, dark where it is missed."""
+    from matplotlib.patches import Patch
+
     names = list(counts)
     width, height = len(names), len(rows)
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(8.2, 0.118 * height + 2.6), layout="constrained")
-        axes = figure.subplots()
+    with look_of(RC):
+        made = figure(8.2, 0.118 * height + 2.6)
+        axes = made.subplots()
         for y, row in enumerate(rows):
             for x, name in enumerate(names):
                 _square(axes, x, y, row.caught[name] / len(row.variants))
@@ -206,15 +224,17 @@ def kill_matrix(rows: Sequence[Any], counts: dict[str, Any], caption: str, stem:
         axes.text(-0.7, height + 0.4, "not caught, or not in every variant", ha="right", va="center", fontsize=6)
         key = [(0.0, "missed"), (0.5, "some variants missed"), (1.0, "caught")]
         handles = [Patch(facecolor=_SHADES[share], edgecolor="0.6", linewidth=0.4, label=text) for share, text in key]
-        figure.legend(handles=handles, loc="outside upper left", ncols=1, frameon=False, fontsize=7)
-        figure.supxlabel(caption, fontsize=6.5, color="0.35")
-        save(figure, stem)
+        made.legend(handles=handles, loc="outside upper left", ncols=1, frameon=False, fontsize=7)
+        made.supxlabel(caption, fontsize=6.5, color="0.35")
+        save(made, stem)
 
 
 _SHADES = {0.0: "#A33B00", 0.5: "#E9A36F", 1.0: "#F2F2F2"}  # vermilion, darker and lighter: apart in grey, too
 
 
 def _square(axes: Any, x: float, y: float, share: float) -> None:
+    from matplotlib.patches import Rectangle
+
     shade = _SHADES[share if share in (0.0, 1.0) else 0.5]
     axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, facecolor=shade, linewidth=0))
 
@@ -224,9 +244,9 @@ def scaling(curves: Sequence[dict[str, Any]], caption: str, stem: Path) -> None:
     axes_names = list(dict.fromkeys(c["axis"] for c in curves))
     peers = list(dict.fromkeys(c["peer"] for c in curves))
     styles = {p: STYLES[k % len(STYLES)] | {"marker": "osDv^P"[k % 6], "ms": 3} for k, p in enumerate(peers)}
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        panels = figure.subplots(1, len(axes_names), sharey=True, squeeze=False)[0]
+    with look_of(RC):
+        made = figure(9, 3.6)
+        panels = made.subplots(1, len(axes_names), sharey=True, squeeze=False)[0]
         for axes, name in zip(panels, axes_names, strict=True):
             for c in (c for c in curves if c["axis"] == name):
                 label = f"{c['peer']}: {name}$^{{{c['slope']:.2f}}}$"
@@ -236,5 +256,5 @@ def scaling(curves: Sequence[dict[str, Any]], caption: str, stem: Path) -> None:
             axes.set_xlabel(name)
             axes.legend(frameon=False, fontsize=6.5)
         panels[0].set_ylabel("median ms, forward + backward")
-        figure.supxlabel(caption, fontsize=6, color="0.35")
-        save(figure, stem)
+        made.supxlabel(caption, fontsize=6, color="0.35")
+        save(made, stem)

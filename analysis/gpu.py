@@ -1,7 +1,6 @@
 """CuPy arrays on a device: every room against NumPy, then the fast path timed against cuDNN through torch."""
 
 import argparse
-import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import check, tree
+from numpy_lstm.command import NoVerdict
 from numpy_lstm.fast import cuda, device
 
-from . import output, peers, rooms
+from . import benchmark, output, peers, rooms
 
 BOUND = {"float64": 1e-13, "float32": 1e-4}
 SHAPES = (  # T, B, D, H
@@ -27,10 +27,18 @@ TARGETS = {"float64": (3.0, 0.9), "float32": (1.1, 0.9)}  # cuDNN / ours: up to 
 ROUNDS = 15
 
 
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this study."""
+    only = parser.add_argument_group("gpu only")
+    only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="cells to time; default: all")
+    only.add_argument(
+        "--shapes", metavar="T,B,D,H", nargs="+", type=benchmark.shape, help="default: seven of them, two but for LSTM"
+    )
+    only.add_argument("--no-rooms", dest="rooms", action="store_false", help="timings only")
+
+
 def unavailable() -> str | None:
     """Why there is nothing to run on, or None."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install 'numpy-lstm[gpu]')"
     import cupy
 
     try:
@@ -39,27 +47,32 @@ def unavailable() -> str | None:
         return f"CuPy finds no device: {error}"
 
 
-def run(out: Path, seed: int) -> bool:
-    """Check, time, print and save; True if every result is within its bound, or nothing could be run."""
+def run(out: Path, asked: argparse.Namespace) -> list[str]:
+    """Check, time, print and save; returns what is beyond its bound. Raises NoVerdict without a device."""
     if (reason := unavailable()) is not None:
-        print(f"gpu: skipped, nothing was run: {reason}")
-        return True
+        raise NoVerdict(f"nothing was run: {reason}")
     import cupy
 
-    where = environment(cupy)
-    print(f"{where}\n", flush=True)
-    worked, text = every_room(cupy, seed)
-    print(f"{text}\n", flush=True)
-    rows = []
-    for name, shape in [("LSTM", shape) for shape in SHAPES] + [(k, s) for k in ("GRU", "RNN") for s in SHAPES[::5]]:
-        for dtype in ("float32", "float64"):
-            rows.append(timed(cupy, name, shape, dtype, seed))
-            print(table(rows[-1:]).splitlines()[-1], flush=True)
-    text = f"{where}\n\n{text}\n\n{table(rows)}\n"
-    print(f"\n{table(rows)}\n")
-    output.write_text(out / "gpu.md", text)
-    output.write_json(out / "gpu.json", {"schema": 1, "environment": where, "seed": seed, "timed": rows})
-    return worked and all(row["error"] <= BOUND[row["dtype"]] for row in rows)
+    texts, failed, rows = [environment(cupy)], [], []
+    print(f"{texts[0]}\n", flush=True)
+    if asked.rooms:
+        failed, text = every_room(cupy, asked.seed)
+        texts.append(text)
+        print(f"{text}\n", flush=True)
+    for name in asked.cells or peers.CELLS:
+        for shape in asked.shapes or (SHAPES if name == "LSTM" else SHAPES[::5]):
+            for dtype in ("float32", "float64"):
+                rows.append(timed(cupy, name, shape, dtype, asked.seed))
+                line = table(rows[-1:]).splitlines()[-1]
+                if not rows[-1]["error"] <= BOUND[dtype]:
+                    failed.append(line)
+                print(line, flush=True)
+    texts.append(table(rows))
+    print(f"\n{texts[-1]}\n")
+    output.write_text(out / "gpu.md", "\n\n".join(texts) + "\n")
+    found = {"schema": 1, "environment": texts[0], "seed": asked.seed, "timed": rows}
+    output.write_json(out / "gpu.json", found)
+    return failed
 
 
 def environment(cupy: Any) -> str:
@@ -70,20 +83,19 @@ def environment(cupy: Any) -> str:
     return f"{properties['name'].decode()}; CuPy {cupy.__version__}, CUDA {runtime}, driver {driver}; {versions}"
 
 
-def every_room(cupy: Any, seed: int) -> tuple[bool, str]:
-    """Whether all work, and the table."""
-    rows, passed = [], True
+def every_room(cupy: Any, seed: int) -> tuple[list[str], str]:
+    """The rooms that fail, and the table."""
+    rows, failed = [], []
     for name, case in rooms.cases(cupy, seed):
         start = time.perf_counter()
         try:
             error = case()
-            right = error <= rooms.EXACT
-            said = f"{error:.1e}"
+            right, said = error <= rooms.EXACT, f"{error:.1e}"
         except Exception as fault:  # whatever it is, the others are looked at too
             right, said = False, f"{type(fault).__name__}: {str(fault)[:120]}"
-        passed = passed and right
+        failed += [] if right else [f"{name}: {said}"]
         rows.append([name, "works" if right else "FAILED", said, f"{time.perf_counter() - start:.2f} s"])
-    return passed, output.table(["room", "on CuPy arrays", "error", "time"], rows)
+    return failed, output.table(["room", "on CuPy arrays", "error", "time"], rows)
 
 
 def timed(cupy: Any, name: str, shape: tuple[int, int, int, int], dtype: str, seed: int) -> dict[str, Any]:
@@ -116,7 +128,7 @@ def timed(cupy: Any, name: str, shape: tuple[int, int, int, int], dtype: str, se
 
 def _way(task: peers.Task) -> str:
     """How the recurrence runs."""
-    kind, (_, B, _), H = cuda.KINDS[task.cell.page], task.xs.shape, task.first.h.shape[1]
+    kind, (_, B, _), H = cuda.KINDS[task.cell.equations], task.xs.shape, task.first.h.shape[1]
     if (gpu := device.of(task.xs, kind)) is None:
         return "as NumPy arrays"
     if (plan := gpu.choose(kind, task.xs.dtype, B, H)) is None:
@@ -145,23 +157,3 @@ def table(rows: list[dict[str, Any]]) -> str:
         )
     header = ["cell T,B,D,H", "dtype", "cuDNN ms", "ours ms", "cuDNN / ours", "target", "error", "recurrence"]
     return output.table(header, cells)
-
-
-def main() -> None:
-    """The timings alone: ``python -m analysis.gpu``."""
-    parser = argparse.ArgumentParser(description="Time the fast path on CuPy arrays against cuDNN.")
-    parser.add_argument("--cell", choices=list(peers.CELLS), default="LSTM")
-    parser.add_argument("--shapes", metavar="T,B,D,H", nargs="+", default=[",".join(map(str, s)) for s in SHAPES])
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if (reason := unavailable()) is not None:
-        parser.exit(2, f"nothing was run: {reason}\n")
-    import cupy
-
-    shapes = [tuple(map(int, text.split(","))) for text in options.shapes]
-    rows = [timed(cupy, options.cell, s, d, options.seed) for s in shapes for d in ("float32", "float64")]
-    print(f"{environment(cupy)}\n\n{table(rows)}")
-
-
-if __name__ == "__main__":
-    main()

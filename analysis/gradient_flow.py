@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 import numpy_lstm as nl
 
 from . import figures, next_symbol, output, text
+from .progress import bar
 
 FIT = (10, 60)  # lags over which the rate is fitted
 SIZES = {"T": 100, "B": 16, "D": 16, "H": 64}
@@ -33,7 +33,7 @@ class Curve(NamedTuple):
 def curves(corpus: text.Corpus, seed: int, seeds: int) -> list[Curve]:
     """The loss is the surprise at the symbol after the last step alone, so that lag is distance to the loss."""
     found = []
-    with tqdm(total=len(next_symbol.NETWORKS) * seeds, desc="gradient flow", disable=None, leave=False) as bar:
+    with bar(total=len(next_symbol.NETWORKS) * seeds, desc="gradient flow") as shown:
         for index, network in enumerate(next_symbol.NETWORKS):
             cell, _ = next_symbol.NETWORKS[network]
             norms: dict[str, list[Any]] = {}
@@ -41,12 +41,12 @@ def curves(corpus: text.Corpus, seed: int, seeds: int) -> list[Curve]:
                 rng = np.random.default_rng([seed, index, k])
                 for signal, values in _norms(cell, network, corpus, rng).items():
                     norms.setdefault(signal, []).append(values)
-                bar.update()
+                shown.update()
             found += [_curve(network, signal, np.concatenate(v, axis=1)) for signal, v in norms.items()]
     return found
 
 
-def _norms(cell: nl.Cell, network: str, corpus: text.Corpus, rng: np.random.Generator) -> dict[str, Any]:
+def _norms(cell: nl.Page, network: str, corpus: text.Corpus, rng: np.random.Generator) -> dict[str, Any]:
     """The norm of each row's cotangent at each lag, (T,B)."""
     T, B, D, H = (SIZES[k] for k in "TBDH")
     codes = text.windows(corpus, T + 1, B, rng)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import checkpointed
+from numpy_lstm.command import NoVerdict
 
 from . import output, peers
 
@@ -38,11 +39,11 @@ def call(code: str, task: peers.Task) -> Callable[[], Any]:
     return bounded
 
 
-def worker(code: str, shape: list[int]) -> None:
+def worker(code: str, shape: list[int], seed: int) -> None:
     """Print the peak in bytes and the best of three times in seconds."""
     T, B, D, H = shape
-    call(code, peers.Task.random("LSTM", (2, B, D, H), np.float64, 0))()
-    work = call(code, peers.Task.random("LSTM", (T, B, D, H), np.float64, 0))
+    call(code, peers.Task.random("LSTM", (2, B, D, H), np.float64, seed))()
+    work = call(code, peers.Task.random("LSTM", (T, B, D, H), np.float64, seed))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _status("VmRSS")
     start = time.perf_counter()
@@ -60,23 +61,22 @@ def _status(field: str) -> int:
     return 1024 * int(lines[field].split()[0])
 
 
-def measured(code: str, shape: tuple[int, ...]) -> tuple[int, float]:
+def measured(code: str, shape: tuple[int, ...], seed: int) -> tuple[int, float]:
     """Peak bytes and seconds in a new process on one thread."""
     env = os.environ | {f"{lib}_NUM_THREADS": "1" for lib in ("OPENBLAS", "OMP", "MKL")}
-    command = [sys.executable, "-m", "analysis.memory", code, json.dumps(shape)]
+    command = [sys.executable, "-m", "analysis.memory", code, json.dumps(shape), str(seed)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     peak, seconds = json.loads(done.stdout)
     return peak, seconds
 
 
-def run(out: Path) -> bool:
-    """Measure, print and save; there is no bound here to miss."""
+def run(out: Path, seed: int) -> list[str]:
+    """Measure, print and save; there is no bound here to miss. Raises NoVerdict where the system does not tell."""
     if not Path("/proc/self/clear_refs").exists():
-        print("memory: not measured; this needs Linux's /proc/self/clear_refs")
-        return True
+        raise NoVerdict("not measured; this needs Linux's /proc/self/clear_refs")
     codes = [c for c in CODES if c.partition(", ")[0] in peers.installed()]
-    found = {code: measured(code, SHAPE) for code in codes}
-    long = {code: measured(code, LONG) for code in codes if code == "fast, checkpointed"}
+    found = {code: measured(code, SHAPE, seed) for code in codes}
+    long = {code: measured(code, LONG, seed) for code in codes if code == "fast, checkpointed"}
     rows = []
     for shape, values in ((SHAPE, found), (LONG, long)):
         for code, (peak, seconds) in values.items():
@@ -88,10 +88,11 @@ def run(out: Path) -> bool:
     print(table)
     output.write_text(out / "memory.md", table + "\n")
     output.write_json(
-        out / "memory.json", {"schema": 1, "shape": SHAPE, "found": found, "long": LONG, "at_length": long}
+        out / "memory.json",
+        {"schema": 1, "seed": seed, "shape": SHAPE, "found": found, "long": LONG, "at_length": long},
     )
-    return True
+    return []
 
 
 if __name__ == "__main__":
-    worker(sys.argv[1], json.loads(sys.argv[2]))
+    worker(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]))

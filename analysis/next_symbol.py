@@ -67,14 +67,14 @@ def cross_entropy_gradient(w: Weights, hs: Any, targets: Any) -> tuple[Any, Any,
     return d @ w.V, np.einsum("tba,tbh->ah", d, hs), np.sum(d, axis=(0, 1))
 
 
-def loss(cell: nl.Cell, w: Weights, codes: Any) -> Any:
+def loss(cell: nl.Page, w: Weights, codes: Any) -> Any:
     """The loss of predicting codes[1:] from codes[:-1]; codes (T+1,B). Only the cell's forward step is used."""
     problem = nl.check.Problem(cell, None, None)
     states = problem.outputs(nl.check.Point(w.params, embed(w, codes[:-1]), w.first)).states
     return cross_entropy(w, states.h, codes[1:])
 
 
-def gradient(cell: nl.Cell, w: Weights, codes: Any) -> Weights:
+def gradient(cell: nl.Page, w: Weights, codes: Any) -> Weights:
     """The gradient of ``loss``, by hand."""
     run = nl.forward(cell, w.params, embed(w, codes[:-1]), w.first)
     dhs, dV, dv = cross_entropy_gradient(w, run.hs, codes[1:])

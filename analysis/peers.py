@@ -55,7 +55,7 @@ def floor(task: Task) -> Callable[[], None]:
     """The products nobody can avoid, in the arrangement that this BLAS likes best, and nothing else."""
     T, B, D = task.xs.shape
     H, dtype = task.first.h.shape[1], task.xs.dtype
-    G = {"lstm": 4, "gru": 3, "rnn": 1}[task.cell.page] * H
+    G = {"lstm": 4, "gru": 3, "rnn": 1}[task.cell.equations] * H
     ones = [np.ones(s, dtype) for s in ((H, G), (G, H), (D, G), (G, D), (B, H), (B, G), (T * B, G), (T * B, H))]
     Ut, U, Wt, W, h, d, ds, hs = ones
     x, a, dh = task.xs.reshape(T * B, D), np.empty((B, G), dtype), np.empty((B, H), dtype)
@@ -105,7 +105,7 @@ def _jax(task: Task) -> Callable[[], Any]:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    step = _scan_loss(jax.numpy, jax.nn.sigmoid, task.cell.page)
+    step = _scan_loss(jax.numpy, jax.nn.sigmoid, task.cell.equations)
 
     def loss(p: Any, xs: Any, first: Any, dhs: Any, dlast: Any) -> Any:
         def body(s: Any, x: Any) -> Any:
@@ -124,7 +124,7 @@ def _autograd(task: Task) -> Callable[[], Any]:
     import autograd
     from autograd import numpy as anp
 
-    step = _scan_loss(anp, lambda a: 0.5 * anp.tanh(0.5 * a) + 0.5, task.cell.page)
+    step = _scan_loss(anp, lambda a: 0.5 * anp.tanh(0.5 * a) + 0.5, task.cell.equations)
     weights = _stacked(task)
 
     def loss(arguments: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import arrays, check, compose, flow, layouts, onnx, tree
+from numpy_lstm import arrays, check, flow, layers, layouts, onnx, tree
 
 T, B, D, H = 9, 4, 5, 6
 LENGTHS = [9, 1, 5, 0]
@@ -39,8 +39,7 @@ def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Case]]:
         params = tree.map(lambda a: a / np.sqrt(a.shape[-1]), tree.random_like(cell.init(width, H, rng), rng))
         given = {"params": params, "first": tree.random_like(zero, rng), "dlast": tree.random_like(zero, rng)}
         xs = rng.standard_normal((T, B, width))
-        if cell.Input is not None:
-            masks = {k: rng.random((T, B, H)) for k in cell.Input._fields if k != "x"}
+        if masks := {k: rng.random((T, B, H)) for k in cell.reads if k != "x"}:
             xs = cell.Input(x=xs, **masks)
         return given | {"xs": xs, "dhs": rng.standard_normal((T, B, cell.R or H))}
 
@@ -70,27 +69,28 @@ def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Case]]:
     for engine in ("explicit", "fast"):
         yield f"checkpointed {engine}", lambda engine=engine: checkpointed(engine)
 
-    def layer(wired: Any, masks: Any = None) -> float:
+    def layer(wired: Any) -> float:
         params, xs = wired.init(D, H, rng), rng.standard_normal((T, B, D))
         dhs = rng.standard_normal((T, B, wired.width(H)))
 
-        def run(params: Any, xs: Any, dhs: Any, masks: Any) -> Any:
-            more = {} if masks is None else {"masks": masks}
-            ran = wired.forward(params, xs, None, LENGTHS, **more)
+        def run(params: Any, xs: Any, dhs: Any) -> Any:
+            ran = wired.forward(params, xs, None, LENGTHS)
             back = wired.backward(params, ran, dhs)
             return ran.hs, ran.last, tuple(back)[:3]
 
-        return gap(run(*there((params, xs, dhs, masks))), run(params, xs, dhs, masks))
+        return gap(run(*there((params, xs, dhs))), run(params, xs, dhs))
 
-    mask = compose.dropout_mask(rng, (T, B, 2 * H), 0.3)
-    given = {f"keep_{k}": rng.random((T, B, H)) for k in "hc"}
-    for name, wired, masks in (
-        ("Reversed", nl.Reversed(nl.Recurrent(nl.LSTM)), None),
-        ("Parallel", nl.Parallel((nl.Recurrent(nl.RNN), nl.Fast(nl.GRU))), None),
-        ("Stack", nl.Stack((nl.bidirectional(nl.LSTM), nl.Recurrent(nl.GRU))), (mask,)),
-        ("Given, masks of NumPy", compose.Given(nl.Recurrent(nl.zoneout(nl.LSTM)), given), None),
+    mask = layers.dropout_mask(rng, (T, B, 2 * H), 0.3)
+    masks = {f"keep_{k}": rng.random((T, B, H)) for k in "hc"}
+    dropped = layers.Masked(nl.Recurrent(nl.GRU), {"x": mask})
+    for name, wired in (
+        ("Reversed", nl.Reversed(nl.Recurrent(nl.LSTM))),
+        ("Parallel", nl.Parallel((nl.Recurrent(nl.RNN), nl.Recurrent(nl.GRU, "fast")))),
+        ("Stack, dropout", nl.Stack((nl.bidirectional(nl.LSTM), dropped))),
+        ("Masked, zoneout", layers.Masked(nl.Recurrent(nl.zoneout(nl.LSTM)), masks)),
+        ("Recurrent, checkpointed", nl.Recurrent(nl.LSTM, "checkpointed")),
     ):
-        yield name, lambda wired=wired, masks=masks: layer(wired, masks)
+        yield name, lambda wired=wired: layer(wired)
 
     def twin(kind: str, **options: Any) -> float:
         here, moved = (getattr(nl.nn, kind)(D, H, rng=np.random.default_rng(seed), **options) for _ in range(2))
@@ -108,6 +108,12 @@ def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Case]]:
             options = {"engine": engine, "num_layers": 2, "bidirectional": True, "bias": engine == "fast"}
             yield f"nn.{kind} {engine}", lambda kind=kind, options=options: twin(kind, **options)
     yield "nn.LSTM projected, batch first", lambda: twin("LSTM", proj_size=3)
+
+    def from_state_dict() -> float:
+        given = nl.nn.GRU(D, H, rng=rng).state_dict()
+        return gap(nl.nn.from_state_dict(there(given)).state_dict(), given)
+
+    yield "nn.from_state_dict", from_state_dict
 
     def layout(name: str) -> float:
         params = draw(nl.LSTM)["params"]
@@ -133,13 +139,14 @@ def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Case]]:
 
 
 def _flow(there: Any, gap: Any, draw: Any) -> Iterator[tuple[str, Case]]:
-    """Every instrument, on a ragged run."""
+    """Every instrument, on a ragged run, and where padding matters on one without."""
 
-    def seen(cell: Any, read: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+    def seen(cell: Any, read: Callable[[Any, Any], Any], ragged: bool = True) -> tuple[Any, Any]:
         found = []
         for given in (lambda g: (there(g), g))(draw(cell)):
             p, xs, first, dlast = (given[k] for k in ("params", "xs", "first", "dlast"))
-            (one,) = flow.passes(cell, p, xs, first, [9, 9, 5, 9], given["dhs"], dlast=dlast)
+            lengths = [9, 9, 5, 9] if ragged else None
+            (one,) = flow.passes(cell, p, xs, first, lengths, given["dhs"], dlast=dlast)
             found.append(read(one, p))
         return found[0], found[1]
 
@@ -150,28 +157,53 @@ def _flow(there: Any, gap: Any, draw: Any) -> Iterator[tuple[str, Case]]:
         got.to_csv()
         return check.normwise(got.columns, want.columns)
 
-    def diagnosis() -> float:
-        got, want = seen(nl.LSTM, lambda p, _: flow.diagnose(p))
+    def diagnosis(cell: Any, ragged: bool) -> float:
+        got, want = seen(cell, lambda p, _: flow.diagnose(p), ragged)
         if (got.verdict, got.advice) != (want.verdict, want.advice):
             raise AssertionError(f"{got} against {want}")
         return abs(got.rate / want.rate - 1)
 
-    def bidirectional() -> float:
-        wired, found = nl.Stack((nl.bidirectional(nl.LSTM), nl.Recurrent(nl.GRU))), []
+    def of_stack() -> float:
+        mask = layers.dropout_mask(np.random.default_rng(0), (T, B, 2 * H), 0.3)
+        above = layers.Masked(nl.Recurrent(nl.GRU), {"x": mask})
+        wired, found = nl.Stack((nl.bidirectional(nl.LSTM), above)), []
         params, dhs = wired.init(D, H, np.random.default_rng(0)), np.ones((T, B, H))
         xs = draw(nl.LSTM)["xs"]
         for p, x, d in (there((params, xs, dhs)), (params, xs, dhs)):
             found.append([(q.cotangents, q.given) for q in flow.passes(wired, p, x, None, LENGTHS, d)])
         return gap(found[0], found[1])
 
-    yield "flow.passes of a stack", bidirectional
+    def of_twin() -> float:
+        here, moved = (nl.nn.LSTM(D, H, 2, rng=np.random.default_rng(0), engine="fast") for _ in range(2))
+        moved.load_state_dict(there(here.state_dict()))
+        xs, dhs, found = draw(nl.LSTM)["xs"], np.ones((T, B, H)), []
+        for twin, x, d in ((moved, *there((xs, dhs))), (here, xs, dhs)):
+            found.append([(q.cotangents, q.given) for q in flow.passes(twin, x, d_output=d)])
+        return gap(found[0], found[1])
+
+    def gates() -> float:
+        got, want = seen(nl.GRU, lambda p, params: flow.gates(nl.GRU, params, p.run))
+        return 0.0 if got == want == ("r", "z") else 1.0
+
+    yield "flow.passes of a stack", of_stack
+    yield "flow.passes of a twin", of_twin
+    yield "flow.gates", gates
     yield "flow.norms", lambda: table(lambda p, _: flow.norms(p))
     yield "flow.contribution_norms", lambda: table(lambda p, _: flow.contribution_norms(p))
     yield "flow.saturation", lambda: table(lambda p, _: flow.saturation(p))
-    yield "flow.diagnose", diagnosis
+    for cell in (nl.LSTM, nl.GRU, nl.RNN):
+        for ragged in (True, False):
+            name = f"flow.diagnose {cell.name}{' ragged' if ragged else ''}"
+            yield name, lambda cell=cell, ragged=ragged: diagnosis(cell, ragged)
+    zoneout = nl.zoneout(nl.LSTM)
     for name, cell, read in (
         ("split", nl.LSTM, lambda p, _: flow.split(p)),
         ("split of h", nl.GRU, lambda p, _: flow.split(p, "h")),
+        ("split, peepholes", nl.PeepholeLSTM, lambda p, _: flow.split(p)),
+        ("split, masks", zoneout, lambda p, _: flow.split(p)),
+        ("contributions", nl.LSTM, lambda p, _: list(flow.contributions(p))),
+        ("carry_factors", nl.GRU, lambda p, params: flow.carry_factors(nl.GRU, params, p.run)),
+        ("carry_factors, masks", zoneout, lambda p, params: flow.carry_factors(zoneout, params, p.run, 1, 8)),
         ("direct_path", nl.LSTM, lambda p, params: flow.direct_path(nl.LSTM, params, p.run, 2, 7)),
         ("step_jacobians", nl.LSTM, lambda p, params: flow.step_jacobians(nl.LSTM, params, p.run)),
         ("jacobian_product", nl.LSTM, lambda p, params: flow.jacobian_product(nl.LSTM, params, p.run)),
@@ -223,9 +255,18 @@ def _checks(there: Any, gap: Any, draw: Any, rng: np.random.Generator) -> Iterat
         check.assert_gradients(on_device.gradient().params._asdict(), small.gradient().params._asdict())
         return 0.0
 
-    def verified() -> float:
-        report = check.verify(on_device.loss, on_device.gradient(), on_device.point, chunk=None)
-        return 0.0 if report.verdict == "pass" else 1.0
+    def verified(loss: Callable[[Any], Any], route: str, chunk: int | None = None) -> float:
+        report = check.verify(loss, on_device.gradient(), on_device.point, chunk=chunk)
+        return 0.0 if report.verdict == "pass" and report.route.startswith(route) else 1.0
+
+    def again() -> check.Problem:
+        last, states = on_device.cotangents.last, on_device.cotangents.states
+        return check.Problem.of(nl.LSTM, *on_device.point, dlast=last, dstates=states)
+
+    def refused() -> float:
+        """A gradient that is wrong on the device."""
+        wrong = tree.scale(1.001, on_device.gradient())
+        return 0.0 if check.verify(on_device.loss, wrong, on_device.point, chunk=40).verdict == "fail" else 1.0
 
     def judged() -> float:
         sizes = {"T": 3, "B": 2, "D": 2, "H": 3}
@@ -243,5 +284,9 @@ def _checks(there: Any, gap: Any, draw: Any, rng: np.random.Generator) -> Iterat
     yield "Hessian-vector product", curvature
     yield "absolute paths", lambda: check.normwise(on_device.absolute_paths(), small.absolute_paths())
     yield "assert_gradients", asserted
-    yield "verify", verified
+    yield "verify", lambda: verified(on_device.loss, "complex step")
+    yield "verify, in chunks", lambda: verified(on_device.loss, "complex step", 40)
+    yield "verify by differences", lambda: verified(lambda p: float(on_device.loss(p).real), "Richardson")
+    yield "verify, wrong", refused
+    yield "Problem.of", lambda: gap(again().gradient(), small.gradient())
     yield "judge", judged

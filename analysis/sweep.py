@@ -7,17 +7,18 @@ code of this project, so nothing that older code computed is taken for a result.
 
 import hashlib
 import json
+import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 import numpy_lstm
 
 from . import output
+from .progress import bar
 
 Point = dict[str, Any]
 Task = Callable[[Point], Any]
@@ -42,10 +43,10 @@ def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: st
     """
     paths = [folder / f"{_key(task, point)}.json" for point in points]
     left = {str(path): point for path, point in zip(paths, points, strict=True) if not path.exists()}
-    with tqdm(total=len(left), desc=folder.name, disable=None, leave=False) as bar:
+    with bar(total=len(left), desc=folder.name) as shown:
         for path, result in _results(task, left, jobs, dask):
             output.write_text(Path(path), json.dumps(result) + "\n")
-            bar.update()
+            shown.update()
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -74,11 +75,13 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
         return
     try:
         import joblib
+        from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import BrokenProcessPool
     except ImportError as error:
         extra = "analysis" if dask is None else "cluster"
         raise SweepError(f"several jobs need joblib: pip install 'numpy-lstm[{extra}]'") from error
     left = dict(left)
+    warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed", UserWarning)  # of Ctrl-C
     for _ in range(ATTEMPTS):
         try:
             with _workers(jobs, dask) as settings:
@@ -88,15 +91,24 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
                     yield path, result
         except BrokenProcessPool:
             continue
+        except (KeyboardInterrupt, GeneratorExit):
+            if dask is None:
+                get_reusable_executor().shutdown(wait=False, kill_workers=True)  # none goes on by itself
+            raise
         return
     raise SweepError(f"worker processes died {ATTEMPTS} times; {len(left)} points are left, run again to go on")
+
+
+def _ignore_interrupts() -> None:
+    """In a worker: Ctrl-C reaches every process of a terminal; the one that was started ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _workers(jobs: int, dask: str | None) -> Iterator[dict[str, Any]]:
     """The arguments of joblib.Parallel: processes here, or the workers of a Dask scheduler."""
     if dask is None:
-        yield {"n_jobs": jobs}
+        yield {"n_jobs": jobs, "backend": "loky", "initializer": _ignore_interrupts}
         return
     try:
         import joblib

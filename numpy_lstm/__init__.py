@@ -1,12 +1,36 @@
-"""numpy-lstm: the reference for LSTM gradients. Public names, in reading order."""
+"""numpy-lstm: the reference for LSTM gradients, forward and hand-derived backward passes in NumPy.
+
+    import numpy as np, numpy_lstm as nl
+
+    params = nl.LSTM.init(D, H, np.random.default_rng(0))   # a Params: W_i (H,D), U_i (H,H), b_i (H,), and so on
+    run = nl.forward(nl.LSTM, params, xs, first)            # xs (T,B,D); run.hs (T,B,H), run.last, run.values.c (T,B,H)
+    back = nl.backward(nl.LSTM, params, run, dhs=dhs)       # dhs (T,B,H); back.dparams, .dxs, .dfirst, .cotangents
+
+T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records of a cell, help(nl.LSTM.step) one step.
+
+cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
+              all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
+time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
+layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
+weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
+checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth, the judge and its catalogue
+instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
+ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
+
+Values, gradients and cotangents are the same three records: Params, State, Trace. Nothing passed in is written to.
+On the command line: numpy-lstm --help. Setting NUMPY_LSTM_TRACEBACK=1 shows the traceback of an error there.
+"""
+
+__version__ = "0.1.0"  # the one place where it stands
 
 from . import arrays, tree, shapes, ops, activations  # isort: skip
-from .cells import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
-from .cells import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Cell, projected, zoneout, zoneout_input
+from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
+from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
-from .compose import Fast, Given, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .layers import EachStep, Layer, Masked, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .wiring import walk
 from . import nn, onnx
 from . import check, flow  # isort: skip
 from .shapes import ShapeError
@@ -24,11 +48,12 @@ __all__ = [
     "FullGateLSTM",
     "PAGES",
     "ABLATIONS",
-    "Cell",
+    "Page",
     "Backward",
-    "Fast",
+    "EachStep",
     "Forward",
-    "Given",
+    "Layer",
+    "Masked",
     "Parallel",
     "Recurrent",
     "Reversed",
@@ -38,6 +63,7 @@ __all__ = [
     "projected",
     "zoneout",
     "zoneout_input",
+    "walk",
     "ShapeError",
     "activations",
     "arrays",

@@ -5,8 +5,11 @@ another pair and never a flag. The named ones and their parameters are those of 
 branches look at the real part only.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any
 
 from . import ops
 from .arrays import Array, exp, expm1, log1p, real, where
@@ -14,14 +17,31 @@ from .arrays import Array, exp, expm1, log1p, real, where
 Function = Callable[[Array], Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Activation:
-    """``f`` and its derivative ``d`` at the pre-activation; ``complement`` is 1 - f, without cancellation."""
+    """``f`` and its derivative ``d`` at the pre-activation; ``complement`` is 1 - f, without cancellation.
+
+    ``made`` is the function of this module that made it, by name, and its arguments: two made alike are equal, and they
+    pickle, as the named ones do. One of your own pickles if its functions do.
+    """
 
     name: str
     f: Function
     d: Function
     complement: Function
+    made: tuple[Any, ...] | None = field(default=None, init=False)  # a replaced one was not made so
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.made or (self.name, self.f, self.d, self.complement)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Activation) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_remade, self.made) if self.made else (Activation, (self.name, self.f, self.d, self.complement))
 
     def __call__(self, a: Array) -> Array:
         """``f`` at the pre-activation."""
@@ -31,11 +51,60 @@ class Activation:
         return f"<Activation {self.name}>"
 
 
+def _remade(name: str, *arguments: Any) -> Any:
+    made = globals()[name]
+    return made(*arguments) if callable(made) and not isinstance(made, Activation) else made
+
+
+def _maker(make: Callable[..., Activation]) -> Callable[..., Activation]:
+    """The function with what it makes knowing how it was made."""
+
+    @wraps(make)
+    def made(*args: Any, **options: Any) -> Activation:
+        bound = inspect.signature(make).bind(*args, **options)
+        bound.apply_defaults()
+        found = make(*args, **options)
+        object.__setattr__(found, "made", (make.__name__, *bound.arguments.values()))
+        return found
+
+    return made
+
+
 def activation(name: str, f: Function, d: Function) -> Activation:
     """A pair of your own; its complement is taken by subtraction."""
     return Activation(name, f, d, lambda a: 1 - f(a))
 
 
+@dataclass(frozen=True)
+class Normalisation:
+    """What a layer norm does to the blocks of a row: ``f(blocks, eps)`` and ``adjoint(d, blocks, eps)``.
+
+    ``eps`` is added to the variance.
+    """
+
+    name: str
+    f: Callable[[Sequence[Array], float], list[Array]]
+    d: Callable[[Sequence[Array], Sequence[Array], float], list[Array]]
+    eps: float = 1e-5  # as in torch.nn.LayerNorm
+
+    def __call__(self, blocks: Sequence[Array]) -> list[Array]:
+        """The normalised blocks (...,B,N)."""
+        return self.f(blocks, self.eps)
+
+    def adjoint(self, d: Sequence[Array], blocks: Sequence[Array]) -> list[Array]:
+        """The cotangents of ``blocks`` from those of the normalised ones."""
+        return self.d(d, blocks, self.eps)
+
+    def __repr__(self) -> str:
+        return f"<Normalisation {self.name}, eps {self.eps:g}>"
+
+
+TOGETHER = Normalisation("together", ops.normalise, ops.normalise_adjoint)
+APART = Normalisation(
+    "apart",
+    lambda blocks, eps: [ops.normalise([v], eps)[0] for v in blocks],
+    lambda d, blocks, eps: [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)],
+)
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
 RELU = activation("relu", lambda a: _positive(a, a, 0 * a), lambda a: _positive(a, 1 + 0 * a, 0 * a))
@@ -48,12 +117,18 @@ SOFTSIGN = activation(
 )
 SOFTPLUS = activation("softplus", lambda a: _positive(a, a, 0 * a) + log1p(exp(-ops.magnitude(a))), ops.sigmoid)
 
+for _name, _named in list(globals().items()):
+    if isinstance(_named, Activation):  # the named ones are found again by their names
+        object.__setattr__(_named, "made", (_name,))
 
+
+@_maker
 def affine(alpha: float = 1.0, beta: float = 0.0) -> Activation:
     """alpha a + beta."""
     return activation("affine", lambda a: alpha * a + beta, lambda a: alpha + 0 * a)
 
 
+@_maker
 def leaky_relu(alpha: float = 0.01) -> Activation:
     """a, or alpha a where a is negative."""
     return activation(
@@ -61,6 +136,7 @@ def leaky_relu(alpha: float = 0.01) -> Activation:
     )
 
 
+@_maker
 def thresholded_relu(alpha: float = 1.0) -> Activation:
     """a where a >= alpha, else 0: as in the text of ONNX's LSTM. (The operator ThresholdedRelu has a > alpha.)"""
     return activation(
@@ -70,11 +146,13 @@ def thresholded_relu(alpha: float = 1.0) -> Activation:
     )
 
 
+@_maker
 def scaled_tanh(alpha: float = 1.0, beta: float = 1.0) -> Activation:
     """alpha tanh(beta a)."""
     return activation("scaled_tanh", lambda a: alpha * ops.tanh(beta * a), lambda a: alpha * beta * ops.dtanh(beta * a))
 
 
+@_maker
 def hard_sigmoid(alpha: float = 0.2, beta: float = 0.5) -> Activation:
     """max(0, min(1, alpha a + beta)). Keras 3 has alpha = 1/6."""
 
@@ -89,6 +167,7 @@ def hard_sigmoid(alpha: float = 0.2, beta: float = 0.5) -> Activation:
     )
 
 
+@_maker
 def elu(alpha: float = 1.0) -> Activation:
     """a, or alpha (exp(a) - 1) where a is negative."""
 
@@ -99,6 +178,7 @@ def elu(alpha: float = 1.0) -> Activation:
     )
 
 
+@_maker
 def clipped(inner: Activation, limit: float, straight_through: bool = False) -> Activation:
     """``inner`` of the pre-activation clipped to [-limit, limit].
 
@@ -123,6 +203,7 @@ def clipped(inner: Activation, limit: float, straight_through: bool = False) -> 
     )
 
 
+@_maker
 def complement(inner: Activation) -> Activation:
     """1 - inner: a forget gate tied to its input gate."""
     return Activation(f"1 - {inner.name}", inner.complement, lambda a: -inner.d(a), inner.f)

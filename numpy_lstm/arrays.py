@@ -56,12 +56,18 @@ def namespace(array: object) -> ModuleType:
         return sys.modules["cupy"]
     elif hasattr(array, "__array_namespace__"):
         return cast(ModuleType, array.__array_namespace__())
-    raise TypeError(f"is a {type_name(array)}; expected an array of NumPy, CuPy or another library of the array API")
+    hint = ": .detach().numpy() makes one" if hasattr(array, "detach") else ""
+    raise TypeError(
+        f"is a {type_name(array)}; expected an array of NumPy, CuPy or another library of the array API{hint}"
+    )
 
 
 def type_name(value: object) -> str:
     """``list``, ``torch.Tensor``: the type as a reader of an error message knows it."""
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    kind = type(value)
+    if hasattr(kind, "_fields") and " " in kind.__qualname__:  # a record made by shapes.record
+        return f"{kind.__name__}({', '.join(kind._fields)})"
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
 def library(array: Array) -> str:
@@ -170,6 +176,11 @@ def concat(arrays: Sequence[Array], axis: int) -> Array:
 def flip(a: Array) -> Array:
     """The first axis reversed."""
     return cast(Array, namespace(a).flip(a, axis=0))
+
+
+def copy(a: Array) -> Array:
+    """An array of its own with the same numbers."""
+    return stack([a])[0, ...]
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

@@ -64,14 +64,20 @@ def forward(
 
 
 def backward(
-    cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+    cell: Any,
+    params: Any,
+    run: Forward,
+    dhs: Array | None = None,
+    dcs: Array | None = None,
+    dlast: Any = None,
+    *,
+    dstates: Any = None,
 ) -> Backward:
     """See ``numpy_lstm.backward``; ``cotangents`` is None. Raises TypeError for a run of another ``forward``."""
-    if not isinstance(run, Forward) or not isinstance(run.values, Checkpoints):
-        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that checkpointed.forward() returned")
+    scan.expect_run(run, "numpy_lstm.checkpointed")
     xs, bounds, firsts, engine = run.values
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
     dxs = tree.map(lambda a: arrays.zeros(a.shape, a), xs)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):

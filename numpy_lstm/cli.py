@@ -1,54 +1,45 @@
-"""The command line: ``numpy-lstm``. Exit status: 0 pass, 1 fail, 2 cannot tell, 3 bad input."""
+"""The command line: ``numpy-lstm``."""
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
-from . import check, doctor, layouts
+from . import __version__, check, doctor, layouts
 from .check import files, mistakes, vectors
 from .check.case import RECORDS, Case
 from .check.network import CELLS, DIRECTIONS, CaseError, Network
+from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run
 from .layouts.table import TABLE
 
-STATUS = {"pass": 0, "fail": 1, "cannot tell": 2}
-BAD_INPUT = 3
+STATUS = {"pass": RIGHT, "fail": WRONG}  # all other verdicts: none
 Options = argparse.Namespace
 
 
-class Parser(argparse.ArgumentParser):
-    """One line and status 3 on bad usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave."""
-        self.exit(BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
-
-
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    return run(_main, argv, (CaseError, layouts.LayoutError))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
-    try:
-        return int(options.command(options))
-    except BrokenPipeError:  # the reader has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        return 0
-    except (CaseError, layouts.LayoutError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return int(options.command(options))
 
 
 def judge(options: Options) -> int:
-    """Judge an answer."""
-    judgement = check.judge(options.case, options.answer, options.seed)
+    """Judge an answer, or a folder of answers to a set of cases."""
+    judged: check.Judgement | check.SetJudgement
+    if options.case.is_dir() or options.answer.is_dir():
+        judged = check.judge_set(options.case, options.answer, options.seed, partial=options.partial)
+    else:
+        judged = check.judge(options.case, options.answer, options.seed, partial=options.partial)
     if options.json is not None:
-        files.write_text(options.json, json.dumps(judgement.to_dict(), indent=1) + "\n")
-    print(judgement.markdown() if options.markdown else judgement)
-    return STATUS[judgement.verdict]
+        files.write_text(options.json, json.dumps(judged.to_dict(), indent=1) + "\n")
+    print(judged.markdown() if options.markdown else judged)
+    return STATUS.get(judged.verdict, NO_VERDICT)
 
 
 def write_vectors(options: Options) -> int:
@@ -59,7 +50,7 @@ def write_vectors(options: Options) -> int:
         options.directory, options.cell, options.layout, options.dtype, options.seed, options.format
     )
     print("\n".join(map(str, written)))
-    return 0
+    return RIGHT
 
 
 def list_mistakes(options: Options) -> int:
@@ -70,7 +61,7 @@ def list_mistakes(options: Options) -> int:
         for mistake in mistakes.CATALOGUE.values():
             print(f"{mistake.name}\n    {mistake.says} [{mistake.source}]")
         print(f"\n{len(mistakes.CATALOGUE)} mistakes")
-        return 0
+        return RIGHT
     network = Network(options.cell, options.projection, options.zoneout, options.direction, options.layers)
     rng = np.random.default_rng(options.seed)
     bench = mistakes.Workbench(
@@ -80,29 +71,38 @@ def list_mistakes(options: Options) -> int:
         answer = mistake.answer(bench, variant)
         gap = check.worst(check.normwise(answer[k], a) for k, a in bench.right.items())
         print(f"{gap:8.1e}  {mistakes.label(mistake, variant)}: {mistake.says}")
-    return 0
+    return RIGHT
 
 
-def examine(_: Options) -> int:
+def examine(options: Options) -> int:
     """Say which BLAS, kernels and threads are in use, and what would be faster."""
-    print(doctor.report(doctor.diagnose()))
-    return 0
+    found = doctor.diagnose()
+    print(json.dumps(doctor.plain(found), indent=1) if options.json else doctor.report(found))
+    return RIGHT
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="numpy-lstm", description=f"The reference for LSTM gradients. {__doc__.partition('. ')[2]}")
+    parser = Parser(prog="numpy-lstm", description=f"The reference for LSTM gradients. {STATUSES}")
+    parser.add_argument("--version", action="version", version=f"numpy-lstm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[Options], int], text: str) -> Parser:
         made: Parser = commands.add_parser(name, help=text, description=text)
-        made.add_argument("--seed", type=_natural, default=0, help="seed of all random numbers; default: 0")
+        made.add_argument("--seed", type=natural, default=0, help="seed of all random numbers; default: 0")
         made.set_defaults(command=run)
         return made
 
     one = command("judge", judge, "Compare an answer with a case, say where it first goes wrong, and name the mistake.")
-    one.add_argument("case", metavar="CASE", type=Path, help="a case: .json, .npz or .safetensors")
+    one.add_argument("case", metavar="CASE", type=Path, help="a case: .json, .npz or .safetensors; or a folder of them")
     one.add_argument(
-        "answer", metavar="ANSWER", type=Path, help="arrays by name, any subset: .json, .npz, .safetensors"
+        "answer",
+        metavar="ANSWER",
+        type=Path,
+        help="outputs and gradients by name: .json, .npz, .safetensors; for a folder of cases, a folder of such files, "
+        "of the same stems",
+    )
+    one.add_argument(
+        "--partial", action="store_true", help="judge what is given, though outputs or gradients are missing"
     )
     one.add_argument("--json", metavar="FILE", type=Path, help="write the judgement there too")
     one.add_argument("--markdown", action="store_true", help="print a Markdown table")
@@ -116,7 +116,8 @@ def _parser() -> Parser:
     )
     one.add_argument("--format", choices=vectors.FORMATS, default="json", help="default: json")
 
-    command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
+    one = command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
+    one.add_argument("--json", action="store_true", help="print the measurements as JSON")
 
     one = command("mistakes", list_mistakes, "List the known mistakes; with --cell, those that this network can have.")
     one.add_argument("--cell", choices=list(CELLS), metavar="CELL", help=f"one of {', '.join(CELLS)}")
@@ -126,12 +127,6 @@ def _parser() -> Parser:
     one.add_argument("--projection", type=int, default=0, metavar="R")
     one.add_argument("--zoneout", action="store_true")
     return parser
-
-
-def _natural(value: str) -> int:
-    if not value.isdecimal():
-        raise argparse.ArgumentTypeError(f"{value!r} is not a natural number")
-    return int(value)
 
 
 if __name__ == "__main__":

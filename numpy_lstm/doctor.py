@@ -168,7 +168,7 @@ def report(found: Diagnosis | None = None) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``numpy-lstm doctor``: print the report, or as JSON with ``--json``."""
+    """This file run by its path: print the report, or as JSON with ``--json``."""
     parser = argparse.ArgumentParser(prog="numpy-lstm doctor", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
     parser.add_argument("--speed", action="store_true", help=argparse.SUPPRESS)
@@ -177,15 +177,15 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(speed()))
         return 0
     found = diagnose()
-    print(json.dumps(_plain(found), indent=1) if options.json else report(found))
+    print(json.dumps(plain(found), indent=1) if options.json else report(found))
     return 0
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Records as dicts."""
     if hasattr(value, "_asdict"):
-        return {k: _plain(v) for k, v in value._asdict().items()}
-    return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+        return {k: plain(v) for k, v in value._asdict().items()}
+    return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 if __name__ == "__main__":

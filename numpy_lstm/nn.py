@@ -6,18 +6,20 @@ Unlike torch, a batch of no rows is refused. ``engine="fast"`` gives the same re
 Methods: see ``Twin``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .activations import RELU, TANH
-from .cells import GRU as GRU_CELL
-from .cells import LSTM as LSTM_CELL
-from .cells import projected
-from .cells.rnn import rnn
+from .layouts import LayoutError
+from .pages import GRU as GRU_CELL
+from .pages import LSTM as LSTM_CELL
+from .pages import RNN as RNN_CELL
+from .pages import projected
 from .twin import Gradients, Run, Twin
 
-__all__ = ["GRU", "LSTM", "RNN", "Gradients", "Run", "Twin"]
+__all__ = ["GRU", "LSTM", "RNN", "Gradients", "Run", "Twin", "from_state_dict"]
 
 
 class LSTM(Twin):
@@ -95,10 +97,49 @@ class RNN(Twin):
         functions = {"tanh": TANH, "relu": RELU}
         if nonlinearity not in functions:
             raise ValueError(f"nonlinearity is {nonlinearity!r}; expected 'tanh' or 'relu'")
-        cell = rnn("RNN", h=functions[nonlinearity])
+        cell = RNN_CELL.having("RNN", h=functions[nonlinearity])
         super().__init__(
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng, engine
         )
+
+
+def from_state_dict(
+    source: Mapping[str, Any],
+    nonlinearity: str = "tanh",
+    batch_first: bool = False,
+    dropout: float = 0.0,
+    *,
+    dtype: Any = np.float64,
+    rng: np.random.Generator | None = None,
+    engine: str = "explicit",
+) -> Twin:
+    """The twin with these parameters, a mapping of torch's names to NumPy arrays or torch tensors.
+
+    Kind, sizes, depth, directions, biases and projection are read off names and shapes; the other arguments are what
+    shapes do not tell (``nonlinearity`` of an RNN). Raises LayoutError for names or shapes that fit none.
+    """
+    if "weight_ih_l0" not in source or "weight_hh_l0" not in source:
+        names = ", ".join(list(source)[:4])
+        raise LayoutError(f"no weight_ih_l0 and weight_hh_l0 among {names}, ...; expected the names of one torch layer")
+    shapes = {name: tuple(a.shape) for name, a in source.items()}
+    rows, R = shapes["weight_hh_l0"]
+    H = shapes.get("weight_hr_l0", (R, R))[1]
+    options: dict[str, Any] = {
+        "num_layers": len([k for k in shapes if k.startswith("weight_hh_l") and not k.endswith("_reverse")]),
+        "bias": "bias_ih_l0" in shapes,
+        "batch_first": batch_first,
+        "dropout": dropout,
+        "bidirectional": "weight_hh_l0_reverse" in shapes,
+        "proj_size": R if "weight_hr_l0" in shapes else 0,
+    }
+    kinds: dict[int, type[Twin]] = {4 * H: LSTM, 3 * H: GRU, H: RNN}
+    if rows not in kinds:
+        raise LayoutError(f"weight_hh_l0 has shape {rows, R}; expected 4, 3 or 1 times {H} rows: LSTM, GRU or RNN")
+    more = {"nonlinearity": nonlinearity} if rows == H else {}
+    twin: Any = kinds[rows]
+    made: Twin = twin(shapes["weight_ih_l0"][1], H, **options, **more, dtype=dtype, rng=rng, engine=engine)
+    made.load_state_dict(source)
+    return made
 
 
 def _no_projection(proj_size: int) -> None:

@@ -24,16 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import activations, arrays, layouts
+from . import activations, arrays, layouts, scan
 from .activations import Activation
 from .arrays import Array
-from .cells.gru import gru
-from .cells.gru_reset_before import gru_reset_before
-from .cells.lstm import lstm
-from .cells.peephole_lstm import peephole_lstm
-from .cells.peephole_old_lstm import peephole_old_lstm
-from .cells.rnn import rnn
-from .compose import Recurrent, Reversed
+from .layers import Recurrent, Reversed
+from .pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 
 
 class OnnxError(ValueError):
@@ -104,8 +99,10 @@ class Run:
     def backward(self, dY: Any = None, dY_h: Any = None, dY_c: Any = None) -> dict[str, Any]:
         """Gradients of the inputs X, W, R, B, initial_h, initial_c, P, those that were given, by name.
 
-        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes; an absent one counts as zero.
+        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes; an absent one counts as zero, but
+        one must be given.
         """
+        scan.expect_any(dY=dY, dY_h=dY_h, dY_c=dY_c)
         node, given = self.node, {"dY": dY, "dY_h": dY_h, "dY_c": dY_c}
         if self.Y_c is None and dY_c is not None:
             raise OnnxError(f"dY_c was given; {node.op_type} has no Y_c")
@@ -140,16 +137,16 @@ def run(
     """
     node = Node(op_type, inputs, attributes or {})
     _choose("clip_gradient", clip_gradient)
-    peephole = peephole_lstm if _choose("output_peephole", output_peephole) == "new" else peephole_old_lstm
+    peephole = PeepholeLSTM if _choose("output_peephole", output_peephole) == "new" else PeepholeOldLSTM
     page = {
-        "LSTM": peephole if "P" in node.given else lstm,
-        "GRU": gru if node.attributes.get("linear_before_reset") else gru_reset_before,
-        "RNN": rnn,
+        "LSTM": peephole if "P" in node.given else LSTM,
+        "GRU": GRU if node.attributes.get("linear_before_reset") else GRUResetBefore,
+        "RNN": RNN,
     }[op_type]
 
     parts = []
     for k, backwards in enumerate(DIRECTIONS[node.attributes["direction"]]):
-        cell = page(op_type, **node.functions(k, clip_cell, clip_gradient == "straight_through"))
+        cell = page.having(op_type, **node.functions(k, clip_cell, clip_gradient == "straight_through"))
         weights = {name: node.array(name)[k : k + 1] for name in "WRBP" if name != "P" or name in node.given}
         params = layouts.load("onnx", weights, cell)
         params = _tie(params) if node.tied else params
@@ -240,6 +237,8 @@ class Node:
         return [int(n) for n in given]
 
     def _known(self, kind: str, given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+        if not isinstance(given, Mapping):
+            raise OnnxError(f"{kind}s is a {type(given).__name__}; expected a mapping by ONNX names")
         if surplus := [str(name) for name in given if name not in known]:
             raise OnnxError(f"{', '.join(surplus)} is no {kind} of {self.op_type}; expected {', '.join(known)}")
         return {name: value for name, value in given.items() if value is not None}

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from . import arrays, tree
 from .arrays import Array
-from .cells.cell import Cell
+from .pages.page import Page, before, take
 from .shapes import ShapeError, Sizes, axes
 
 GRAIN = 32
@@ -25,8 +25,9 @@ GRAIN = 32
 class Forward(NamedTuple):
     """A run: what ``backward`` needs and a reader may plot.
 
-    ``hs`` (T,B,R) the outputs; ``last`` the state after the final step (of each row); ``values`` a Trace with
-    a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on padding, or None.
+    ``hs`` (T,B,R) the outputs, the first of what the page gives; ``last`` the State after the final step (of each row);
+    ``values`` a Trace with a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on
+    padding, or None.
     """
 
     hs: Array
@@ -48,14 +49,14 @@ class Backward(NamedTuple):
     cotangents: Any
 
 
-def forward(cell: Cell, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
+def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """Run ``cell`` over a sequence.
 
     Parameters
     ----------
     params : cell.Params
-    xs : (T,B,D) array, T >= 0; its library and dtype are those of ``params``. For a cell that reads more than an
-        array (``zoneout``), its Input record with a time axis in front
+    xs : (T,B,D) array, T >= 0; its library and dtype are those of ``params``. For a page that reads more than an
+        array (``zoneout``), its Input with a time axis in front
     first : cell.State, the state before the first step; zeros if absent
     lengths : B integers in 0..T, the number of steps of each row; T for all if absent. Beyond its length a
         row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
@@ -68,12 +69,20 @@ def forward(cell: Cell, params: Any, xs: Any, first: Any = None, lengths: Any = 
     sizes, first = bind_inputs(cell, params, xs, first)
     alive = as_alive(lengths, sizes)
     if not sizes["T"]:
-        return Forward(arrays.zeros(sizes.shape("TBR"), sizes.like), first, sizes.zeros(cell.Trace, "T"), alive)
+        values = sizes.zeros(cell.Trace, "T")
+        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive)
     return Forward(*span_forward(cell, params, xs, first, alive), alive)
 
 
 def backward(
-    cell: Cell, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+    cell: Page,
+    params: Any,
+    run: Forward,
+    dhs: Array | None = None,
+    dcs: Array | None = None,
+    dlast: Any = None,
+    *,
+    dstates: Any = None,
 ) -> Backward:
     """Back-propagate through ``run``, made by ``forward`` with the same cell and parameters.
 
@@ -82,87 +91,86 @@ def backward(
     dhs : (T,B,R) cotangent of every output h_t
     dcs : (T,B,H) cotangent of every cell c_t, for a cell that has one
     dlast : cell.State, cotangent of the last state; its fields may be None
+    dstates : cell.Outputs (or cell.State) with a time axis in front, cotangents of all that the page gives or carries,
+        in place of ``dhs`` and ``dcs``; its fields may be None
 
-    An absent cotangent counts as zero. On the padding of ``run`` cotangents are ignored and the gradient is
-    zero. Raises as ``forward`` does.
+    An absent cotangent counts as zero, but one must be given. On the padding of ``run`` cotangents are ignored and the
+    gradient is zero. Raises as ``forward`` does, and TypeError for a cotangent that is given twice, or a run that
+    another ``backward`` takes.
     """
     sizes = bind_params(cell, params)
-    if not isinstance(run, Forward):
-        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward that forward() returned")
+    expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
-    given = bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    given = bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
 
     dstate = tree.add(sizes.zeros(cell.State), dlast)
     if not sizes["T"]:
         ds = sizes.zeros(cell.Trace, "T")
-        return Backward(_inputs(cell, ds), dstate, total(cell, params, None), ds)
+        return Backward(cell.input(ds), dstate, total(cell, params, None), ds)
     dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None)
     return Backward(dxs, dfirst, total(cell, params, sums), ds)
 
 
-def grain(cell: Cell, like: Array, B: int, H: int) -> int:
+def grain(cell: Page, like: Array, B: int, H: int) -> int:
     """Steps whose parameter gradients are summed at once; these sums are added from the last to the first."""
     return GRAIN
 
 
-def span_forward(cell: Cell, params: Any, xs: Any, first: Any, alive: Array | None) -> tuple[Array, Any, Any]:
+def span_forward(cell: Page, params: Any, xs: Any, first: Any, alive: Array | None) -> tuple[Array, Any, Any]:
     """``hs``, ``last`` and ``values`` of one step or more, of arguments that fit one another."""
-    state, hs, values = first, [], []
+    state, steps = first, []
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
-        new, v = cell.step(params, _where_alive(alive, t, _at(xs, t)), state)
-        state = _where_alive(alive, t, new, state)
-        hs.append(_where_alive(alive, t, new.h))
-        values.append(_where_alive(alive, t, v))
-    return arrays.stack(hs), state, _stack(values)
+        v = cell.values(cell.functions, params, _where_alive(alive, t, _at(xs, t)), state)
+        state = _where_alive(alive, t, take(cell.State, v), state)
+        steps.append(_where_alive(alive, t, v))
+    values = _stack(steps)
+    return getattr(values, cell.gives[0]), state, values
 
 
 def span_backward(
-    cell: Cell, params: Any, values: Any, alive: Array | None, given: Any, dstate: Any, sums: Any
+    cell: Page, params: Any, values: Any, alive: Array | None, given: Any, dstate: Any, sums: Any
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, the parameter gradient, and all cotangents, of one step or more.
 
-    ``given`` holds the loss's cotangents of every state, ``dstate`` what arrives after the last step, and ``sums`` the
+    ``given`` holds the loss's cotangents of every output, ``dstate`` what arrives after the last step, and ``sums`` the
     parameter gradient of the steps after it, or None. A sequence cut at multiples of ``grain`` gives the same bits.
     """
-    cotangents: list[Any] = []
+    steps: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
+    zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
-        here = _where_alive(alive, t, tree.add(dstate, _at(given, t)))
-        before, d = cell.step_adjoint(params, _at(values, t), here)
-        dstate = _where_alive(alive, t, before, dstate)
-        cotangents.append(d)
-    ds = _stack(cotangents[::-1])
+        arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), _at(given, t))
+        d = take(cell.Trace, _where_alive(alive, t, arriving))  # at what is given and carried; None elsewhere
+        d = cell.adjoint(cell.functions, params, _at(values, t), d)
+        dstate = _where_alive(alive, t, before(cell, d), dstate)
+        steps.append(d)
+    ds = _stack(steps[::-1])
     for t in reversed(range(0, T, GRAIN)):
         stop = min(t + GRAIN, T)
-        part = cell.step_gradients(_rows(values, t, stop), _rows(ds, t, stop))
+        part = cell.gradients(cell.functions, params, _rows(values, t, stop), _rows(ds, t, stop))
         sums = part if sums is None else tree.add(sums, part)
-    return _inputs(cell, ds), dstate, sums, ds
+    return cell.input(ds), dstate, sums, ds
 
 
-def total(cell: Cell, params: Any, sums: Any) -> Any:
+def total(cell: Page, params: Any, sums: Any) -> Any:
     """The gradient of the parameters from ``sums``; zeros if there was no step."""
     return tree.map(lambda a: arrays.zeros(a.shape, a), params) if sums is None else sums
 
 
-def _inputs(cell: Cell, ds: Any) -> Any:
-    """The gradient of what the cell read, of the type of ``xs``."""
-    return ds.x if cell.Input is None else cell.Input(*(getattr(ds, field) for field in cell.Input._fields))
-
-
 def bind_params(cell: Any, params: Any) -> Sizes:
     """Hold cell and parameters against one another."""
-    if not isinstance(cell, Cell):
-        raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Cell such as numpy_lstm.LSTM")
+    if not isinstance(cell, Page):
+        raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Page such as numpy_lstm.LSTM")
     sizes = Sizes(cell.name, cell.R)
     sizes.bind_record("params", params, cell.Params)
     return sizes
 
 
-def bind_inputs(cell: Cell, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
+def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
     """Hold the arguments of ``forward`` against one another: what they agree on, and the first state."""
     sizes = bind_params(cell, params)
-    if cell.Input is None:
-        sizes.bind("xs", xs, "TBD")
+    if len(cell.reads) == 1:
+        sizes.bind("xs", xs, "T" + axes(cell.Input)[cell.reads[0]])
     else:
         sizes.bind_record("xs", xs, cell.Input, lead="T")
     if first is None:
@@ -171,15 +179,49 @@ def bind_inputs(cell: Cell, params: Any, xs: Any, first: Any) -> tuple[Sizes, An
     return sizes, first
 
 
-def bind_cotangents(cell: Cell, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any) -> Any:
-    """The cotangents of every state as one State with a time axis in front; absent fields are None."""
-    given = cell.partial_state(dhs, dcs)
-    for name, cotangent, field in (("dhs", dhs, "h"), ("dcs", dcs, "c")):
-        if cotangent is not None:
-            sizes.bind(name, cotangent, "T" + axes(cell.State)[field])
+def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, dstates: Any = None) -> Any:
+    """The cotangents of every output as one Outputs with a time axis in front; absent fields are None."""
+    expect_any(dhs=dhs, dcs=dcs, dlast=dlast, **({} if dstates is None else {"dstates": dstates}))
+    given = {
+        k: ("dhs" if k == cell.gives[0] else "dcs", d) for k, d in ((cell.gives[0], dhs), ("c", dcs)) if d is not None
+    }
+    if dstates is not None:
+        dstates = take(cell.Outputs, dstates) if isinstance(dstates, cell.State) else dstates
+        sizes.bind_record("dstates", dstates, cell.Outputs, lead="T", partial=True)
+        more = {k: (f"dstates.{k}", d) for k, d in dstates._asdict().items() if d is not None}
+        if twice := given.keys() & more.keys():
+            raise TypeError(f"the cotangent of {', '.join(sorted(twice))} is given twice, in dstates too")
+        given |= more
+    if unknown := given.keys() - set(cell.Outputs._fields):
+        raise TypeError(f"{cell.name} has no {', '.join(unknown)} in its state, only {', '.join(cell.Outputs._fields)}")
+    for field, (name, cotangent) in given.items():
+        sizes.bind(name, cotangent, "T" + axes(cell.Outputs)[field])
     if dlast is not None:
         sizes.bind_record("dlast", dlast, cell.State, partial=True)
-    return given
+    return take(cell.Outputs, None, **{k: d for k, (_, d) in given.items()})
+
+
+def expect_any(**cotangents: Any) -> None:
+    """Raise TypeError if every one of these cotangents is absent."""
+    if next(tree.leaves(list(cotangents.values())), None) is None:
+        *names, last = cotangents
+        raise TypeError(
+            f"no cotangent was given, so there is nothing to propagate; expected {', '.join(names)} or {last}"
+        )
+
+
+def expect_run(run: Any, engine: str) -> None:
+    """Raise TypeError unless ``run`` is a Forward of ``engine``, ``numpy_lstm.fast`` say; says who takes it back."""
+    if hasattr(run, "backward"):
+        raise TypeError(f"run is a {arrays.type_name(run)}, which goes back by itself: call run.backward(...)")
+    if not isinstance(run, Forward):
+        wired = ", which the layer that made it takes back" if hasattr(run, "parts") else ""
+        name = f"{engine.removeprefix('numpy_lstm')}.forward()".lstrip(".")
+        raise TypeError(f"run is a {arrays.type_name(run)}{wired}; expected the Forward that {name} returned")
+    made = type(run.values).__module__
+    maker = next((k for k in ("numpy_lstm.fast", "numpy_lstm.checkpointed") if made.startswith(k)), "numpy_lstm")
+    if maker != engine:
+        raise TypeError(f"run was made by {maker}.forward; call {maker}.backward, not {engine}.backward")
 
 
 def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
@@ -208,9 +250,12 @@ def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:
     """``new`` on the rows that are alive at step t, elsewhere ``old`` (zeros if absent)."""
     if alive is None:
         return new
-    if old is None:
-        old = tree.map(lambda a: arrays.zeros(a.shape, a), new)
-    return tree.map(lambda a, b: arrays.where(alive[t, ...], a, b), new, old)
+
+    def choose(a: Array, b: Any) -> Array:
+        rows = alive[t, ...] if a.ndim == 2 else arrays.reshape(alive[t, ...], (a.shape[0],) + (1,) * (a.ndim - 1))
+        return arrays.where(rows, a, arrays.zeros(a.shape, a) if b is None else b)
+
+    return tree.map(choose, new, old)
 
 
 def _at(record: Any, t: int) -> Any:
@@ -225,4 +270,4 @@ def _stack(traces: list[Any]) -> Any:
 def _rows(trace: Any, start: int, stop: int) -> Any:
     """The steps from ``start`` to ``stop`` folded into the batch: (T,B,N) becomes (n*B,N)."""
     steps = tree.map(lambda a: a[start:stop, ...], trace)
-    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], a.shape[2])), steps)
+    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), steps)

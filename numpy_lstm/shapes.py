@@ -25,8 +25,26 @@ MOVES = {  # what to do about an array of one library where another is expected
 
 
 def record(name: str, letters: dict[str, str]) -> Any:
-    """A record type with these fields and axis letters, for combinators that extend the records of a cell."""
-    return NamedTuple(name, [(field, Annotated[Array, k]) for field, k in letters.items()])
+    """The record type with these fields and axis letters.
+
+    It is the same type wherever it is asked for, and its full name says what it holds, so that it pickles.
+    """
+    return _record(" ".join([name, *(f"{field}={axes}" for field, axes in letters.items())]))
+
+
+@cache
+def _record(full_name: str) -> Any:
+    name, *fields = full_name.split(" ")
+    pairs = [field.split("=") for field in fields]
+    made: Any = NamedTuple(name, [(field, Annotated[Array, letters]) for field, letters in pairs])  # type: ignore[misc]
+    made.__module__, made.__qualname__ = __name__, full_name
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    if name.partition(" ")[0] in ("State", "Input", "Outputs", "Params", "Trace"):  # pickle asks for a record
+        return _record(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class ShapeError(ValueError):
@@ -104,7 +122,8 @@ class Sizes:
         """Hold a record's arrays against its declaration; with ``partial``, fields may be None (absent)."""
         if not isinstance(record, record_type):
             expected = f"{self._owner}.{record_type.__name__}({', '.join(record_type._fields)})"
-            raise TypeError(f"{name} is a {arrays.type_name(record)}; expected {expected}")
+            hint = ", as numpy_lstm.layouts.load makes it" if name == "params" and isinstance(record, dict) else ""
+            raise TypeError(f"{name} is a {arrays.type_name(record)}; expected {expected}{hint}")
         for field, letters in axes(record_type).items():
             leaf = getattr(record, field)
             if leaf is None and not partial:

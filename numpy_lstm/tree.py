@@ -28,9 +28,11 @@ def map(f: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
     return cast(Tree, f(tree, *others))
 
 
-def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Each leaf with its path: ``("params.W_i", array)``."""
+def leaves(tree: Any, name: str = "", absent: bool = False) -> Iterator[tuple[str, Any]]:
+    """Each leaf with its path: ``("params.W_i", array)``; ``absent`` ones, which are None, if asked for."""
     if tree is None:
+        if absent:
+            yield name, None
         return
     if isinstance(tree, dict):
         items = [(str(k), v) for k, v in tree.items()]
@@ -40,7 +42,7 @@ def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, tree
         return
     for key, child in items:
-        yield from leaves(child, f"{name}.{key}" if name else key)
+        yield from leaves(child, f"{name}.{key}" if name else key, absent)
 
 
 def add(tree: Tree, other: Any) -> Tree:

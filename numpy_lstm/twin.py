@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, compose, layouts
-from .cells import Cell
+from . import arrays, layers, layouts, scan, state_dict, wiring
+from .arrays import type_name
+from .pages import Page
 from .shapes import ShapeError
 
 
@@ -31,22 +33,36 @@ class Run:
     c_n: Any
     _twin: "Twin"
     _params: Any
-    _run: compose.Run
+    _layers: layers.Stack
+    _run: wiring.Run
     _batched: bool
 
     def backward(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> Gradients:
-        """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero."""
+        """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero.
+
+        Raises TypeError if none is given, or one is no array of the twin's library and dtype; ShapeError if it does not
+        fit.
+        """
         twin = self._twin
+        stack, params, run, dhs, dlast = self.records(d_output, d_h_n, d_c_n)
+        back = stack.backward(params, run, dhs, dlast=dlast)
+        d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
+        return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
+
+    def records(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> tuple[Any, Any, Any, Any, Any]:
+        """Layers, params, run, dhs and dlast: what ``layers.backward`` takes, and ``flow.passes_of`` looks into."""
+        twin = self._twin
+        scan.expect_any(d_output=d_output, d_h_n=d_h_n, d_c_n=d_c_n)
         for name, d, like in (("d_output", d_output, self.output), ("d_h_n", d_h_n, self.h_n)):
             _expect(name, d, None if like is None else like.shape, twin.like)
         if d_c_n is not None and self.c_n is None:
             raise TypeError(f"d_c_n was given; {type(twin).__name__} has no c_n")
         _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.like)
         dhs = None if d_output is None else twin._time_first(d_output, self._batched)
-        dlast = twin._states(d_h_n, d_c_n, self._batched)
-        back = twin._layers.backward(self._params, self._run, dhs, dlast)
-        d_h_0, d_c_0 = twin._stacked(back.dfirst, self._batched)
-        return Gradients(twin._user_order(back.dxs, self._batched), d_h_0, d_c_0, twin._named_gradients(back.dparams))
+        return self._layers, self._params, self._run, dhs, twin._states(d_h_n, d_c_n, self._batched)
+
+
+ENGINES = ("explicit", "fast")
 
 
 class Twin:
@@ -54,7 +70,7 @@ class Twin:
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Page,
         input_size: int,
         hidden_size: int,
         num_layers: int,
@@ -75,16 +91,15 @@ class Twin:
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
         if np.dtype(dtype).kind != "f":
             raise ValueError(f"dtype is {np.dtype(dtype)}; expected a floating one: float32, float64 or longdouble")
-        layers = {"explicit": compose.Recurrent, "fast": compose.Fast}
-        if engine not in layers:
-            raise ValueError(f"engine is {engine!r}; expected 'explicit' or 'fast'")
+        if engine not in ENGINES:
+            raise ValueError(f"engine is {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
         self.cell, self.dtype, self.training = cell, np.dtype(dtype), True
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self._rng = np.random.default_rng() if rng is None else rng
-        layer = layers[engine]
-        one = compose.bidirectional(cell, layer) if bidirectional else compose.Parallel((layer(cell),))
-        self._layers = compose.Stack((one,) * num_layers)
+        one = layers.Recurrent(cell, engine)
+        both = layers.Parallel((one, layers.Reversed(one)) if bidirectional else (one,))
+        self._layers = layers.Stack((both,) * num_layers)
         limit = 1 / np.sqrt(hidden_size)
         self._weights = {
             name: self._rng.uniform(-limit, limit, shape).astype(self.dtype) for name, shape in self._shapes().items()
@@ -99,43 +114,29 @@ class Twin:
         """Dropout off."""
         return self.train(False)
 
-    def network(self) -> tuple[compose.Stack, Any]:
+    def network(self) -> tuple[layers.Stack, Any]:
         """The layers and their parameters as records: what ``flow.passes`` and ``layers.forward`` take."""
         return self._layers, self._params()
+
+    def explicit(self) -> "Twin":
+        """This twin, the same parameters and generator, with ``engine="explicit"``."""
+        twin = copy(self)
+        twin._layers = wiring.rebuilt(self._layers, lambda leaf: layers.Recurrent(leaf.cell))
+        return twin
 
     def state_dict(self) -> dict[str, Any]:
         """The parameters under torch's names, in torch's order, as copies."""
         return {name: a.copy() for name, a in self._weights.items()}
 
-    def load_state_dict(self, source: Mapping[str, Any] | str | PathLike[str]) -> None:
+    def load_state_dict(self, source: Mapping[str, Any] | str | PathLike[str], prefix: str = "") -> None:
         """Take the parameters from a mapping of NumPy arrays or torch tensors, or from a ``.safetensors`` file.
 
-        From CuPy arrays, all of them, the twin moves to their device: then it takes and gives CuPy arrays.
-        A narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a name is
+        ``prefix``: of the names in a larger model, ``"encoder.lstm."`` say; names that do not begin with it are left
+        alone. From CuPy arrays, all of them, the twin moves to their device: then it takes and gives CuPy arrays. A
+        narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a name is
         missing or surplus, a shape or dtype does not fit, or the file cannot be read.
         """
-        given = source if isinstance(source, Mapping) else _read_safetensors(fspath(source))
-        expected = self._shapes()
-        if missing := [name for name in expected if name not in given]:
-            shapes = ", ".join(f"{name} of shape {expected[name]}" for name in missing)
-            raise layouts.LayoutError(f"missing: {shapes}")
-        if surplus := [name for name in given if name not in expected]:
-            raise layouts.LayoutError(f"surplus: {', '.join(surplus)}; expected only {', '.join(expected)}")
-        loaded = {}
-        for name, shape in expected.items():
-            try:
-                array = layouts.as_array(given[name])
-            except TypeError as error:
-                raise layouts.LayoutError(f"{name} cannot be read as an array: {error}") from error
-            if array.shape != shape:
-                raise layouts.LayoutError(f"{name} has shape {array.shape}; expected {shape}")
-            if array.dtype.kind != "f" or not np.can_cast(array.dtype, self.dtype):
-                raise layouts.LayoutError(f"{name} has dtype {array.dtype}; expected {self.dtype} or a narrower float")
-            loaded[name] = array.astype(self.dtype)
-        if len(kinds := {arrays.library(a): name for name, a in loaded.items()}) > 1:
-            said = " and ".join(f"{name} is an array of {kind}" for kind, name in kinds.items())
-            raise layouts.LayoutError(f"{said}; expected all of one library")
-        self._weights = loaded
+        self._weights = state_dict.read(source, self._shapes(), self.dtype, self.cell, prefix)
 
     def forward(self, x: Any, hx: Any = None, lengths: Any = None, dropout_masks: Any = None) -> Run:
         """Run the layers.
@@ -164,10 +165,10 @@ class Twin:
         _expect("h_0", h_0, (*shape, self.cell.R or self.hidden_size), self.like)
         _expect("c_0", c_0, (*shape, self.hidden_size), self.like)
         params = self._params()
-        masks = self._masks(xs, dropout_masks)
-        run = self._layers.forward(params, xs, self._states(h_0, c_0, batched), lengths, masks)
+        stack = self._masked(xs, dropout_masks)
+        run = stack.forward(params, xs, self._states(h_0, c_0, batched), lengths)
         h_n, c_n = self._stacked(run.last, batched)
-        return Run(self._user_order(run.hs, batched), h_n, c_n, self, params, run, batched)
+        return Run(self._user_order(run.hs, batched), h_n, c_n, self, params, stack, run, batched)
 
     def __call__(self, x: Any, hx: Any = None, lengths: Any = None) -> Any:
         """``output, (h_n, c_n)`` for an LSTM, else ``output, h_n``."""
@@ -223,19 +224,32 @@ class Twin:
                     named[name.removesuffix("l0") + suffix] = array
         return {name: named[name] for name in self._weights}
 
+    def _masked(self, xs: Any, given: Any) -> layers.Stack:
+        """The layers, with a dropout mask on what each but the lowest reads."""
+        first, *others = self._layers.layers
+        masks = self._masks(xs, given)
+        if masks is None:
+            return self._layers
+        return layers.Stack((first, *(layers.Masked(one, {"x": m}) for one, m in zip(others, masks, strict=True))))
+
     def _masks(self, xs: Any, given: Any) -> Any:
         width = (self.cell.R or self.hidden_size) * self._directions
         shape = (*xs.shape[:2], width)
         if given is not None:
+            if not isinstance(given, tuple | list):
+                raise TypeError(
+                    f"dropout_masks is a {type_name(given)}; expected a list of {self.num_layers - 1} arrays"
+                )
             if len(given) != self.num_layers - 1:
                 raise ShapeError(f"dropout_masks has {len(given)} entries; expected {self.num_layers - 1}")
             for k, mask in enumerate(given):
-                if mask.shape != (1, *shape[1:]):  # one step that serves all: variational dropout
+                if _array(f"dropout_masks[{k}]", mask, self.like).shape != (1, *shape[1:]):  # one for all steps
                     _expect(f"dropout_masks[{k}]", mask, shape, self.like)
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
             return None
-        masks = [compose.dropout_mask(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1)]
+        draw = layers.dropout_mask
+        masks = [draw(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1)]
         return tuple(arrays.like(mask, self.like) for mask in masks)
 
     def _split(self, hx: Any) -> tuple[Any, Any]:
@@ -282,13 +296,12 @@ class Twin:
 
 def _array(name: str, value: Any, like: Any) -> Any:
     if not isinstance(value, type(like)):
-        expected, hint = "a NumPy array", ""
+        expected, hint = "a NumPy array", ": .detach().numpy() makes one" if hasattr(value, "detach") else ""
         if arrays.is_cupy(like):
-            expected = "a CuPy array, as the parameters are"
+            expected, hint = "a CuPy array, as the parameters are", ""
         elif arrays.is_cupy(value):
             hint = f" (load CuPy parameters, or hand in {name}.get())"
-        came = arrays.type_name(value) if type(value).__name__ == "ndarray" else type(value).__name__
-        raise TypeError(f"{name} is a {came}; expected {expected}{hint}")
+        raise TypeError(f"{name} is a {type_name(value)}; expected {expected}{hint}")
     if value.dtype != like.dtype:
         raise TypeError(f"{name} has dtype {value.dtype}; expected {like.dtype}, the dtype of the parameters")
     return value
@@ -297,16 +310,3 @@ def _array(name: str, value: Any, like: Any) -> Any:
 def _expect(name: str, value: Any, shape: tuple[int, ...] | None, like: Any) -> None:
     if value is not None and _array(name, value, like).shape != shape:
         raise ShapeError(f"{name} has shape {value.shape}; expected {shape}")
-
-
-def _read_safetensors(path: str) -> Mapping[str, Any]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError as error:
-        raise ImportError(f"reading {path} needs the safetensors package: pip install 'numpy-lstm[files]'") from error
-    try:
-        loaded: Mapping[str, Any] = load_file(path)
-    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy does not have
-        raise layouts.LayoutError(f"cannot read {path} as safetensors: {error}") from error
-    return loaded

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from numpy_lstm import Cell
+from numpy_lstm import Page
 
 Values = dict[str, Any]
 
@@ -61,10 +61,10 @@ def _is_sum(node: ast.BinOp) -> bool:
     return isinstance(node.op, ast.Add | ast.Sub)
 
 
-def rows(cell: Cell) -> tuple[Row, ...]:
+def rows(cell: Page) -> tuple[Row, ...]:
     """The equations of the cell, top to bottom, with the cell's own activations in place of the usual ones."""
     own = cell.functions._asdict()
-    read = _read(cell.page)
+    read = _read(cell.equations)
     return tuple(_with_function(row, own[row.targets[0]].name) if row.targets[0] in own else row for row in read)
 
 

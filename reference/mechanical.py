@@ -38,8 +38,8 @@ def jvp(problem: check.Problem, directions: check.Point) -> check.Outputs:
         pushed = push(equations, names, dots | {"x": directions.xs[:, t]})
         dots |= {f"{k}_prev": pushed[k] for k in fields}
         states.append(problem.cell.State(**{k: pushed[k] for k in fields}))
-    seen = {k: np.stack([getattr(s, k) for s in states], axis=1) for k in fields if k in ("h", "c")}
-    return check.Outputs(problem.cell.partial_state(**seen), states[-1])
+    seen = {k: np.stack([getattr(s, k) for s in states], axis=1) for k in fields}
+    return check.Outputs(problem.cell.Outputs(**seen), states[-1])
 
 
 def forward_mode(problem: check.Problem) -> check.Point:

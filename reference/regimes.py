@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import LSTM, Cell, check, init, tree
+from numpy_lstm import LSTM, Page, check, init, tree
 
 Regime = Callable[[Any, np.random.Generator], Any]
 
@@ -45,11 +45,11 @@ OF_PAGE: dict[str, dict[str, Regime]] = {
 }
 
 
-def problem(cell: Cell, regime: str, seed: int, T: int = 20, B: int = 4, D: int = 5, H: int = 7) -> check.Problem:
+def problem(cell: Page, regime: str, seed: int, T: int = 20, B: int = 4, D: int = 5, H: int = 7) -> check.Problem:
     """A random problem in a regime of the cell's page, its numbers rounded to float32 as in ``Problem.random``."""
     rng = np.random.default_rng(seed)
     drawn = check.Problem.random(cell, T, B, D, H, rng)
-    params = OF_PAGE[cell.page][regime](drawn.point.params, rng)
+    params = OF_PAGE[cell.equations][regime](drawn.point.params, rng)
     rounded = tree.map(lambda a: a.astype(np.float32).astype(np.float64), params)
     return drawn._replace(point=drawn.point._replace(params=rounded))
 

@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import layer_norm
 
 from numpy_lstm import check, layouts, tree
+from numpy_lstm.activations import Activation
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": torch.sigmoid,
@@ -36,13 +37,45 @@ def tensor_cell(problem: check.Problem) -> check.Point:
 
 def module(problem: check.Problem) -> check.Point:
     """Autograd through torch.nn. With cotangents for every c_t, which it does not return, it is called step by step."""
-    states = {"rnn": _nn_rnn, "lstm": _nn_lstm, "gru": _nn_gru}[problem.cell.page]
+    states = {"rnn": _nn_rnn, "lstm": _nn_lstm, "gru": _nn_gru}[problem.cell.equations]
     return _gradient(problem, lambda point, every: states(problem, point, every))
 
 
 def truncated(problem: check.Problem, length: int) -> check.Point:
     """Through the tensor-operation cell with the state detached before every ``length``-th step."""
     return _gradient(problem, lambda point, _: _scan(problem, point, detach=length))
+
+
+def hessian_vector(cell: Any, point: Any, lengths: Any, targets: Any, direction: Any) -> Any:
+    """H v of half the squared distance of outputs and last states from ``targets``, by double backward.
+
+    The network is layers of directions of ``cell`` from tensor operations, each row read by itself within its length:
+    ``point`` is (params, xs, first) with params[layer][direction]. Padding counts for nothing.
+    """
+    leaves = tree.map(lambda a: torch.tensor(a, requires_grad=True), point)
+    params, xs, first = leaves
+    functions = {k: FUNCTIONS[f.name] for k, f in cell.core.functions._asdict().items() if isinstance(f, Activation)}
+    loss = torch.zeros((), dtype=xs.dtype)
+    for b, n in enumerate(lengths):
+        rows = [xs[t, b : b + 1] for t in range(n)]
+        for layer, (directions, states) in enumerate(zip(params, first, strict=True)):
+            both = []
+            for k, (p, state) in enumerate(zip(directions, states, strict=True)):
+                s, found = tree.map(lambda a, b=b: a[b : b + 1], state), []
+                for x in rows[::-1] if k else rows:
+                    s = _projected(CELLS[cell.equations], functions, p, x, s)
+                    found.append(s.h)
+                both.append(found[::-1] if k else found)
+                for a, target in zip(s, targets[1][layer][k], strict=True):
+                    loss = loss + ((a - torch.tensor(target[b : b + 1])) ** 2).sum() / 2
+            rows = [torch.cat(each, dim=1) for each in zip(*both, strict=True)]
+        for t, y in enumerate(rows):
+            loss = loss + ((y - torch.tensor(targets[0][t, b : b + 1])) ** 2).sum() / 2
+    flat = [a for _, a in tree.leaves(leaves)]
+    gradients = torch.autograd.grad(loss, flat, create_graph=True)
+    slope = sum((g * torch.tensor(v)).sum() for g, (_, v) in zip(gradients, tree.leaves(direction), strict=True))
+    found = iter(torch.autograd.grad(slope, flat))
+    return tree.map(lambda _: next(found).numpy(), leaves)
 
 
 def _gradient(problem: check.Problem, states: Callable[[check.Point, bool], Any]) -> check.Point:
@@ -59,14 +92,15 @@ def _gradient(problem: check.Problem, states: Callable[[check.Point, bool], Any]
 def _scan(problem: check.Problem, point: check.Point, detach: int = 0) -> Any:
     """Every state of a run, stacked over time."""
     cell = problem.cell
-    functions = {name: FUNCTIONS[f.name] for name, f in cell.functions._asdict().items()}
-    step = CELLS[cell.page]
+    own = cell.core.functions._asdict()
+    functions = {name: FUNCTIONS[f.name] for name, f in own.items() if isinstance(f, Activation)}
+    step = CELLS[cell.equations]
     state, states = point.first, []
     for t in range(next(a.shape[0] for _, a in tree.leaves(point.xs))):
         if detach and t % detach == 0 and t:
             state = tree.map(lambda a: a.detach(), state)
         x = tree.map(lambda a, t=t: a[t], point.xs)
-        if cell.Input is None:
+        if len(cell.reads) == 1:
             state = _projected(step, functions, point.params, x, state)
         else:
             new = _projected(step, functions, point.params, x.x, state)
@@ -285,7 +319,7 @@ def timed(cell: Any, params: Any, xs: Any, first: Any, dhs: Any, dlast: Any, dev
     def to(a: Any) -> Any:
         return torch.from_numpy(a).to(device)
 
-    name = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[cell.page]
+    name = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[cell.equations]
     layer = getattr(torch.nn, name)(xs.shape[2], first.h.shape[1], dtype=to(xs).dtype, device=device)
     layer.load_state_dict({k: to(a) for k, a in layouts.dump("torch", params, cell).items()})
     x, *state = (to(a).requires_grad_() for a in (xs, *(s[None] for s in first)))

@@ -6,14 +6,14 @@
 
 from typing import Any
 
-import mpmath
-
 from numpy_lstm import check, tree
 from numpy_lstm.check.truth import exact, gradient
 
 
 def central_difference(problem: check.Problem, digits: int = 70, step: str = "1e-22") -> check.Point:
     """(L(p + h e) - L(p - h e)) / 2h for every component, truncation about h^2: a Point of object arrays."""
+    import mpmath
+
     with mpmath.workdps(digits):
         exactly = problem._replace(cotangents=exact(problem.cotangents))
         return check.finite_difference(exactly.loss, exact(problem.point), mpmath.mpf(step))
@@ -21,6 +21,8 @@ def central_difference(problem: check.Problem, digits: int = 70, step: str = "1e
 
 def hessian_vector(problem: check.Problem, direction: check.Point, digits: int = 70, step: str = "1e-22") -> Any:
     """H v as a central difference of the ``digits``-digit gradient: a Point of object arrays."""
+    import mpmath
+
     with mpmath.workdps(digits):
         h, point = mpmath.mpf(step), exact(problem.point)
         d = tree.scale(h, exact(direction))

@@ -11,21 +11,26 @@ from reference import chain_rule
 PAGES = list(nl.PAGES)
 VARIANTS = [nl.ReLURNN, *(nl.ABLATIONS[name] for name in ("NIG", "NFG", "NOG", "NIAF", "NOAF"))]
 CELLS = PAGES + VARIANTS
-SEEDS = range(20)
+THOROUGH = False  # pytest --thorough: conftest.py
 
 
-def standard(cell: nl.Cell, seed: int = 0, **sizes: int) -> check.Problem:
+def seeds(most: int, usual: int = 3) -> range:
+    """``usual`` seeds, which see what can go wrong, or ``most`` with ``pytest --thorough``."""
+    return range(most if THOROUGH else usual)
+
+
+def standard(cell: nl.Page, seed: int = 0, **sizes: int) -> check.Problem:
     """T=20, B=4, D=5, H=7; random, unequal, non-zero h0 and c0; gradient into every h_t, c_t and the last state."""
     sizes = {"T": 20, "B": 4, "D": 5, "H": 7} | sizes
     return check.Problem.random(cell, rng=np.random.default_rng(seed), **sizes)
 
 
-def equation_ids(cell: nl.Cell) -> list[str]:
+def equation_ids(cell: nl.Page) -> list[str]:
     """``lstm-L9'-f``: the adjoint of row L9 with respect to its operand f."""
     return [f"{cell.name.lower()}-{row.tag}'-{k}" for row in chain_rule.rows(cell) for k in row.operands()]
 
 
-def equation_error(cell: nl.Cell, equation: str, seed: int = 0) -> float:
+def equation_error(cell: nl.Page, equation: str, seed: int = 0) -> float:
     """Normwise distance between what the page and what the machine say reaches this operand, seen through this row.
 
     The parameters by which other rows multiply the operand are zero when cotangents are contracted with them, and
@@ -42,8 +47,9 @@ def equation_error(cell: nl.Cell, equation: str, seed: int = 0) -> float:
     only = type(params)(*(0 * a if k in silenced else a for k, a in params._asdict().items()))
 
     _, values = cell.step(params, xs[0], first)
-    _, d = cell.step_adjoint(only, values, arriving)
-    got = getattr(d, operand) if operand in d._fields else getattr(cell.step_gradients(values, d), operand)
+    _, d = cell.step_back(only, values, arriving)
+    contracted = cell.gradients(cell.functions, only, values, d)
+    got = getattr(d if operand in d._fields else contracted, operand)
 
     names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
     names |= {f"{k}_prev": a for k, a in first._asdict().items()} | {"x": xs[0]}

@@ -1,4 +1,4 @@
-"""Fixtures shared by the suite: which array library a test runs on."""
+"""What the suite shares: the option --thorough, and which array library a test runs on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,18 @@ import pytest
 import torch
 
 import analysis  # noqa: F401  before NumPy: it fixes the number of threads
+import cases
 from strict_cupy import cupy as cupy
 
 torch.set_num_threads(1)  # the arrays here are small: more threads only wait for one another
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="more seeds and sizes: about five times as long")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    cases.THOROUGH = config.getoption("--thorough")  # before any test is collected, in every worker
 
 
 def read_only(a: np.ndarray) -> np.ndarray:

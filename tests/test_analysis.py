@@ -2,8 +2,8 @@
 
 import csv
 import json
-import subprocess
-import sys
+import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,23 @@ from analysis import coverage, gradient_flow, next_symbol, output, routes, text,
 from analysis.__main__ import main
 from numpy_lstm import check, tree
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="module")
 def corpus() -> text.Corpus:
     return text.load()
 
 
+@pytest.fixture
+def smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main job with fewer networks, wirings and seeds."""
+    some = ("RNN", "LSTM, forget bias 1")
+    monkeypatch.setattr(next_symbol, "NETWORKS", {name: next_symbol.NETWORKS[name] for name in some})
+    monkeypatch.setattr(coverage, "TWINS", dict(list(coverage.TWINS.items())[:1]))
+    monkeypatch.setattr(coverage, "cells", partial(coverage.cells, seeds=1))
+    monkeypatch.setattr(verification, "saturated", partial(verification.saturated, seeds=1))
+
+
+@pytest.mark.usefixtures("smaller")
 def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--out", str(tmp_path), "--seeds", "2"]) == 0
     printed = capsys.readouterr()
@@ -37,6 +46,16 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert len(covered["cells"]) == len(coverage.CELLS)
     assert set(covered["layouts"]) == set(nl.layouts.names())
     assert max(row["truth"] for row in covered["cells"]) <= 1e-15
+    assert len(covered["wirings"]) == 1
+    for said in (
+        "bound of numpy-lstm: 16",
+        "against each oracle: worst normwise error, bound: 1e-14",
+        "K against the ",
+    ):
+        assert said in printed.out
+    assert printed.out.count("; bound: 1e-14.\n") == 2, "wirings and layouts"
+    last = printed.out.splitlines()[-1]
+    assert re.fullmatch(rf"all passed: verify, coverage; done: flow\. Written to {tmp_path} in \d+ s", last)
     assert (tmp_path / "verification.md").read_text(encoding="utf-8") in printed.out
     assert {f.name for f in tmp_path.iterdir()} == {
         *("verification.json", "verification.md", "gradient_flow.csv", "gradient_flow_rates.csv"),
@@ -99,10 +118,13 @@ def test_a_failed_route_fails_the_job(
         },
     )
     assert main(["verify", "--out", str(tmp_path)]) == 1
-    printed = capsys.readouterr().out
-    assert "FAILED: RNN, complex step: " in printed
-    assert "FAILED: LSTM, chrono, not a number: nan, bound 1" in printed
-    assert "FAILED: standard: K nan, bound 16" in printed
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("FAILED: RNN, complex step: ")
+    assert last.endswith(f"and 3 more. Written to {tmp_path} in {last.split()[-2]} s")
+    failed = verification.run(corpus, tmp_path, 0)
+    assert "LSTM, chrono, not a number: nan, bound 1" in failed
+    assert "saturated gates, standard: K nan, bound 16" in failed
+    assert len(failed) == 11
     saved = json.loads((tmp_path / "verification.json").read_text(encoding="utf-8"))
     assert [r["error"] for r in saved["routes"] if r["route"] == "not a number"] == [None] * 5
 
@@ -138,25 +160,9 @@ def test_bad_text(content: bytes | None, message: str, tmp_path: Path, capsys: p
     path = tmp_path / "text.txt"
     if content is not None:
         path.write_bytes(content)
-    assert main(["verify", "--text", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["verify", "--text", str(path), "--out", str(tmp_path / "out")]) == 3
     assert message in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "message"),
-    [
-        (["--help"], 0, "usage: python -m analysis"),
-        (["nonsense"], 2, "invalid choice: 'nonsense'"),
-        (["--seeds", "0"], 2, "0 is less than 1"),
-        (["--seed", "-1"], 2, "-1 is negative"),
-        (["--seed", "x"], 2, "invalid"),
-    ],
-)
-def test_command_line(arguments: list[str], status: int, message: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "analysis", *arguments], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == status
-    assert message in done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_are_whole_or_absent(tmp_path: Path) -> None:
@@ -182,18 +188,20 @@ def test_the_layer_in_a_case_has_no_zero_to_hide_behind(corpus: text.Corpus) -> 
             assert not np.array_equal(c.problem.point.first.h, c.problem.point.first.c)
 
 
-def test_a_wrong_layout_fails_the_coverage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(coverage, "cells", lambda seed: [{"name": "RNN", "truth": 0.0}])
+def test_a_wrong_layout_fails_the_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coverage, "cells", lambda seed: [{"name": "RNN", "truth": 0.0, "K": 1.0}])
     monkeypatch.setattr(coverage, "twins", lambda seed: [{"name": "twin", "complex step": 0.0}])
-    assert coverage.run(tmp_path, seed=0)
+    some = {key: form for key, form in coverage.frameworks.FORMS.items() if key[0] in ("keras", "onnx")}
+    monkeypatch.setattr(coverage.frameworks, "FORMS", some)
+    assert coverage.run(tmp_path, seed=0) == []
     swapped = nl.layouts.load
 
-    def wrong(name: str, arrays: object, cell: nl.Cell) -> object:
+    def wrong(name: str, arrays: object, cell: nl.Page) -> object:
         p = swapped(name, arrays, cell)
         return p._replace(W_i=p.W_f, W_f=p.W_i) if name == "keras" and cell is nl.LSTM else p
 
     monkeypatch.setattr(nl.layouts, "load", wrong)
-    assert not coverage.run(tmp_path, seed=0)
-    assert "FAILED: worst error" in capsys.readouterr().out
+    monkeypatch.setattr(coverage, "cells", lambda seed: [{"name": "RNN", "truth": float("nan"), "K": 17.0}])
+    errors = ["cells, RNN, truth: nan, bound 1e-14", "cells, RNN, K: 17, bound 16", "layouts, keras, LSTM: "]
+    for said, error in zip(coverage.run(tmp_path, seed=0), errors, strict=True):
+        assert said.startswith(error)

@@ -18,14 +18,14 @@ from numpy_lstm import activations, check, ops, tree
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
 @pytest.mark.parametrize("lengths", [None, [20, 3, 0, 7]])
 def test_every_library_gives_the_same_numbers(
-    to_library: Callable[[Any], Any], cell: nl.Cell, dtype: Any, lengths: Any
+    to_library: Callable[[Any], Any], cell: nl.Page, dtype: Any, lengths: Any
 ) -> None:
     problem = standard(cell).astype(dtype)
 
     def gradients(move: Callable[[Any], Any]) -> Any:
         (params, xs, first), (states, last) = (tree.map(move, part) for part in problem[1:])
         run = nl.forward(cell, params, xs, first, lengths)
-        back = nl.backward(cell, params, run, states.h, getattr(states, "c", None), last)
+        back = nl.backward(cell, params, run, dlast=last, dstates=states)
         return run, back
 
     for (name, here), (_, plain) in zip(
@@ -39,7 +39,7 @@ def test_every_library_gives_the_same_numbers(
 @pytest.mark.parametrize(
     "dtype", [np.float32, np.float64, np.longdouble, np.complex64, np.complex128, np.clongdouble, object]
 )
-def test_dtype_in_is_dtype_out(cell: nl.Cell, dtype: Any) -> None:
+def test_dtype_in_is_dtype_out(cell: nl.Page, dtype: Any) -> None:
     problem = standard(cell, T=2)
     problem = (
         problem.astype(dtype)

@@ -1,6 +1,7 @@
 """The measuring studies: every peer computes the same gradient, tables and figure are made, files are whole."""
 
 import json
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,11 @@ def test_a_failing_measurement_says_why() -> None:
 def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(memory, "SHAPE", (2000, 8, 4, 32))
     monkeypatch.setattr(memory, "LONG", (3000, 1, 4, 8))
-    assert main(["memory", "--out", str(tmp_path)]) == 0
+    status = main(["memory", "--out", str(tmp_path)])
     if "not measured" in capsys.readouterr().out:
+        assert status == 2
         pytest.skip("needs Linux")
+    assert status == 0
     found = json.loads((tmp_path / "memory.json").read_text(encoding="utf-8"))["found"]
     results = 8 * 2000 * 8 * (32 + 4)
     assert all(peak >= results for peak, _ in found.values())
@@ -74,13 +77,16 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_without_a_device_the_gpu_study_says_that_nothing_was_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if gpu.unavailable() is None:
+    if util.find_spec("cupy") is None:
+        assert main(["gpu", "--out", str(tmp_path)]) == 3
+        assert capsys.readouterr().err == "error: cupy is not installed; pip install 'numpy-lstm[gpu]'\n"
+    elif gpu.unavailable() is None:
         pytest.skip("there is a device")
-    assert main(["gpu", "--out", str(tmp_path)]) == 0
-    assert "gpu: skipped, nothing was run: CuPy" in capsys.readouterr().out
+    else:
+        assert main(["gpu", "--out", str(tmp_path)]) == 2
+        assert "no verdict: gpu: nothing was run: CuPy finds no device" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "1,2,3,0", "a,b,c,d"])
 def test_bad_shapes(text: str) -> None:
-    with pytest.raises(SystemExit):
-        main(["benchmark", "--shapes", text])
+    assert main(["benchmark", "--shapes", text]) == 3

@@ -16,8 +16,9 @@ ENGINES = {"explicit": nl, "fast": nl.fast}
 @pytest.mark.parametrize("ragged", [False, True], ids=["", "ragged"])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("cell", [nl.LSTM, nl.GRU, nl.RNN, nl.PeepholeLSTM, nl.LayerNormLSTM], ids=repr)
-def test_bit_for_bit_for_any_number_of_segments(cell: nl.Cell, engine: str, ragged: bool) -> None:
-    for T, B, D, H in [(700, 2, 3, 4), (100, 70, 4, 12), (1, 1, 1, 1), (0, 2, 3, 4)]:
+def test_bit_for_bit_for_any_number_of_segments(cell: nl.Page, engine: str, ragged: bool) -> None:
+    long = 700 if engine == "fast" and cell.equations in ("lstm", "gru", "rnn") else 100  # three blocks and a part
+    for T, B, D, H in [(long, 2, 3, 4), (100, 70, 4, 12), (1, 1, 1, 1), (0, 2, 3, 4)]:
         params, xs, first, lengths, given = problem(cell, (T, B, D, H), ragged=ragged)
         run = ENGINES[engine].forward(cell, params, xs, first, lengths)
         back = ENGINES[engine].backward(cell, params, run, **given)
@@ -40,7 +41,7 @@ def test_zoneout_reads_more_than_x() -> None:
 
 def test_absent_cotangents_and_states() -> None:
     params, xs, _, _, given = problem(nl.LSTM, (100, 2, 3, 4))
-    for some in ({}, {"dhs": given["dhs"]}, {"dlast": nl.LSTM.partial_state(c=given["dlast"].c)}):
+    for some in ({"dhs": given["dhs"]}, {"dlast": nl.LSTM.partial_state(c=given["dlast"].c)}):
         want = nl.fast.backward(nl.LSTM, params, nl.fast.forward(nl.LSTM, params, xs), **some)
         run = checkpointed.forward(nl.LSTM, params, xs, engine="fast")
         assert_same_bits(tuple(checkpointed.backward(nl.LSTM, params, run, **some))[:3], tuple(want)[:3])
@@ -55,10 +56,8 @@ def test_errors() -> None:
     assert "engine is 'slow'" in raised(checkpointed.forward, nl.LSTM, params, xs, engine="slow")[1]
     run = checkpointed.forward(nl.LSTM, params, xs)
     assert raised(checkpointed.backward, nl.LSTM, params, run, dhs=xs)[0] is nl.ShapeError
-    assert (
-        "checkpointed.forward()" in raised(checkpointed.backward, nl.LSTM, params, nl.forward(nl.LSTM, params, xs))[1]
-    )
-    assert raised(nl.backward, nl.LSTM, params, run)[0] is TypeError
+    for engine in (nl.backward, nl.fast.backward):
+        assert "call numpy_lstm.checkpointed.backward, not" in raised(engine, nl.LSTM, params, run, dhs=run.hs)[1]
 
 
 def peak(work: Any) -> int:
@@ -74,7 +73,7 @@ def peak(work: Any) -> int:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_memory_beside_the_results_is_a_small_part_of_the_tape(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numpy_lstm.fast.blocks.KEEP", 0)
-    params, xs, first, _, given = problem(nl.LSTM, (8000, 4, 3, 16))
+    params, xs, first, _, given = problem(nl.LSTM, (8000 if engine == "fast" else 2500, 4, 3, 16))
 
     def full() -> Any:
         run = ENGINES[engine].forward(nl.LSTM, params, xs, first)

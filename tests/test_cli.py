@@ -22,7 +22,7 @@ def case(tmp_path: Path) -> Path:
 
 
 def answered(case: Path, factor: float, **dtype: str) -> Path:
-    """An answer file beside the case, its gradients times a factor."""
+    """An answer file beside the case, its gradients alone, times a factor."""
     expected = files.read_case(case).expected
     path = case.parent / "answer.npz"
     files.write_answer(path, {k: factor * a for k, a in expected.items() if k.startswith("d_")}, **dtype)
@@ -30,8 +30,14 @@ def answered(case: Path, factor: float, **dtype: str) -> Path:
 
 
 def test_status(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["judge", str(case), str(answered(case, 1.0))]) == 0
+    assert cli.main(["judge", str(case), str(answered(case, 1.0))]) == 2
+    assert capsys.readouterr().out.startswith("CANNOT TELL (not given)")
+    assert cli.main(["judge", str(case), str(answered(case, 1.0)), "--partial"]) == 0
     assert capsys.readouterr().out.startswith("PASS")
+    files.write_answer(case.parent / "whole.json", files.read_case(case).expected)
+    assert cli.main(["judge", str(case), str(case.parent / "whole.json")]) == 0
+    assert cli.main(["judge", str(case), str(answered(case, np.nan))]) == 1
+    assert "d_x has 60 numbers that are not finite, of 60" in capsys.readouterr().out
     assert cli.main(["judge", str(case), str(answered(case, 0.5)), "--json", str(case.parent / "out.json")]) == 1
     printed = capsys.readouterr().out
     assert printed.startswith("FAIL")

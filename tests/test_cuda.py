@@ -30,8 +30,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return build(tmp_path_factory.mktemp("emulated"))
 
 
-def laid_out(cell: nl.Cell, dtype: Any, B: int, H: int, C: int, R: int, cluster: bool) -> plan.Plan:
-    found = plan._lay_out(cuda.KINDS[cell.page], np.dtype(dtype).itemsize, B, H, C, R, cluster, HOPPER)
+def laid_out(cell: nl.Page, dtype: Any, B: int, H: int, C: int, R: int, cluster: bool) -> plan.Plan:
+    found = plan._lay_out(cuda.KINDS[cell.equations], np.dtype(dtype).itemsize, B, H, C, R, cluster, HOPPER)
     assert found is not None
     return found
 
@@ -74,7 +74,7 @@ PLANS = [
 @pytest.mark.parametrize("layout", PLANS, ids=str)
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 def test_the_recurrence_in_one_launch(
-    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Cell, layout: Any, ragged: bool
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Page, layout: Any, ragged: bool
 ) -> None:
     B, H, C, R = layout
     for dtype, cluster in itertools.product(DTYPES, [False, True] if C in (2, 4) else [False]):
@@ -89,7 +89,7 @@ def test_the_recurrence_in_one_launch(
 @pytest.mark.parametrize("ragged", [False, True], ids=["", "ragged"])
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 def test_step_by_step(
-    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Cell, ragged: bool
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Page, ragged: bool
 ) -> None:
     for dtype in DTYPES:
         arguments = (cell, *problem(cell, (6, 5, 3, 70), dtype, ragged=ragged))
@@ -101,7 +101,7 @@ def test_step_by_step(
 
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 def test_whatever_order_threads_run_in(
-    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Cell
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Page
 ) -> None:
     arguments = (cell, *problem(cell, (4, 5, 3, 12), ragged=True))
     for cluster in (False, True):
@@ -124,15 +124,19 @@ def test_any_cotangent_may_be_absent(library: ctypes.CDLL, monkeypatch: pytest.M
     params, xs, first, _, cotangents = problem(nl.LSTM, (5, 3, 3, 8))
     for layout in (laid_out(nl.LSTM, np.float64, 3, 8, 2, 2, True), None):
         engine = on_device(monkeypatch, Emulated(library, layout))
-        for given in ([], ["dhs"], ["dlast"], ["dcs"]):
-            some = {k: v for k, v in cotangents.items() if k in given}
-            arguments = (nl.LSTM, params, xs, None if given else first, None, some)
+        for given in ("dhs", "dlast", "dcs"):
+            arguments = (nl.LSTM, params, xs, None, None, {given: cotangents[given]})
             assert_close(gradient(engine, *arguments), gradient(nl, *arguments), np.float64)
+        states = {"dstates": nl.LSTM.Outputs(h=cotangents["dhs"], c=cotangents["dcs"])}
+        arguments = (nl.LSTM, params, xs, first, None, states)
+        assert_close(gradient(engine, *arguments), gradient(nl, *arguments), np.float64)
+        with pytest.raises(TypeError, match="no cotangent was given"):
+            gradient(engine, nl.LSTM, params, xs, first, None, {})
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 def test_padding_never_changes_a_result_even_nan(
-    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Cell
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Page
 ) -> None:
     params, xs, first, lengths, cotangents = problem(cell, (6, 5, 3, 8), ragged=True)
     lengths[0], lengths[1] = 6, 0
@@ -146,12 +150,12 @@ def test_padding_never_changes_a_result_even_nan(
         assert not clean[0][past].any()
 
 
-SATURATED = [(cell, regime) for cell in CELLS for regime in regimes.OF_PAGE[cell.page]]
+SATURATED = [(cell, regime) for cell in CELLS for regime in regimes.OF_PAGE[cell.equations]]
 
 
 @pytest.mark.parametrize(("cell", "regime"), SATURATED, ids=lambda v: getattr(v, "name", v))
 def test_accurate_where_gates_saturate(
-    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Cell, regime: str
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, cupy: Any, cell: nl.Page, regime: str
 ) -> None:
     p = regimes.problem(cell, regime, seed=1)
     given = {"dhs": p.cotangents.states.h, "dlast": p.cotangents.last}
@@ -223,22 +227,22 @@ SHAPES = [(32, 128), (1, 128), (20, 200), (64, 512), (16, 256), (128, 32), (64, 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
-def test_plans_fit(cell: nl.Cell, shape: tuple[int, int]) -> None:
+def test_plans_fit(cell: nl.Page, shape: tuple[int, int]) -> None:
     """Every unit and row has one owner, nothing exceeds the device, and what must run at once can."""
     B, H = shape
     small = plan.Limits(multiprocessors=20, shared=64 * 1024, shared_all=64 * 1024, cluster=1, cooperative=True)
     alone = small._replace(shared=48 * 1024, cooperative=False)
     for limits, itemsize in itertools.product((HOPPER, small, alone), (4, 8)):
-        for p in plan.plans(cuda.KINDS[cell.page], itemsize, B, H, limits):
+        for p in plan.plans(cuda.KINDS[cell.equations], itemsize, B, H, limits):
             assert p.C * p.nj >= H > (p.C - 1) * p.nj or p.C <= H
             assert p.groups * p.R >= B > (p.groups - 1) * p.R
             assert max(p.shared) <= limits.shared
             assert p.R * p.nj <= plan.THREADS
             assert p.C == 1 or (p.cluster and limits.cluster >= p.C) or p.groups * p.C <= limits.multiprocessors
             assert p.C == 1 or p.cluster or limits.cooperative
-            assert p.cost < plan.stepped(cuda.KINDS[cell.page], B, H)
+            assert p.cost < plan.stepped(cuda.KINDS[cell.equations], B, H)
     nothing = small._replace(shared=0, shared_all=0)
-    assert plan.plans(cuda.KINDS[cell.page], 8, B, H, nothing) == ()
+    assert plan.plans(cuda.KINDS[cell.equations], 8, B, H, nothing) == ()
 
 
 @pytest.mark.parametrize("cluster", [0, 8], ids=["grid", "cluster"])

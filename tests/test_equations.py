@@ -11,7 +11,7 @@ from cases import CELLS, equation_error, equation_ids, standard
 from numpy_lstm import check
 from reference import chain_rule
 
-PAGES = Path(nl.__file__).parent / "cells"
+PAGES = Path(nl.__file__).parent / "pages"
 BY_NAME = {cell.name.lower(): cell for cell in CELLS}
 
 
@@ -34,10 +34,10 @@ def test_values(row: str) -> None:
     assert check.normwise(getattr(values, target), expected) <= 1e-15
 
 
-@pytest.mark.parametrize("cell", {cell.page: cell for cell in CELLS}.values(), ids=lambda cell: cell.page)
-def test_page_derivation_and_rows_have_the_same_tags(cell: nl.Cell) -> None:
-    code = (PAGES / f"{cell.page}.py").read_text(encoding="utf-8")
-    prose = (PAGES / f"{cell.page}.md").read_text(encoding="utf-8").replace("′", "'")
+@pytest.mark.parametrize("cell", {cell.equations: cell for cell in CELLS}.values(), ids=lambda cell: cell.equations)
+def test_page_derivation_and_rows_have_the_same_tags(cell: nl.Page) -> None:
+    code = (PAGES / f"{cell.equations}.py").read_text(encoding="utf-8")
+    prose = (PAGES / f"{cell.equations}.md").read_text(encoding="utf-8").replace("′", "'")
     tags = [row.tag for row in chain_rule.rows(cell)]
     both = {*tags, *(f"{tag}'" for tag in tags)}
     in_code = re.findall(r"\(([A-Z]+\d+'?)\)", code)

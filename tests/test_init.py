@@ -15,7 +15,7 @@ def rng() -> np.random.Generator:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_default_of_a_cell(cell: nl.Cell) -> None:
+def test_default_of_a_cell(cell: nl.Page) -> None:
     params = cell.init(40, 60, rng())
     limit = np.sqrt(6 / 100)
     for name, a in params._asdict().items():

@@ -19,7 +19,7 @@ def same_bits(a: object, b: object) -> bool:
     return all(np.array_equal(x, y) for (_, x), (_, y) in zip(tree.leaves(a), tree.leaves(b), strict=True))
 
 
-def test_linear_in_the_cotangents(cell: nl.Cell) -> None:
+def test_linear_in_the_cotangents(cell: nl.Page) -> None:
     problem = standard(cell)
     other = tree.random_like(problem.cotangents, np.random.default_rng(1))
     at = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
@@ -28,7 +28,7 @@ def test_linear_in_the_cotangents(cell: nl.Cell) -> None:
     assert same_bits(at(tree.scale(1024.0, problem.cotangents)), tree.scale(1024.0, problem.gradient()))
 
 
-def test_a_sequence_in_two_parts_is_the_sequence(cell: nl.Cell) -> None:
+def test_a_sequence_in_two_parts_is_the_sequence(cell: nl.Page) -> None:
     problem = standard(cell)
     params, xs, first = problem.point
     whole = nl.forward(cell, params, xs, first)
@@ -44,7 +44,7 @@ def test_a_sequence_in_two_parts_is_the_sequence(cell: nl.Cell) -> None:
     assert check.normwise(tree.add(back_a.dparams, back_b.dparams), back.dparams) <= 1e-15
 
 
-def test_a_batch_is_its_rows(cell: nl.Cell) -> None:
+def test_a_batch_is_its_rows(cell: nl.Page) -> None:
     problem = standard(cell)
     together = problem.gradient()
     params = tree.scale(0, problem.point.params)
@@ -65,7 +65,7 @@ def test_a_batch_is_its_rows(cell: nl.Cell) -> None:
     assert check.normwise(params, together.params) <= 2e-15
 
 
-def test_hidden_units_have_no_order(cell: nl.Cell) -> None:
+def test_hidden_units_have_no_order(cell: nl.Page) -> None:
     problem = standard(cell)
     order = np.random.default_rng(1).permutation(7)
 
@@ -86,7 +86,7 @@ def test_hidden_units_have_no_order(cell: nl.Cell) -> None:
     assert check.normwise(shuffled, expected) <= 2e-15
 
 
-def test_no_array_of_the_caller_is_written_and_two_calls_agree(cell: nl.Cell) -> None:
+def test_no_array_of_the_caller_is_written_and_two_calls_agree(cell: nl.Page) -> None:
     problem = standard(cell)
     before = tree.map(np.copy, (problem.point, problem.cotangents))
     first, second = problem.gradient(), problem.gradient()
@@ -94,17 +94,17 @@ def test_no_array_of_the_caller_is_written_and_two_calls_agree(cell: nl.Cell) ->
     assert same_bits(before, (problem.point, problem.cotangents))
 
 
-def test_a_tape_outlives_its_input_buffer(cell: nl.Cell) -> None:
+def test_a_tape_outlives_its_input_buffer(cell: nl.Page) -> None:
     problem = standard(cell)
     params, xs, first = tree.map(np.copy, problem.point)
     run = nl.forward(cell, params, xs, first)
     xs[:] = np.nan
     states, last = problem.cotangents
-    back = nl.backward(cell, params, run, states.h, getattr(states, "c", None), last)
+    back = nl.backward(cell, params, run, dlast=last, dstates=states)
     assert same_bits(check.Point(back.dparams, back.dxs, back.dfirst), problem.gradient())
 
 
-def test_an_empty_sequence_is_defined(cell: nl.Cell) -> None:
+def test_an_empty_sequence_is_defined(cell: nl.Page) -> None:
     problem = standard(cell)
     params, xs, first = problem.point
     run = nl.forward(cell, params, xs[:0], first)
@@ -116,12 +116,12 @@ def test_an_empty_sequence_is_defined(cell: nl.Cell) -> None:
     assert same_bits(back.dparams, tree.scale(0, params))
 
 
-def test_an_absent_first_state_is_zero(cell: nl.Cell) -> None:
+def test_an_absent_first_state_is_zero(cell: nl.Page) -> None:
     params, xs, _ = standard(cell).point
     assert same_bits(nl.forward(cell, params, xs), nl.forward(cell, params, xs, cell.zero_state(4, 7)))
 
 
-def test_nan_is_never_hidden(cell: nl.Cell) -> None:
+def test_nan_is_never_hidden(cell: nl.Page) -> None:
     params, xs, first = standard(cell).point
     name = params._fields[0]
     poisoned = params._replace(**{name: np.full_like(getattr(params, name), np.nan)})
@@ -132,12 +132,12 @@ def test_nan_is_never_hidden(cell: nl.Cell) -> None:
     assert np.isnan(back.dxs).all()
 
 
-def test_the_layer_is_the_scan(cell: nl.Cell) -> None:
+def test_the_layer_is_the_scan(cell: nl.Page) -> None:
     problem = standard(cell)
     layer = nl.Recurrent(cell)
     run = layer.forward(*problem.point)
     states, last = problem.cotangents
-    back = layer.backward(problem.point.params, run, states.h, getattr(states, "c", None), last)
+    back = layer.backward(problem.point.params, run, dlast=last, dstates=states)
     assert same_bits(check.Point(back.dparams, back.dxs, back.dfirst), problem.gradient())
     a, b = (owner.init(5, 7, np.random.default_rng(3)) for owner in (layer, cell))
     assert same_bits(a, b)
@@ -146,7 +146,7 @@ def test_the_layer_is_the_scan(cell: nl.Cell) -> None:
 LENGTHS = [20, 7, 1, 0]
 
 
-def test_padding_has_no_influence(cell: nl.Cell) -> None:
+def test_padding_has_no_influence(cell: nl.Page) -> None:
     """Each row alone, at its own length, gives the same; NaN and inf in the padding change no bit."""
     problem = standard(cell)
     (params, xs, first), (states, last) = problem.point, problem.cotangents
@@ -181,7 +181,7 @@ def test_padding_has_no_influence(cell: nl.Cell) -> None:
     assert check.normwise(back.dparams, dparams) <= 2e-15
 
 
-def test_a_row_that_is_never_alive_contributes_nothing(cell: nl.Cell) -> None:
+def test_a_row_that_is_never_alive_contributes_nothing(cell: nl.Page) -> None:
     """Not even if its first state is NaN."""
     problem = standard(cell)
     (params, xs, first), (states, _) = problem.point, problem.cotangents
@@ -193,7 +193,7 @@ def test_a_row_that_is_never_alive_contributes_nothing(cell: nl.Cell) -> None:
     assert np.isfinite(tree.flatten(back.dparams)).all()
 
 
-def test_lengths_of_an_empty_sequence(cell: nl.Cell) -> None:
+def test_lengths_of_an_empty_sequence(cell: nl.Page) -> None:
     params, xs, first = standard(cell).point
     run = nl.forward(cell, params, xs[:0], first, lengths=[0, 0, 0, 0])
     assert run.alive.shape == (0, 4, 1)

@@ -267,7 +267,7 @@ def test_names() -> None:
 
 def test_only_name_page_and_params_of_a_cell_are_asked() -> None:
     Params = namedtuple("Params", [*LSTM.Params._fields, "M"])
-    cell = SimpleNamespace(name="mine", page="lstm", Params=Params)
+    cell = SimpleNamespace(name="mine", equations="lstm", Params=Params)
     stored = random_stored("torch", PROJECTED, np.random.default_rng(13))
     got = layouts.load("torch", stored, cell)
     assert isinstance(got, Params)
@@ -414,7 +414,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "keras GRU of the other kind": (
         lambda: stored_with("keras", GRU, bias=(21,)),
-        "bias has shape (21,); expected (2, 3*H=21)",
+        "bias has shape (21,); expected (2, 3*H=21); the arrays fit GRUResetBefore",
     ),
     "projected": (
         lambda: stored_with("torch", PROJECTED, weight_hr_l0=(3, 6)),

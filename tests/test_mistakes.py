@@ -184,7 +184,7 @@ def test_the_first_wrong_cotangent_is_where_it_is_said_to_be(setting: str) -> No
         order = [(k, t) for t in reversed(range(SIZES["T"])) for k in fields]
         first = next((k, SIZES["T"] - 1 - t) for k, t in order if _differ(answer, b.right, f"cotangents.{k}", t))
         field, back = mistake.at
-        if b.cell.page == "gru_reset_before" and variant in ("n", "all") and field == "h":
+        if b.cell.equations == "gru_reset_before" and variant in ("n", "all") and field == "h":
             field, back = "s", 0  # U_n stands in the way from a_n to r h, not to h
         assert first == (field.format(variant), back), label(mistake, variant)
         checked += 1

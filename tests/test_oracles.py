@@ -1,13 +1,12 @@
 """The hand-derived gradient against every route that shares no derivation with it. Bounds are promises."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from cases import CELLS, PAGES, SEEDS, standard
+from cases import CELLS, PAGES, seeds, standard
 from numpy_lstm import check, tree
 from reference import mechanical, regimes, torch_oracle, truth
 
@@ -27,15 +26,10 @@ def without(problem: check.Problem, *absent: str) -> check.Problem:
 
 
 @each_page
-def test_50_digits_against_a_formula_free_70_digit_difference(cell: nl.Cell) -> None:
-    problem = standard(cell, T=4, B=2, D=3, H=4)
+def test_50_digits_against_a_formula_free_70_digit_difference(cell: nl.Page) -> None:
+    problem = standard(cell, T=3, B=2, D=2, H=3)
     rows = check.compare(truth.gradient(problem), truth.central_difference(problem), problem.absolute_paths())
     assert check.worst(row.normwise for row in rows) <= 1e-40
-
-
-@cache
-def exactly(cell: nl.Cell, seed: int) -> check.Point:
-    return truth.gradient(standard(cell, seed))
 
 
 def each_cell_and_seed(all_seeds: Any, fewer: int) -> Any:
@@ -43,30 +37,36 @@ def each_cell_and_seed(all_seeds: Any, fewer: int) -> Any:
     return pytest.mark.parametrize(("cell", "seed"), pairs, ids=lambda value: getattr(value, "name", None))
 
 
-@each_cell_and_seed(SEEDS, 3)
-def test_against_truth(cell: nl.Cell, seed: int) -> None:
+@each_cell_and_seed(seeds(20), 2)
+def test_against_truth(cell: nl.Page, seed: int) -> None:
     problem = standard(cell, seed)
-    ours, exact = problem.gradient(), exactly(cell, seed)
+    ours, exact = problem.gradient(), truth.gradient(problem)
     rows = check.compare(ours, exact, problem.absolute_paths())
     assert check.normwise(ours, exact) <= 1e-15
     if cell in REFERENCE:  # the reference pages: array by array
         assert check.worst(row.normwise for row in rows) <= 1e-15
     assert check.worst(row.K for row in rows) <= 4
 
+    single = problem.astype(np.float32).gradient()
+    assert {a.dtype for _, a in tree.leaves(single)} == {np.dtype(np.float32)}
+    # Outside the reference pages the forward pass may amplify what rounding did to it (layer norm divides by a spread).
+    assert check.normwise(single, exact) <= (3e-7 if cell in REFERENCE else 1e-6)
+
 
 @pytest.mark.parametrize("regime", [name for name in regimes.REGIMES if name != "standard"])
 def test_saturated_gates_against_truth(regime: str) -> None:
-    """K <= 16 for us in every run; torch, whose derivatives come from the activation, does not keep it."""
+    """K <= 16 for us in every run; torch takes derivatives from the activation, and loses what 1 - s has lost."""
     ours, theirs = [], {torch_oracle.tensor_cell: [], torch_oracle.module: []}
-    for seed in SEEDS:
+    for seed in seeds(20):
         problem = regimes.lstm_problem(regime, seed)
         exact, paths = truth.gradient(problem), problem.absolute_paths()
         ours.append(check.K(problem.gradient(), exact, paths))
         for route, errors in theirs.items():
             errors.append(check.K(route(problem), exact, paths))
     assert check.worst(ours) <= 16
-    for errors in theirs.values():
-        assert max(errors) > 16
+    if regime.endswith(("+10", "+15", "+8")):  # 1 / (1 - s) is above 1000: three digits or more
+        for errors in theirs.values():
+            assert max(errors) > 16
 
 
 @pytest.mark.parametrize(
@@ -75,26 +75,26 @@ def test_saturated_gates_against_truth(regime: str) -> None:
         (cell, name)
         for cell in PAGES
         if cell is not nl.LSTM
-        for name in regimes.OF_PAGE[cell.page]
+        for name in regimes.OF_PAGE[cell.equations]
         if name != "standard"
     ],
 )
-def test_every_page_keeps_its_digits_in_saturation(cell: nl.Cell, regime: str) -> None:
-    for seed in range(2):
+def test_every_page_keeps_its_digits_in_saturation(cell: nl.Page, regime: str) -> None:
+    for seed in seeds(2, 1):
         problem = regimes.problem(cell, regime, seed)
         assert check.K(problem.gradient(), truth.gradient(problem), problem.absolute_paths()) <= 16
 
 
 @each_cell
 @pytest.mark.parametrize("h", [1e-200, 1e-100, 1e-30, 1e-16])
-def test_complex_step(cell: nl.Cell, h: float) -> None:
+def test_complex_step(cell: nl.Page, h: float) -> None:
     problem = standard(cell)
     stepped = check.complex_step(problem.loss, problem.point, h=h, chunk=256)
     assert check.normwise(stepped, problem.gradient()) <= 2e-15
 
 
 @each_page
-def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> None:
+def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Page) -> None:
     problem = standard(cell, T=3, B=2, D=3, H=2)
     for route in (check.complex_step, check.finite_difference, check.richardson):
         one, batch = (route(problem.loss, problem.point, chunk=n) for n in (None, 7))
@@ -103,8 +103,8 @@ def test_one_direction_at_a_time_is_the_batch_of_directions(cell: nl.Cell) -> No
 
 @each_page
 @pytest.mark.parametrize("route", [mechanical.reverse_mode, mechanical.forward_mode, mechanical.rtrl])
-@pytest.mark.parametrize("seed", range(3))
-def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> None:
+@pytest.mark.parametrize("seed", seeds(3, 2))
+def test_routes_through_the_rows(cell: nl.Page, route: object, seed: int) -> None:
     problem = standard(cell, seed)
     got, ours = route(problem), problem.gradient()
     if route is mechanical.rtrl:  # which has no gradient for the inputs
@@ -113,7 +113,7 @@ def test_routes_through_the_rows(cell: nl.Cell, route: object, seed: int) -> Non
 
 
 @each_page
-def test_dot_identity(cell: nl.Cell) -> None:
+def test_dot_identity(cell: nl.Page) -> None:
     problem = standard(cell)
     vjp = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
     by_complex_step = lambda v: check.directional(problem.outputs, problem.point, v)  # noqa: E731
@@ -121,15 +121,16 @@ def test_dot_identity(cell: nl.Cell) -> None:
         lambda a: a[0], mechanical.jvp(problem, tree.map(lambda a: a[None], v))
     )
     for jvp in (by_complex_step, by_rows):
-        result = check.dot_test(jvp, vjp, problem.point, problem.cotangents, np.random.default_rng(1), pairs=200)
-        assert result.pairs == 200
+        result = check.dot_test(
+            jvp, vjp, problem.point, problem.cotangents, np.random.default_rng(1), len(seeds(200, 20))
+        )
         assert result.error <= 1e-15
 
 
 @each_page
-@pytest.mark.parametrize("seed", range(2))
-def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
-    problem = standard(cell, seed)
+@pytest.mark.parametrize("seed", seeds(2, 1))
+def test_taylor_slopes_and_hessian_vector(cell: nl.Page, seed: int) -> None:
+    problem = standard(cell, seed, T=10)
     rng = np.random.default_rng(seed)
     u, v = (tree.random_like(problem.point, rng) for _ in range(2))
     v = tree.scale(1 / tree.norm(v), v)
@@ -148,7 +149,7 @@ def test_taylor_slopes_and_hessian_vector(cell: nl.Cell, seed: int) -> None:
 
 
 @each_cell_and_seed(range(50), 10)
-def test_torch(cell: nl.Cell, seed: int) -> None:
+def test_torch(cell: nl.Page, seed: int) -> None:
     """50 random sizes, each axis 1 in turn. nn.LSTM sees whole sequences (no c_t), then single steps (every c_t)."""
     rng = np.random.default_rng(seed)
     T, B, D, H = (int(n) for n in rng.integers(1, 24, 4))
@@ -167,9 +168,9 @@ def test_torch(cell: nl.Cell, seed: int) -> None:
 
 
 @each_page
-def test_differences_with_the_step_swept(cell: nl.Cell) -> None:
+def test_differences_with_the_step_swept(cell: nl.Page) -> None:
     """Truncation falls as step^2 until rounding rises as 1/step; where the best lies depends on the cell."""
-    problem = standard(cell)
+    problem = standard(cell, T=8, B=3, D=3, H=5)
     ours = problem.gradient()
 
     def errors(route: Any, steps: list[float]) -> list[float]:
@@ -183,29 +184,19 @@ def test_differences_with_the_step_swept(cell: nl.Cell) -> None:
     assert min(errors(check.richardson, [2.0**-k for k in (5, 7, 9, 11)])) <= 1e-11
 
 
-@each_cell_and_seed(SEEDS, 3)
-def test_float32_stays_float32(cell: nl.Cell, seed: int) -> None:
-    problem = standard(cell, seed)
-    single = problem.astype(np.float32).gradient()
-    assert {a.dtype for _, a in tree.leaves(single)} == {np.dtype(np.float32)}
-    # Outside the reference pages the forward pass may amplify what rounding did to it (layer norm divides by a spread).
-    bound = 3e-7 if cell in REFERENCE else 1e-6
-    assert check.normwise(single, exactly(cell, seed)) <= bound
-
-
 @each_cell
 @pytest.mark.parametrize("absent", [("every_h",), ("every_c",), ("last_h", "last_c"), ("every_h", "every_c", "last_h")])
-def test_absent_cotangents_count_as_zero(cell: nl.Cell, absent: tuple[str, ...]) -> None:
-    partial = without(standard(cell), *absent)
+def test_absent_cotangents_count_as_zero(cell: nl.Page, absent: tuple[str, ...]) -> None:
+    partial = without(standard(cell), *(absent if "c" in cell.State._fields else absent[:1]))
     dense = partial.dense()
     for (_, a), (_, b) in zip(tree.leaves(partial.gradient()), tree.leaves(dense.gradient()), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_no_cotangent_at_all_gives_zero() -> None:
+def test_zero_cotangents_give_zero() -> None:
     problem = standard(nl.LSTM)
     run = nl.forward(nl.LSTM, *problem.point)
-    back = nl.backward(nl.LSTM, problem.point.params, run)
+    back = nl.backward(nl.LSTM, problem.point.params, run, dhs=np.zeros_like(run.hs))
     assert not any(np.any(a) for _, a in tree.leaves(back))
 
 
@@ -259,7 +250,7 @@ def test_a_dot_test_measures_what_is_wrong() -> None:
 
 
 @each_cell
-def test_the_yardstick_is_the_sum_of_absolute_paths(cell: nl.Cell) -> None:
+def test_the_yardstick_is_the_sum_of_absolute_paths(cell: nl.Page) -> None:
     """S bounds the gradient, does not depend on any sign of a cotangent, and is linear in their sizes."""
     problem = standard(cell, T=6)
     S, g = problem.absolute_paths(), problem.gradient()
@@ -283,7 +274,9 @@ def test_a_problem_is_bound_as_forward_and_backward_are() -> None:
     params, xs, first = standard(nl.LSTM, T=3).point
     with pytest.raises(nl.ShapeError, match=r"^dhs has shape \(1, 4, 7\); expected \(T=3, B=4, R=7\)"):
         check.Problem.of(nl.LSTM, params, xs, first, dhs=np.ones((1, 4, 7)))
-    silent = check.Problem.of(nl.LSTM, params, xs)
+    with pytest.raises(TypeError, match=r"^no cotangent was given, so there is nothing to propagate; expected dhs"):
+        check.Problem.of(nl.LSTM, params, xs)
+    silent = check.Problem.of(nl.LSTM, params, xs, dhs=np.zeros((3, 4, 7)))
     assert silent.loss(silent.point) == 0
     assert not tree.flatten(silent.gradient()).any()
 

@@ -1,12 +1,16 @@
 """Verdicts and their reasons, reports as text and JSON, and checks of a plain loss: no false alarm, none missed."""
 
 import json
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import numpy_lstm as nl
-from cases import standard
+from cases import seeds, standard
 from numpy_lstm import check, tree
 from numpy_lstm.check import report, truth
 from reference import regimes, torch_oracle
@@ -78,7 +82,7 @@ def test_reports_as_text_and_json() -> None:
 @pytest.mark.parametrize("regime", regimes.REGIMES)
 def test_torch_is_not_failed_for_its_cancellation(regime: str) -> None:
     """In saturated gates its K is large, its formula right; the reason says so. A wrong digit there is still seen."""
-    for seed in range(5):
+    for seed in seeds(5, 2):
         p = regimes.lstm_problem(regime, seed)
         exact, paths, wide = truth.gradient(p), p.absolute_paths(), p.textbook_paths()
         theirs = check.compare(torch_oracle.module(p), exact, paths, textbook_paths=wide)
@@ -94,7 +98,7 @@ def test_torch_is_not_failed_for_its_cancellation(regime: str) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1 / 560, 1e-6, 1e3])
 @pytest.mark.parametrize("cell", [nl.LSTM, nl.GRU, nl.RNN], ids=lambda cell: cell.name)
-def test_one_wrong_element_is_seen_at_any_scale(cell: nl.Cell, scale: float) -> None:
+def test_one_wrong_element_is_seen_at_any_scale(cell: nl.Page, scale: float) -> None:
     """A single element of median size, off by 1e-10 of itself."""
     p = standard(cell)
     p = p._replace(cotangents=tree.scale(scale, p.cotangents))
@@ -125,7 +129,7 @@ def bounded(problem: check.Problem, offset: float, scale: float, complex_numbers
 @pytest.mark.parametrize("route", ["complex step", "differences"])
 def test_checking_a_loss(offset: float, scale: float, route: str) -> None:
     """A right gradient never fails, whatever is added to the loss; a wrong one passes at no offset."""
-    p = standard(nl.LSTM, T=3, B=2, D=2, H=3)
+    p = standard(nl.LSTM, T=2, B=2, D=1, H=2)
     loss = bounded(p, offset, scale, route == "complex step")
     right = tree.scale(scale, p.gradient())
     found = check.verify(loss, right, p.point).verdict
@@ -138,11 +142,151 @@ def test_checking_a_loss(offset: float, scale: float, route: str) -> None:
         assert check.verify(loss, tree.scale(1 + 1e-6, right), p.point).verdict == "fail"
 
 
-def test_a_loss_that_is_not_analytic_is_not_stepped_into_the_complex() -> None:
-    point = {"w": np.array([0.3, -0.7, 1.1])}
-    right = {"w": np.sign(point["w"]) * 2}
-    assert check.verify(lambda p: 2 * np.sum(np.sqrt(p["w"] * np.conj(p["w"]))).real, right, point).verdict == "pass"
-    assert check.verify(lambda p: 2 * np.sum(np.abs(p["w"])), right, point).verdict == "pass"
+W = np.array([0.3, -0.7, 1.1])
+
+
+def tensor_loss(w: np.ndarray) -> Any:
+    return (torch.tensor(w, dtype=torch.float64, requires_grad=True) ** 2).sum()
+
+
+def halves(w: np.ndarray) -> Any:
+    if np.iscomplexobj(w):
+        raise TypeError("real\nnumbers only")
+    return np.sum(w) / 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "right", "because"),
+    [
+        (lambda w: np.sum(w**2), 2 * W, ""),
+        (lambda w: 2 * np.sum(np.abs(w)), 2 * np.sign(W), "the loss gives a real number for complex arrays: is there"),
+        (lambda w: np.sum(np.sqrt(w * np.conj(w))), np.sign(W), "its complex step is not its difference, "),
+        (lambda w: np.sum(w.astype(float)), np.ones(3), "the loss does not take complex arrays: ComplexWarning: "),
+        (halves, np.full(3, 0.5), "the loss does not take complex arrays: TypeError: real numbers only"),
+        (tensor_loss, torch.tensor(2 * W), "the loss does not take complex arrays: "),
+    ],
+)
+def test_the_route_is_told_and_why(loss: Any, right: Any, because: str) -> None:
+    found = check.verify(loss, right, W)
+    assert found.because.startswith(because) if because else not found.because
+    route = "Richardson differences, 16 calls of the loss for each of 3 numbers; " if because else "complex step\n"
+    head, blank, columns, row = str(found).splitlines()
+    assert f"{head}\n".startswith(f"PASS, by {route}{because}")
+    assert (blank, columns.split()[0], row.split()[0]) == ("", "array", "gradient")
+    assert found.markdown().startswith(f"PASS, by {route}")
+    said = json.loads(json.dumps(found.to_dict()))
+    assert (said["route"] == "complex step", said["because"]) == (not because, found.because)
+    assert str(check.verify(loss, 3 * np.asarray(right), W)).startswith(f"FAIL, by {route}")
+
+
+def test_other_warnings_of_a_loss_do_not_change_the_route() -> None:
+    def loss(w: np.ndarray) -> Any:
+        warnings.warn("an old function", DeprecationWarning, stacklevel=1)
+        return np.sum(w**2)
+
+    with warnings.catch_warnings(action="ignore"):
+        assert check.verify(loss, 2 * W, W).route == "complex step"
+
+
+LOSS = np.sum
+BAD_CHECKS: dict[str, tuple[Callable[[], Any], str]] = {
+    "a point that is a list": (
+        lambda: check.verify(LOSS, np.ones(2), [1.0, 2.0]),
+        "point.0 is a float; expected a NumPy array (np.array(a) makes one, of a list too)",
+    ),
+    "a point of tensors": (
+        lambda: check.verify(LOSS, np.ones(2), {"w": torch.ones(2)}),
+        "point.w is a torch.Tensor; expected a NumPy array (a.detach().numpy() makes one)",
+    ),
+    "a point of integers": (
+        lambda: check.verify(LOSS, np.ones(2), np.arange(2)),
+        "point has dtype int64 and shape (2,); expected float64, at least one number",
+    ),
+    "no point": (lambda: check.verify(LOSS, W, None), "point is None; expected a NumPy array, or a dict of them"),
+    "a loss that is a number": (lambda: check.verify(3.5, W, W), "loss is a float; expected a function of the point"),
+    "a loss that is a vector": (
+        lambda: check.verify(lambda w: w**2, W, W),
+        "the loss gives an array of shape (3,); expected one number: its sum, say",
+    ),
+    "a loss that returns nothing": (
+        lambda: check.verify(lambda w: None, W, W),
+        "the loss gives a NoneType; expected one number",
+    ),
+    "a loss that is NaN": (
+        lambda: check.verify(lambda w: np.nan, W, W),
+        "the loss is nan at the point; expected a finite number",
+    ),
+    "a complex loss": (
+        lambda: check.verify(lambda w: 1j * np.sum(w), W, W),
+        "the loss gives a complex number at a real point; expected a real one",
+    ),
+    "a gradient that is a function": (
+        lambda: check.verify(LOSS, lambda w: w, W),
+        "the gradient is a function; expected its arrays: call it at the point",
+    ),
+    "a gradient that is a list": (
+        lambda: check.verify(LOSS, [1.0, 1.0, 1.0], W),
+        "the gradient is no array but a list or record of them; expected the shape (3,)",
+    ),
+    "a gradient of another shape": (
+        lambda: check.verify(LOSS, np.ones((3, 1)), W),
+        "the gradients do not match in shape: the gradient: (3, 1), expected (3,)",
+    ),
+    "no gradient": (
+        lambda: check.assert_gradients({"w": W, "b": W}, {"w": None, "b": W}),
+        "w is None; expected an array "
+        "(torch leaves .grad None where no gradient arrived: before backward(), or unused)",
+    ),
+    "complex gradients": (
+        lambda: check.assert_gradients({"w": W}, {"w": 1j * W}),
+        "w has dtype complex128 and shape (3,); expected real numbers, at least one",
+    ),
+    "a part of plain arrays": (
+        lambda: check.assert_gradients({"w": W}, {"w": W}, partial=True),
+        "partial is for a case; of plain arrays, expect only those that are given",
+    ),
+    "normwise of other shapes": (
+        lambda: check.normwise({"w": np.ones((3, 1))}, {"w": np.ones(3)}),
+        "w has shape (3, 1); expected (3,)",
+    ),
+    "normwise with one absent": (
+        lambda: check.normwise({"w": None, "b": W}, {"w": W, "b": W}),
+        "the arrays to be compared are b; expected w, b",
+    ),
+    "normwise of a list": (
+        lambda: check.normwise([1.0, 2.0], np.ones(2)),
+        "the arrays to be compared are 0, 1; expected a single one",
+    ),
+    "a route with a vector": (
+        lambda: check.complex_step(lambda w: w**2, W),
+        "the loss gives an array of shape (3,); expected one number",
+    ),
+    "a route with a chunk that the loss does not see": (
+        lambda: check.finite_difference(np.sum, W, chunk=2),
+        "the loss gives an array of shape (); expected one number for each of the points along the leading axis",
+    ),
+    "a route with a list": (
+        lambda: check.complex_step(np.sum, [1.0]),
+        "point.0 is a float; expected a NumPy array (np.array(a) makes one, of a list too)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD_CHECKS)
+def test_what_a_check_cannot_take(what: str) -> None:
+    call, message = BAD_CHECKS[what]
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+def test_tensors_and_records_are_compared() -> None:
+    assert check.normwise({"w": torch.tensor(W, requires_grad=True)}, {"w": W}) == 0
+    assert check.normwise(W, torch.tensor(2 * W)) == 0.5
+    p = standard(nl.RNN, T=2)
+    params = p.gradient().params
+    shuffled = dict(reversed(list(params._asdict().items())))
+    assert check.assert_gradients(params, shuffled).verdict == "pass"
 
 
 def test_assertion_on_plain_dicts() -> None:

@@ -147,21 +147,21 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "positional state": (lambda: forward(first=(FIRST.h, FIRST.c)), "first is a tuple; expected LSTM.State(h, c)"),
     "state of another cell": (
         lambda: forward(first=nl.RNN.State(h=FIRST.h)),
-        "first is a numpy_lstm.cells.rnn.State; expected LSTM.State(h, c)",
+        "first is a State(h); expected LSTM.State(h, c)",
     ),
     "parameters as a dict": (
         lambda: nl.forward(nl.RNN, {}, XS),
-        "params is a dict; expected RNN.Params(W, U, b)",
+        "params is a dict; expected RNN.Params(W, U, b), as numpy_lstm.layouts.load makes it",
     ),
     "positional cotangent": (lambda: backward(dlast=LAST.h), "dlast is a numpy.ndarray; expected LSTM.State(h, c)"),
     "no such cell": (
         lambda: nl.forward("LSTM", PARAMS, XS),
-        "cell is a str; expected a Cell such as numpy_lstm.LSTM",
+        "cell is a str; expected a Page such as numpy_lstm.LSTM",
     ),
     "no run": (lambda: backward(run=RUN.hs), "run is a numpy.ndarray; expected the Forward that forward() returned"),
     "run of another cell": (
         lambda: backward(run=nl.forward(nl.RNN, *standard(nl.RNN).point)),
-        "run.values is a numpy_lstm.cells.rnn.Trace; expected "
+        "run.values is a numpy_lstm.pages.rnn.Trace; expected "
         "LSTM.Trace(x, h_prev, c_prev, a_i, a_f, a_g, a_o, i, f, g, o, c, y, h)",
     ),
     "cell cotangents without a cell": (
@@ -209,7 +209,7 @@ def test_a_shape_error_is_a_value_error() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_records_declare_their_axes(cell: nl.Cell) -> None:
+def test_records_declare_their_axes(cell: nl.Page) -> None:
     assert nl.shapes.axes(cell.State)["h"] in {"BR", "BH"}
     assert set(nl.shapes.axes(cell.Trace)) >= {"x", "h_prev", "h"}
     recurrent = nl.shapes.axes(cell.State)["h"].replace("B", "H")

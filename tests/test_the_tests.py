@@ -6,6 +6,7 @@ row is wrong, the row-by-row check must name that row and operand, first in the 
 wrong above flows into the rows below.
 """
 
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,8 @@ import pytest
 import numpy_lstm as nl
 from cases import equation_error, equation_ids, standard
 from numpy_lstm import check, scan, tree
-from numpy_lstm.cells import lstm
 from numpy_lstm.check import truth
+from numpy_lstm.pages import lstm
 from reference import regimes
 
 
@@ -34,11 +35,10 @@ def mutate(module: ModuleType, *edits: tuple[str, str]) -> ModuleType:
     return mutant
 
 
-def wrong_page(*edits: tuple[str, str]) -> nl.Cell:
+def wrong_page(*edits: tuple[str, str]) -> nl.Page:
     """The LSTM with an edited page, on the records of the true one."""
     mutant = mutate(lstm, *edits)
-    mutant.Params, mutant.State, mutant.Trace = lstm.Params, lstm.State, lstm.Trace
-    return nl.Cell.of_page("LSTM", vars(mutant), lstm.Functions())
+    return replace(nl.LSTM, adjoint=mutant.adjoint, gradients=mutant.gradients)
 
 
 def check_fails(problem: check.Problem) -> bool:
@@ -50,11 +50,11 @@ def check_fails(problem: check.Problem) -> bool:
 PAGE: dict[str, tuple[list[tuple[str, str]], set[str]]] = {
     "dc not carried to t-1": ([("dc_prev = dc * v.f ", "dc_prev = 0 * dc * v.f ")], {"L9'-c_prev"}),
     "dc_prev without the factor f": ([("dc_prev = dc * v.f ", "dc_prev = dc ")], {"L9'-c_prev"}),
-    "dc overwritten, not accumulated": ([("dc = ds.c + dy", "dc = dy")], {"L9'-f", "L9'-i", "L9'-g", "L9'-c_prev"}),
-    "h to c path missing": ([("dc = ds.c + dy * F.y.d(v.c)", "dc = ds.c")], {"L10'-c"}),
+    "dc overwritten, not accumulated": ([("dc = d.c + dy", "dc = dy")], {"L9'-f", "L9'-i", "L9'-g", "L9'-c_prev"}),
+    "h to c path missing": ([("dc = d.c + dy * F.y.d(v.c)", "dc = d.c")], {"L10'-c"}),
     "dh not carried to t-1": (
-        [("return State(h=dh_prev, c=dc_prev)", "return State(h=0 * dh_prev, c=dc_prev)")],
-        set(),
+        [("return Trace(x=dx, h_prev=dh_prev", "return Trace(x=dx, h_prev=0 * dh_prev")],
+        {f"L{k}'-h_prev" for k in (1, 2, 3, 4)},
     ),
     "o missing on the way to c": ([("do, dy = dh * v.y, dh * v.o", "do, dy = dh * v.y, dh")], {"L11'-y"}),
     "do from c, not tanh c": ([("do, dy = dh * v.y", "do, dy = dh * v.c")], {"L11'-o"}),
@@ -119,20 +119,20 @@ def test_a_right_formula_that_loses_digits_is_caught_by_K_only(name: str) -> Non
 
 def test_clipping_inside_the_backward_pass_is_caught_by_linearity() -> None:
     """No check sees a clip at 50 whose cotangents stay below it: the backward pass must be linear at any scale."""
-    problem = standard(wrong_page(("dh = ds.h", "dh = ds.h.clip(-50, 50)")))
+    problem = standard(wrong_page(("dh = d.h", "dh = d.h.clip(-50, 50)")))
     assert not check_fails(problem)
     large = problem._replace(cotangents=tree.scale(1024.0, problem.cotangents))
     assert check.normwise(large.gradient(), tree.scale(1024.0, problem.gradient())) > 0.1
 
 
 SCAN = {
-    "cotangents between the ends ignored": ("tree.add(dstate, _at(given, t))", "dstate"),
+    "cotangents between the ends ignored": ("_asdict()), _at(given, t))", "_asdict()), None)"),
     "cotangent of the last state ignored": ("tree.add(sizes.zeros(cell.State), dlast)", "sizes.zeros(cell.State)"),
-    "cell cotangents ignored": ("cell.partial_state(dhs, dcs)", "cell.partial_state(dhs)"),
-    "time not reversed in the tape": ("_stack(cotangents[::-1])", "_stack(cotangents)"),
+    "cell cotangents ignored": ("for k, (_, d) in given.items()})", "for k, (_, d) in given.items() if k != 'c'})"),
+    "time not reversed in the tape": ("_stack(steps[::-1])", "_stack(steps)"),
     "initial state taken for zero": (
-        "part = cell.step_gradients(_rows(values, t, stop)",
-        "part = cell.step_gradients(_rows(values._replace(h_prev=_shifted(values.h)), t, stop)",
+        "params, _rows(values, t, stop)",
+        "params, _rows(values._replace(h_prev=_shifted(values.h)), t, stop)",
     ),
     "truncated after 12 steps": (
         "for t in reversed(range(T)):\n",

@@ -18,12 +18,11 @@ import pytest
 import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import IDENTITY, RELU
-from numpy_lstm.cells.lstm import lstm
 from numpy_lstm.check import network as networks
 from numpy_lstm.check import truth
 from numpy_lstm.check.case import Case, is_gradient
 from numpy_lstm.check.network import CaseError, Network
-from numpy_lstm.compose import Backward
+from numpy_lstm.layers import Backward
 
 needs_flint = pytest.mark.skipif(
     importlib.util.find_spec("flint") is None, reason="python-flint, of the extra truth, is not installed"
@@ -59,7 +58,7 @@ def by_differences(case: Case) -> dict[str, Any]:
 
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
         d = check.finite_difference(loss, (call.params, call.xs, call.first), mpmath.mpf("1e-22"))
-        named = case.answer(run, Backward(d[1], d[2], d[0], layer.backward(call.params, run).cotangents))
+        named = case.answer(run, Backward(d[1], d[2], d[0], layer.backward(call.params, run, call.dhs).cotangents))
     return {k: a.astype(np.float64) for k, a in named.items() if "cotangents." not in k}
 
 
@@ -86,12 +85,12 @@ def test_every_bit_is_that_of_a_difference_of_losses(name: str, certify: bool) -
 def test_a_wrong_page_differs_however_well_its_numbers_are_known(
     certify: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(p: Any, v: Any, ds: Any) -> Any:
-        return nl.LSTM.step_adjoint(p, v._replace(c=v.y), ds)
+    def wrong(F: Any, p: Any, v: Any, d: Any) -> Any:
+        return nl.LSTM.adjoint(F, p, v._replace(c=v.y), d)
 
     case = WIRINGS["LSTM with lengths"]
     differences = by_differences(case)
-    monkeypatch.setitem(networks.CELLS, "LSTM", replace(nl.LSTM, step_adjoint=wrong))
+    monkeypatch.setitem(networks.CELLS, "LSTM", replace(nl.LSTM, adjoint=wrong))
     found = truth.results(case, certify=certify)
     assert not equal(found.values, differences)
     assert equal(found.values, {k: a for k, a in differences.items() if not is_gradient(k)})
@@ -266,7 +265,7 @@ def test_bare_balls_do_not() -> None:
         assert not encloses(lambda a: a, activations.SOFTSIGN.d, 0.0)
 
 
-def cancelling(cell: nl.Cell) -> check.Problem:
+def cancelling(cell: nl.Page) -> check.Problem:
     """A problem whose c is 0, as the difference of two equal products that no arithmetic holds exactly."""
     p = cell.init(1, 1, np.random.default_rng(0))
     p = p._replace(**{k: 0 * a for k, a in p._asdict().items()})
@@ -279,7 +278,7 @@ def cancelling(cell: nl.Cell) -> check.Problem:
 @needs_flint
 def test_no_proof_at_a_kink() -> None:
     """c = f 1 + i (-1) = 0 straddles the kink of relu, whose slope is then anything from 0 to 1."""
-    problem = cancelling(lstm("kinked", g=IDENTITY, y=RELU))
+    problem = cancelling(nl.LSTM.having("kinked", g=IDENTITY, y=RELU))
     found = truth.results(problem, certify=True)
     assert found.certified is not None
     assert 0 < found.certified < found.total
@@ -290,7 +289,7 @@ def test_no_proof_at_a_kink() -> None:
 @needs_flint
 def test_proof_where_a_smooth_function_meets_the_same_zero() -> None:
     """tanh has no kink: all is known but what is 0 by cancellation, here the gradients of the output gate."""
-    problem = cancelling(lstm("smooth", g=IDENTITY))
+    problem = cancelling(nl.LSTM.having("smooth", g=IDENTITY))
     balls = truth._run(problem, lambda v: truth._numbers(v, lambda z: _ball(z)), truth.Balls)
     assert not any(z.is_exact() for z in balls["params.b_i"])
     found = truth.results(problem, certify=True)
@@ -325,3 +324,32 @@ def test_precision_is_given_back() -> None:
             with pytest.raises(CaseError):
                 truth.results(WIRINGS["ReLU"]._replace(arrays={}), certify=certify)
             assert (flint.ctx.prec, mpmath.mp.dps) == (77, 19)
+
+
+@needs_flint
+@pytest.mark.parametrize("cell", [*nl.PAGES, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU)], ids=lambda cell: cell.name)
+def test_the_gradient_in_balls_is_that_of_mpmath(cell: nl.Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 50 digits and, at a point with more digits than a float has, in 70."""
+    problem = check.Problem.random(cell, **SMALL | {"H": 3}, rng=np.random.default_rng(0))
+    with mpmath.workdps(70):
+        finer = problem._replace(point=tree.map(lambda a: a / mpmath.mpf(3), truth.exact(problem.point)))
+    for p, digits in ((problem, 50), (finer, 70)):
+        balls = truth.gradient(p, digits)
+        assert all(isinstance(z, mpmath.mpf) for _, a in tree.leaves(balls) for z in a.flat)
+        with monkeypatch.context() as without:
+            without.setattr(truth, "_narrow", lambda balls, share: False)
+            numbers = truth.gradient(p, digits)
+        with mpmath.workdps(80):
+            assert check.normwise(balls, numbers) <= 10.0 ** (5 - digits)
+            assert any(np.any(a != b) for (_, a), (_, b) in zip(tree.leaves(balls), tree.leaves(numbers), strict=True))
+
+
+@needs_flint
+def test_wide_balls_are_not_taken_for_numbers() -> None:
+    from flint import arb
+
+    big, exact, wide, nothing = arb(3), arb(0), arb(1, 1e-20), arb(0, float("inf"))
+    assert truth._narrow(np.array([big, exact]), 1e-25)
+    assert truth._narrow(np.array([exact, exact]), 1e-25)
+    assert not truth._narrow(np.array([big, wide]), 1e-25)
+    assert not truth._narrow(np.array([big, nothing]), 1e-25)

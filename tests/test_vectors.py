@@ -230,7 +230,7 @@ def test_other_cells_and_layouts(cell: str, layout: str) -> None:
 
 def test_unknown_names(tmp_path: Path) -> None:
     for call, message in (
-        (lambda: vectors.cases("LTSM", "torch"), "cell is 'LTSM'; known are"),
+        (lambda: vectors.cases("LTSM", "torch"), "cell is 'LTSM'; expected one of those known: RNN"),
         (lambda: vectors.cases("LSTM", "tensor"), "'tensor' is no layout; known are torch"),
         (lambda: vectors.cases("PeepholeLSTM", "torch"), "torch has no place for the parameters of PeepholeLSTM"),
         (lambda: vectors.cases("LSTM", "torch", only=["plan"]), "'plan' is no recipe; known are plain"),
@@ -244,7 +244,7 @@ def test_unknown_names(tmp_path: Path) -> None:
 def test_the_page_names_what_the_files_have() -> None:
     page = vectors.description()
     assert all(word in page for word in (files.CASE, files.ANSWER, *files.FORMATS, *Network()._fields))
-    assert all(f"about.{k}`" in page for k in ("digits", "conditioning", "K", "kills", "survivors"))
+    assert all(f"about.{k}`" in page for k in ("digits", "conditioning", "kills", "survivors"))
     assert max(map(len, page.splitlines())) <= 180
 
 

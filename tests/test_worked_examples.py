@@ -68,6 +68,8 @@ def run_mine(case: check.Case) -> dict[str, Any]:
     weight = cell.gates.weight.grad
     return {
         "output": output.detach(),
+        "h_n": state[0].detach(),
+        "c_n": state[1].detach(),
         "d_x": x.grad,
         "d_h_0": h0.grad,
         "d_c_0": c0.grad,

@@ -5,13 +5,13 @@
 Each network is at its initialisation (edit SETTINGS); every character is a random vector, as in an untrained embedding.
 """
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from numpy_lstm import flow
+from numpy_lstm import command, flow, forward
 
 from .. import figures, text
 from ..flow import networks
@@ -19,21 +19,29 @@ from ..flow import networks
 SETTINGS = ["RNN:orthogonal", "GRU:orthogonal", "LSTM:orthogonal:1", "LSTM:orthogonal:chrono"]
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the example; returns the exit status."""
+    return command.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     """Print a diagnosis of each network, and save its norms as a table and a figure."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.examples.own_text", description=__doc__.splitlines()[0])
+    parser = command.Parser(prog="python -m analysis.examples.own_text", description=__doc__.splitlines()[0])
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics of Python's help")
-    parser.add_argument("--steps", type=int, default=100, help="characters read before the loss; default: 100")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--steps", type=command.positive, default=100, help="characters read before the loss; default: 100"
+    )
+    parser.add_argument("--seed", type=command.natural, default=0)
     parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
     options = parser.parse_args(argv)
+    command.need("matplotlib")
     try:
         corpus = text.load(options.text)
         codes = text.windows(corpus, options.steps + 1, 16, np.random.default_rng(options.seed))
         options.out.mkdir(parents=True, exist_ok=True)
     except (text.InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return command.BAD_INPUT
     A, D, H = len(corpus.symbols), 16, 64
     print(f"{corpus}\n")
     columns = {}
@@ -45,14 +53,15 @@ def main(argv: list[str] | None = None) -> int:
         E, V = rng.standard_normal((A, D)), rng.standard_normal((A, H)) / np.sqrt(H)
         layer_inputs = E[codes[:-1]]
 
-        hs = flow.passes(cell, params, layer_inputs)[0].run.hs
+        hs = forward(cell, params, layer_inputs).hs
         logits = hs[-1] @ V.T
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         p = p / p.sum(axis=1, keepdims=True) - np.eye(A)[codes[-1]]  # d loss / d logits
         (seen,) = flow.passes(cell, params, layer_inputs, dlast=cell.partial_state(h=p @ V))
 
+        seen = seen._replace(name=setting.label)
         print(flow.diagnose(seen), "\n")
-        if setting.cell != "RNN":
+        if flow.gates(cell, params, seen.run):
             print(flow.saturation(seen), "\n")
         norms = flow.norms(seen, ["h"])["h"][::-1]
         columns[setting.label] = norms / norms[0]

@@ -1,19 +1,19 @@
-"""The gradient flow of a torch.nn.LSTM, step by step, from its saved weights: what its fused kernels do not show.
+"""The gradient flow of a torch.nn.LSTM, GRU or RNN, step by step, from its saved weights: what fused kernels hide.
 
     python -m analysis.examples.torch_lstm WEIGHTS [--prefix lstm.] [--inputs x.npy]
 
 WEIGHTS is a .safetensors or .npz file, or a .pt of ``torch.save(model.state_dict(), ...)`` (which needs torch to read).
 """
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import flow
+from numpy_lstm import command, flow
 from numpy_lstm.layouts import LayoutError
 
 from .. import figures
@@ -40,56 +40,53 @@ def read(path: Path, prefix: str = "") -> dict[str, Any]:
     return chosen
 
 
-def twin(arrays: dict[str, Any]) -> nl.nn.LSTM:
-    """The twin with these weights; sizes, depth, directions and projection are read off their shapes."""
-    four_H, D = arrays["weight_ih_l0"].shape
-    R = arrays["weight_hh_l0"].shape[1]
-    lstm = nl.nn.LSTM(
-        D,
-        four_H // 4,
-        num_layers=len([k for k in arrays if k.startswith("weight_hh_l") and not k.endswith("_reverse")]),
-        bias="bias_ih_l0" in arrays,
-        bidirectional="weight_hh_l0_reverse" in arrays,
-        proj_size=R if "weight_hr_l0" in arrays else 0,
-    )
-    lstm.load_state_dict(arrays)
-    return lstm
-
-
-def look(lstm: nl.nn.LSTM, xs: Any, rng: np.random.Generator) -> tuple[flow.Pass, ...]:
+def look(twin: nl.nn.Twin, xs: Any, rng: np.random.Generator) -> tuple[flow.Pass, ...]:
     """One Pass for each layer and direction; the loss is a random vector times the last h of the top layer."""
-    layers, params = lstm.network()
-    width = lstm.cell.R or lstm.hidden_size
-    top = tuple(lstm.cell.partial_state(h=rng.standard_normal((xs.shape[1], width))) for _ in params[-1])
-    return flow.passes(layers, params, xs, dlast=(*(None for _ in params[:-1]), top))
+    directions = 2 if twin.bidirectional else 1
+    h_n = np.zeros((directions * twin.num_layers, xs.shape[1], twin.cell.R or twin.hidden_size))
+    for d in range(-directions, 0):
+        h_n[d] = rng.standard_normal(h_n[d].shape)
+    found = flow.passes(twin, xs, d_h_n=h_n)
+    names = [f"l{k // directions}{'_reverse' * (k % directions)}" for k in range(len(found))]
+    return tuple(p._replace(name=name) for p, name in zip(found, names, strict=True))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print the flow of every layer and direction, and save tables and figures."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.examples.torch_lstm", description=__doc__.splitlines()[0])
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the example; returns the exit status."""
+    return command.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """Print the flow of every layer and direction, by torch's suffix, and save tables and figures."""
+    parser = command.Parser(prog="python -m analysis.examples.torch_lstm", description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--prefix", default="", help="of the LSTM's names within a larger model, such as lstm.")
+    parser.add_argument("--prefix", default="", help="of the layer's names within a larger model, such as lstm.")
+    parser.add_argument("--nonlinearity", choices=["tanh", "relu"], default="tanh", help="of an RNN; default: tanh")
     parser.add_argument("--inputs", type=Path, help="an .npy file of shape (T, B, input_size); default: white noise")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=command.natural, default=0)
     parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
     options = parser.parse_args(argv)
+    command.need("matplotlib")
     rng = np.random.default_rng(options.seed)
     try:
-        lstm = twin(read(options.weights, options.prefix))
+        twin = nl.nn.from_state_dict(read(options.weights, options.prefix), options.nonlinearity)
         given = options.inputs is not None
-        xs = np.load(options.inputs) if given else rng.standard_normal((100, 16, lstm.input_size))
-        passes = look(lstm, xs.astype(np.float64), rng)
+        xs = np.load(options.inputs) if given else rng.standard_normal((100, 16, twin.input_size))
+        passes = look(twin, xs.astype(np.float64), rng)
         options.out.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError, ImportError, LayoutError) as error:
+    except (ValueError, OSError, LayoutError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return command.BAD_INPUT
     for p in passes:
-        print(flow.diagnose(p._replace(name=f"layer and direction {p.name}")), "\n")
-        print(flow.saturation(p), "\n")
-        norms = flow.norms(p, ["h", "c", "a_i", "a_f", "a_g", "a_o"])
+        print(flow.diagnose(p), "\n")
+        if flow.gates(p.cell, p.params, p.run):
+            print(flow.saturation(p), "\n")
+        state = p.cell.State._fields
+        norms = flow.norms(p, [*state, *(k for k in p.cell.Trace._fields if k[0] == "a")])
         print(norms, "\n")
         parts = {path: np.linalg.norm(part, axis=-1) for path, part in flow.split(p).items()}
-        paths = flow.Table(f"{p.name}: norm of each path's part of dL/dc_t", "step", norms.index, parts)
+        title = f"{p.name}: norm of each path's part of dL/d{state[-1]}_t"
+        paths = flow.Table(title, "step", norms.index, parts)
         print(paths, "\n")
         for kind, table in (("norms", norms), ("paths", paths), ("weights", flow.contribution_norms(p))):
             table.to_csv(options.out / f"torch_lstm_{p.name}_{kind}.csv")

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import flow
+from numpy_lstm import flow, forward
 
 from .. import figures, text
 from . import networks
-from .study import Found, Options, Study
+from .study import SWEPT, Found, Options, Study
 
 BINS = 50
 SHOWN = 60  # characters of the connectivity map
@@ -18,7 +18,7 @@ DEPTH = 12  # decades of its colours
 def measure_gates(point: dict[str, Any]) -> dict[str, Any]:
     """Histogram of each gate over steps, rows and units; and for each unit the shares of time open and shut."""
     p = networks.run(point)
-    gates = {k: getattr(p.run.values, k) for k in ("i", "f", "o", "r", "z") if k in p.cell.Trace._fields}
+    gates = {k: getattr(p.run.values, k) for k in flow.gates(p.cell, p.params, p.run)}
     bins = np.linspace(0, 1, BINS + 1)
     return {
         k: {
@@ -31,10 +31,15 @@ def measure_gates(point: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _gates(*run: Any) -> None:
+    if not flow.gates(*run):
+        raise TypeError(f"{run[0].name} has no gates")
+
+
 def gates(o: Options) -> Found:
     """F18, at initialisation."""
     names = o.networks or ("LSTM:uniform:0", "LSTM:uniform:1", "LSTM:uniform:2", "LSTM:uniform:chrono")
-    seeds = min(o.seeds, 5)
+    seeds = o.few
     every = [{**o.sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(seeds)]
     found = o.sweep("gates", measure_gates, every)
     rows, summary, data = [], [], []
@@ -116,7 +121,7 @@ def connectivity(o: Options) -> Found:
         params = networks.params(s, D, H, T, rng)
         xs = rng.standard_normal((len(corpus.symbols), D))[codes]
         readout = rng.standard_normal((1, H)) / np.sqrt(H)
-        run = flow.passes(cell, params, xs)[0].run
+        run = forward(cell, params, xs)
         seen = flow.sensitivity_map(cell, params, run, readout)[..., 0]
         relative = seen / np.max(seen, axis=1, keepdims=True)
         maps.append((s.label, relative))
@@ -158,6 +163,8 @@ def draw_connectivity(data: Any, figure: Any) -> None:
 
 
 STUDIES = {
-    "gates": Study("F18: gates at initialisation", gates, draw_gates, (120, 130)),
-    "connectivity": Study("F20: which characters an output listens to", connectivity, draw_connectivity, (140, 132)),
+    "gates": Study("F18: gates at initialisation", gates, draw_gates, (120, 130), ("networks", *SWEPT), _gates),
+    "connectivity": Study(
+        "F20: which characters an output listens to", connectivity, draw_connectivity, (140, 132), ("networks", "text")
+    ),
 }

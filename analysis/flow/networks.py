@@ -1,5 +1,6 @@
 """Networks at initialisation, named by a setting: ``LSTM:uniform:1`` is the LSTM, PyTorch-like, with forget bias 1."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,16 @@ def setting(name: str) -> Setting:
         return Setting(cell, how, float(forget))
     except ValueError:
         raise text.InputError(f"network {name!r}: the forget bias is a number or chrono") from None
+
+
+def require(names: Sequence[str], instrument: Callable[..., Any]) -> None:
+    """Raise InputError for a network whose cell this instrument of a run refuses."""
+    for name in names:
+        p = run({"network": name, "seed": 0, "T": 2, "B": 1, "D": 2, "H": 3})
+        try:
+            instrument(p.cell, p.params, p.run)
+        except TypeError as error:
+            raise text.InputError(f"network {name!r}: {error}") from None
 
 
 def params(s: Setting, D: int, H: int, T: int, rng: np.random.Generator, gain: float = 1.0, dtype: str = "f8") -> Any:

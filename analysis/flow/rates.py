@@ -8,7 +8,7 @@ from numpy_lstm import flow
 
 from .. import figures
 from . import networks
-from .study import Found, Options, Study
+from .study import SWEPT, Found, Options, Study
 
 FIT = (10, 60)  # lags
 DEFAULT = (
@@ -266,8 +266,10 @@ def draw_floor(curves: Any, figure: Any) -> None:
 
 
 STUDIES = {
-    "signals": Study("F1: the backward signal against lag", signals, draw_signals, (120, 190)),
-    "forget-bias": Study("F2: the forget-bias ladder", ladder, draw_ladder, (85, 65)),
-    "robustness": Study("F9: the rate against the gain of U", robustness, draw_robustness, (85, 65)),
-    "floor": Study("Underflow: the floor of float32", floor, draw_floor, (100, 70)),
+    "signals": Study("F1: the backward signal against lag", signals, draw_signals, (120, 190), ("networks", *SWEPT)),
+    "forget-bias": Study("F2: the forget-bias ladder", ladder, draw_ladder, (85, 65), ("forget_bias", *SWEPT)),
+    "robustness": Study(
+        "F9: the rate against the gain of U", robustness, draw_robustness, (85, 65), ("networks", "gains", *SWEPT)
+    ),
+    "floor": Study("Underflow: the floor of float32", floor, draw_floor, (100, 70), ("networks", *SWEPT)),
 }

@@ -8,10 +8,10 @@ import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 
 from .. import figures
-from .study import Found, Options, Study
+from .study import SWEPT, Found, Options, Study
 from .ungated import LINEAR
 
-SIGMOID = nl.cells.rnn.rnn("sigmoid", h=activations.SIGMOID)
+SIGMOID = nl.RNN.having("sigmoid", h=activations.SIGMOID)
 GRID = {"w": (3.0, 8.0), "b": (-4.5, -1.0), "points": 401, "T": 50, "x0": 0.5, "target": 0.7}
 STEPS = tuple(10.0**-k for k in range(1, 11))
 MEMORIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -30,8 +30,8 @@ def surface(w: Any, b: Any) -> tuple[Any, Any, Any]:
         values.append(v)
     ds, dw, db = nl.RNN.State(h=2 * (state.h - GRID["target"])), 0.0, 0.0
     for v in reversed(values):
-        ds, d = SIGMOID.step_adjoint(p, v, ds)
-        g = SIGMOID.step_gradients(v, d)
+        ds, d = SIGMOID.step_back(p, v, ds)
+        g = SIGMOID.gradients(SIGMOID.functions, p, v, d)
         dw, db = dw + g.U[:, 0, 0], db + g.b[:, 0]
     return (state.h[:, 0, 0] - GRID["target"]) ** 2, dw, db
 
@@ -232,7 +232,7 @@ def draw_curse(rows: Any, figure: Any) -> None:
 
 
 STUDIES = {
-    "wall": Study("F8: the wall in the error surface", wall, draw_wall, (120, 120)),
-    "step-size": Study("F15: the step of a difference quotient", step_size, draw_step_size, (100, 68)),
-    "curse": Study("F17: the curse of memory", curse, draw_curse, (100, 65)),
+    "wall": Study("F8: the wall in the error surface", wall, draw_wall, (120, 120), ()),
+    "step-size": Study("F15: the step of a difference quotient", step_size, draw_step_size, (100, 68), ()),
+    "curse": Study("F17: the curse of memory", curse, draw_curse, (100, 65), SWEPT),
 }

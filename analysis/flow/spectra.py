@@ -8,7 +8,7 @@ from numpy_lstm import flow
 
 from .. import figures
 from . import networks, rates
-from .study import Found, Options, Study
+from .study import SWEPT, Found, Options, Study
 
 LAGS = (1, 10, 30, 60)
 PATHS = ("LSTM:uniform:0", "LSTM:uniform:1", "LSTM:orthogonal:1", "LSTM:uniform:5", "LSTM:uniform:chrono")
@@ -27,15 +27,18 @@ SPAN = 10  # steps of the Jacobian whose singular values are shown
 
 
 def measure_paths(point: dict[str, Any]) -> dict[str, list[float]]:
-    """Root mean squares of the product of forget gates and of dc_T/dc_t, at each lag up to ``lags``."""
+    """Root mean squares of the direct path, the product of forget gates, and of all of dc_T/dc_t, at each lag."""
     p = networks.run(point)
     T, H = p.run.hs.shape[0], p.run.hs.shape[2]
+    start = T - point["lags"]
+    factors = flow.carry_factors(p.cell, p.params, p.run, start)
+    field = slice(H, 2 * H) if "c" in p.cell.State._fields else slice(H)
     product, kept, total, direct = None, 1.0, [1.0], [1.0]
-    for t in range(T - 1, T - 1 - point["lags"], -1):
+    for t in range(T - 1, start - 1, -1):
         J = flow.step_jacobian(p.cell, p.params, p.run, t)
         product = J if product is None else product @ J
-        kept = kept * p.run.values.f[t]
-        total.append(float(np.median(np.linalg.norm(product[:, H:, H:], axis=(1, 2)) / np.sqrt(H))))
+        kept = kept * factors[t - start]
+        total.append(float(np.median(np.linalg.norm(product[:, field, field], axis=(1, 2)) / np.sqrt(H))))
         direct.append(float(np.median(np.sqrt(np.mean(kept**2, axis=1)))))
     return {"total": total, "direct": direct}
 
@@ -54,9 +57,11 @@ def direct_path(o: Options) -> Found:
         curves.append((networks.setting(name).label, total, direct, ratio))
         rows += [[name, lag, float(total[lag]), float(direct[lag]), float(ratio[lag])] for lag in range(lags + 1)]
         summary.append([networks.setting(name).label, *(f"{ratio[lag]:.3g}" for lag in LAGS if lag <= lags)])
+    without = [n for n in names if "c" not in networks.CELLS[networks.setting(n).cell].State._fields]
+    of = f" ({', '.join(without)}: of h, and of what each step multiplies it by)" if without else ""
     caption = (
-        "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin), "
-        f"against lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
+        "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin)"
+        f"{of}, against lag; below, their ratio. {rates.about(o._replace(sizes=sizes))}; medians."
     )
     columns = ["total over direct", *(f"lag {lag}" for lag in LAGS if lag <= lags)]
     return Found(caption, ["network", "lag", "total", "direct", "ratio"], rows, columns, summary, curves)
@@ -83,7 +88,7 @@ def draw_direct_path(curves: Any, figure: Any) -> None:
 def measure_exponent(point: dict[str, Any]) -> dict[str, float]:
     """The largest exponent by forward QR, and the log of the backward rate, over the same steps of the same network."""
     p = networks.run(point)
-    signal = p.cell.State._fields[-1]
+    signal = "c" if "c" in p.cell.State._fields else "h"
     norms = flow.norms(p, [signal])[signal][::-1]
     fit = rates.fit_lags(point["T"])
     skip = point["T"] - fit[1]
@@ -183,7 +188,7 @@ def singular_values(o: Options) -> Found:
         "LSTM:uniform:chrono",
         "LSTM:uniform:5",
     )
-    seeds, sizes = min(o.seeds, 5), {**o.sizes, "B": 2}
+    seeds, sizes = o.few, {**o.sizes, "B": 2}
     every = [{**sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(seeds)]
     found = o.sweep("singular_values", measure_singular_values, every)
     rows, summary, curves = [], [], []
@@ -241,7 +246,18 @@ def draw_singular_values(curves: Any, figure: Any) -> None:
 
 
 STUDIES = {
-    "direct-path": Study("F3: the direct path against the total", direct_path, draw_direct_path, (100, 105)),
-    "lyapunov": Study("F5: Lyapunov exponents against backward rates", lyapunov, draw_lyapunov, (100, 68)),
-    "singular-values": Study("F7: singular values of a Jacobian", singular_values, draw_singular_values, (110, 70)),
+    "direct-path": Study(
+        "F3: the direct path against the total",
+        direct_path,
+        draw_direct_path,
+        (100, 105),
+        ("networks", *SWEPT),
+        flow.carry_factors,
+    ),
+    "lyapunov": Study(
+        "F5: Lyapunov exponents against backward rates", lyapunov, draw_lyapunov, (100, 68), ("networks", *SWEPT)
+    ),
+    "singular-values": Study(
+        "F7: singular values of a Jacobian", singular_values, draw_singular_values, (110, 70), ("networks", *SWEPT)
+    ),
 }

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib.figure import Figure
+from numpy_lstm import command
 
 from .. import figures, output, text
 from ..sweep import sweep
 from .networks import SIZES, setting
+
+SWEPT = ("seeds", "jobs", "dask")  # the options of a study that runs many networks
+OWN = {"networks": None, "forget_bias": None, "gains": None, "seeds": 20, "jobs": 1, "dask": None, "text": None}
 
 
 class Options(NamedTuple):
@@ -25,6 +28,11 @@ class Options(NamedTuple):
     gains: tuple[float, ...] | None = None
     corpus: text.Corpus | None = None
     sizes: dict[str, int] = SIZES
+
+    @property
+    def few(self) -> int:
+        """Seeds of a study for which five are enough, unless another number is asked for."""
+        return 5 if self.seeds == OWN["seeds"] else self.seeds
 
     def sweep(self, name: str, task: Callable[[Any], Any], points: list[dict[str, Any]]) -> list[Any]:
         """The task at every point, in parallel if asked for, kept under ``out``/sweep/``name``."""
@@ -43,12 +51,18 @@ class Found(NamedTuple):
 
 
 class Study(NamedTuple):
-    """A figure of gradient flow: ``compute`` makes the numbers, ``draw`` the picture, ``size`` in mm."""
+    """A figure of gradient flow: ``compute`` makes the numbers, ``draw`` the picture, ``size`` in mm.
+
+    ``reads`` are the options that it takes beside ``seed``; ``takes``, called with the cell, parameters and run of a
+    network, raises TypeError for one that it cannot show.
+    """
 
     title: str
     compute: Callable[[Options], Found]
-    draw: Callable[[Any, Figure], None]
+    draw: Callable[[Any, Any], None]
     size: tuple[float, float]
+    reads: tuple[str, ...]
+    takes: Callable[..., Any] | None = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +71,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--networks", nargs="+", metavar="CELL[:INIT[:FORGET]]", help="RNN, LSTM:uniform:chrono, ...")
     group.add_argument("--forget-bias", nargs="+", type=float, metavar="B", help="of the forget-bias ladder")
     group.add_argument("--gains", nargs="+", type=float, metavar="G", help="factors of U in the gain studies")
-    group.add_argument("--jobs", type=int, default=1, help="processes on this machine, -1 for all cores; default: 1")
+    group.add_argument(
+        "--jobs", type=command.jobs, default=1, help="processes on this machine, -1 for all cores; default: 1"
+    )
     group.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
 
 
@@ -70,6 +86,15 @@ def options(given: argparse.Namespace, corpus: text.Corpus | None) -> Options:
 
 
 GROUPS = ("networks", "forget_bias", "gains")
+
+
+def refuse_unread(given: argparse.Namespace, reads: dict[str, tuple[str, ...]], together: bool) -> None:
+    """Raise InputError for an option that a named study (``together``: none of them) does not read."""
+    chosen = [k for k, default in OWN.items() if getattr(given, k, default) != default]
+    for option in chosen:
+        deaf = [name for name, options in reads.items() if option not in options]
+        if deaf and (not together or len(deaf) == len(reads)):
+            raise text.InputError(f"flow {deaf[0]} does not read --{option.replace('_', '-')}: see flow --help")
 
 
 def run(name: str, study: Study, o: Options) -> Found:

@@ -9,11 +9,11 @@ from numpy_lstm import activations, flow, init
 
 from .. import figures
 from . import rates
-from .study import Found, Options, Study
+from .study import SWEPT, Found, Options, Study
 
 RADII = (0.5, 0.9, 1.0, 1.1, 1.5)
 AUTONOMOUS = (0.5, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0)
-LINEAR = nl.cells.rnn.rnn("linear", h=activations.IDENTITY)
+LINEAR = nl.RNN.having("linear", h=activations.IDENTITY)
 
 
 def measure_radius(point: dict[str, Any]) -> dict[str, float]:
@@ -93,7 +93,7 @@ def measure_autonomous(point: dict[str, Any]) -> dict[str, float]:
 
 def gain(o: Options) -> Found:
     """F6."""
-    gains, seeds, N, T = o.gains or AUTONOMOUS, min(o.seeds, 5), 100, 20 * o.sizes["T"]
+    gains, seeds, N, T = o.gains or AUTONOMOUS, o.few, 100, 20 * o.sizes["T"]
     every = [{"gain": g, "N": N, "T": T, "seed": [o.seed, k]} for g in gains for k in range(seeds)]
     found = o.sweep("gain", measure_autonomous, every)
     rows = []
@@ -127,6 +127,6 @@ def draw_gain(rows: Any, figure: Any) -> None:
 
 
 STUDIES = {
-    "spectral-radius": Study("F4: the spectral radius of U", radius, draw_radius, (85, 65)),
-    "gain": Study("F6: chaos in the tanh network without input", gain, draw_gain, (85, 65)),
+    "spectral-radius": Study("F4: the spectral radius of U", radius, draw_radius, (85, 65), ("gains", *SWEPT)),
+    "gain": Study("F6: chaos in the tanh network without input", gain, draw_gain, (85, 65), ("gains", *SWEPT)),
 }

@@ -25,13 +25,19 @@ class Carried(Network):
         return super().of_cell(lambda cell: carried_tanh(edit(cell)))
 
 
+def _with_its_cell(run: Any) -> Any:
+    """The run with c itself where the page of this network has what is carried, tanh(c)."""
+    v = run.values
+    return run._replace(values=v._replace(c=v.f * v.c_prev + v.i * v.g))
+
+
 LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
 PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "carry-past-tanh-derivative",
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",
     "hipsternet",
     lambda b: [""] * isinstance(b.case.network, Carried),
-    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(), b.run)),
+    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(), _with_its_cell(b.run))),
 )
 
 

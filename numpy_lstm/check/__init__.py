@@ -3,13 +3,16 @@
 from . import files, mistakes, truth, vectors
 from .case import Case
 from .judge import Judge, Judgement, judge
+from .judge_set import SetJudgement, judge_set
 from .network import CaseError, Network
 from .problem import Outputs, Point, Problem
-from .report import K, Report, Row, compare, normwise, worst
+from .report import BOUND, K, Report, Row, compare, normwise, worst
 from .routes import complex_step, directional, dot_test, finite_difference, hessian_vector, richardson, taylor_test
-from .testing import assert_gradients, verify
+from .testing import assert_gradients
+from .verify import verify
 
 __all__ = [
+    "BOUND",
     "Case",
     "CaseError",
     "Judge",
@@ -21,6 +24,7 @@ __all__ = [
     "Problem",
     "Report",
     "Row",
+    "SetJudgement",
     "assert_gradients",
     "compare",
     "complex_step",
@@ -30,6 +34,7 @@ __all__ = [
     "finite_difference",
     "hessian_vector",
     "judge",
+    "judge_set",
     "mistakes",
     "normwise",
     "richardson",

@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts, scan, tree
-from ..cells.cell import Cell
+from ..arrays import type_name
+from ..pages.page import Page
 from ..shapes import Sizes, axes
+from ..wiring import map_run, walk
 from .network import CaseError, Network, Parts
 from .paths import Sized, blurred, textbook, total_size
 
@@ -86,6 +88,12 @@ class Case(NamedTuple):
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
         cotangents times ``cotangents``; masks are U(0, 1). Every number is one that float32 holds.
         """
+        if not isinstance(network, Network):
+            raise CaseError(f"network is a {type_name(network)}; expected a Network, such as Network('LSTM')")
+        if not isinstance(rng, np.random.Generator):
+            raise CaseError(f"rng is a {type_name(rng)}; expected a Generator: numpy.random.default_rng(seed)")
+        if not isinstance(sizes, Mapping):
+            raise CaseError(f"sizes is a {type_name(sizes)}; expected T, B, D, H by name")
         if bad := [k for k in "TBDH" if not isinstance(sizes.get(k), int) or sizes[k] < (k != "T")]:
             raise CaseError(f"sizes has {bad[0]}={sizes.get(bad[0])!r}; expected T, and B, D, H of at least 1")
         cell, (T, B, D, H) = network.check().of_cell(), (sizes[k] for k in "TBDH")
@@ -103,12 +111,8 @@ class Case(NamedTuple):
         given: dict[str, Any] = {"x": draw((T, B, D))}
         if lengths is not None:
             given["lengths"] = np.array(scan.as_lengths(lengths, T, B))
-        if cell.Input is not None:
-            given |= {
-                k: draw((T, *(step[n] for n in letters)), rng.random)
-                for k, letters in axes(cell.Input).items()
-                if k != "x"
-            }
+        letters = axes(cell.Input)
+        given |= {k: draw((T, *(step[n] for n in letters[k])), rng.random) for k in cell.reads if k != "x"}
         states = {k: [step[n] for n in letters] for k, letters in axes(cell.State).items()}
         for place, width in zip(network.places(), network.widths(D, H), strict=True):
             given |= {f"{place}{k}_0": draw(shape) for k, shape in states.items()}
@@ -134,13 +138,12 @@ class Case(NamedTuple):
             first.append(cell.State(**{k: convert(self._array(f"{place}{k}_0")) for k in cell.State._fields}))
             dlast.append(cell.State(**{k: convert(self._array(f"{place}d_{k}_n")) for k in cell.State._fields}))
         lengths = self.arrays.get("lengths")
-        fields = cell.Input._fields if cell.Input is not None else ()
         return Call(
             self.network.nest(params),
             convert(self._array("x")),
             self.network.nest(first),
             None if lengths is None else tuple(int(n) for n in lengths),
-            {k: convert(self._array(k)) for k in fields if k != "x"},
+            {k: convert(self._array(k)) for k in cell.reads if k != "x"},
             convert(self._array("d_output")),
             self.network.nest(dlast),
         )
@@ -160,8 +163,9 @@ class Case(NamedTuple):
     def answer(self, run: Any, back: Any) -> dict[str, Any]:
         """All results by name, from what the layer's forward and backward pass returned."""
         cell, places, unnest = self.network.of_cell(), self.network.places(), self.network.unnest
+        tapes = [tape for _, _, tape in walk(self.network.layer(), run)]
         named: dict[str, Any] = {"output": run.hs}
-        for place, last, tape in zip(places, unnest(run.last), tapes(run), strict=True):
+        for place, last, tape in zip(places, unnest(run.last), tapes, strict=True):
             named |= {f"{place}{k}_n": a for k, a in last._asdict().items()}
             named |= {f"{place}values.{k}": a for k, a in tape.values._asdict().items() if k in seen(cell)}
         named["d_x"] = back.dxs
@@ -185,7 +189,7 @@ class Case(NamedTuple):
         layer = self.network.layer(call.masks)
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
         params, dhs, dlast = tree.map(Sized, (call.params, call.dhs, call.dlast))
-        return self._sizes_of(run, layer.backward(params, _each_array(Sized, run), dhs, dlast=dlast))
+        return self._sizes_of(run, layer.backward(params, map_run(Sized, run), dhs, dlast=dlast))
 
     def textbook_paths(self) -> dict[str, Any]:
         """S for a code that loses digits where a textbook does: each path again for each difference on its way.
@@ -195,7 +199,7 @@ class Case(NamedTuple):
         call = self.call(Sized)
         layer = self.network.layer(call.masks, Parts(cell=textbook))
         run = layer.forward(call.params, call.xs, call.first, call.lengths)
-        return self._sizes_of(run, layer.backward(call.params, _each_array(blurred, run), call.dhs, dlast=call.dlast))
+        return self._sizes_of(run, layer.backward(call.params, map_run(blurred, run), call.dhs, dlast=call.dlast))
 
     def _sizes_of(self, run: Any, back: Any) -> dict[str, Any]:
         back = tree.map(total_size, back)
@@ -212,47 +216,29 @@ def is_gradient(name: str) -> bool:
     return re.sub(r"^l\d+(_reverse)?\.", "", name).startswith(("d_", "cotangents."))
 
 
-def seen(cell: Cell) -> list[str]:
+def seen(cell: Page) -> list[str]:
     """The fields of a step that an answer may give: all but its inputs."""
-    inputs = {"x", *(f"{k}_prev" for k in cell.State._fields)}
-    if cell.Input is not None:
-        inputs |= set(cell.Input._fields)
+    inputs = {*cell.reads, *(f"{k}_prev" for k in cell.carries)}
     return [k for k in cell.Trace._fields if k not in inputs]
 
 
-def tapes(run: Any) -> list[scan.Forward]:
-    """The run of each place."""
-    if isinstance(run, scan.Forward):
-        return [run]
-    parts = run.parts if type(run.parts) is tuple else (run.parts,)
-    return [tape for part in parts for tape in tapes(part)]
-
-
-def _each_array(f: Callable[[Any], Any], run: Any) -> Any:
-    """A run with ``f`` applied to all its arrays."""
-    if isinstance(run, scan.Forward):
-        return run._replace(hs=f(run.hs), values=tree.map(f, run.values))
-    parts = tuple(_each_array(f, part) for part in run.parts) if type(run.parts) is tuple else _each_array(f, run.parts)
-    return run._replace(hs=f(run.hs), parts=parts)
-
-
 @cache
-def names(layout: str, cell: Cell) -> tuple[str, ...]:
+def names(layout: str, cell: Page) -> tuple[str, ...]:
     """The names of the arrays that hold the parameters."""
     size = cell.sizes(3, D=2)
     like = {k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()}
     return tuple(dump(layout, cell.Params(**like), cell))
 
 
-def dump(layout: str, params: Any, cell: Cell) -> dict[str, Any]:
+def dump(layout: str, params: Any, cell: Page) -> dict[str, Any]:
     """Parameters by name."""
     return dict(params._asdict()) if layout == RECORDS else layouts.dump(layout, params, cell)
 
 
-def dump_gradients(layout: str, dparams: Any, cell: Cell) -> dict[str, Any]:
+def dump_gradients(layout: str, dparams: Any, cell: Page) -> dict[str, Any]:
     """Parameter gradients by name."""
     return dict(dparams._asdict()) if layout == RECORDS else layouts.dump_gradients(layout, dparams, cell)
 
 
-def _load(layout: str, stored: dict[str, Any], cell: Cell) -> Any:
+def _load(layout: str, stored: dict[str, Any], cell: Page) -> Any:
     return cell.Params(**stored) if layout == RECORDS else layouts.load(layout, stored, cell)

@@ -30,13 +30,13 @@ class Document(NamedTuple):
     sections: dict[str, Arrays]
 
 
-def encode(suffix: str, document: Document) -> bytes:
-    """The bytes of a file; the same for the same document."""
+def encode(suffix: str, document: Document, finite: bool = True) -> bytes:
+    """The bytes of a file; the same for the same document. ``finite``: numbers that are not are refused."""
     writer = _known(suffix, WRITERS)
-    return bytes(writer(document.fields, {s: _numbers(a) for s, a in document.sections.items()}))
+    return bytes(writer(document.fields, {s: _numbers(a, finite) for s, a in document.sections.items()}))
 
 
-def decode(path: Path) -> Document:
+def decode(path: Path, finite: bool = True) -> Document:
     """What the file says. Raises CaseError, without the name of the file, for whatever cannot be read, and OSError."""
     reader = _known(path.suffix, READERS)
     if path.is_file() and path.stat().st_size > LARGEST:
@@ -50,7 +50,7 @@ def decode(path: Path) -> Document:
         raise
     except Exception as error:  # the libraries have many ways to dislike bytes
         raise CaseError(f"is no {kind} file, or a damaged one: {' '.join(str(error).split())}") from None
-    return document._replace(sections={s: _numbers(a) for s, a in document.sections.items()})
+    return document._replace(sections={s: _numbers(a, finite) for s, a in document.sections.items()})
 
 
 def _known(suffix: str, known: dict[str, Any]) -> Any:
@@ -59,8 +59,8 @@ def _known(suffix: str, known: dict[str, Any]) -> Any:
     return known[suffix]
 
 
-def _numbers(arrays: Arrays) -> Arrays:
-    """The arrays in the byte order of this machine, if they hold finite numbers."""
+def _numbers(arrays: Arrays, finite: bool) -> Arrays:
+    """The arrays in the byte order of this machine, if they hold numbers, and finite ones where that is asked for."""
     found = {}
     for name, a in arrays.items():
         if not (name and name.isprintable()):
@@ -69,7 +69,7 @@ def _numbers(arrays: Arrays) -> Arrays:
             raise CaseError(f"{name} has dtype {a.dtype}; expected float64, float32 or integers")
         if a.size == 0:
             raise CaseError(f"{name} has shape {a.shape}; expected at least one number")
-        if bad := int(np.sum(~np.isfinite(a))):
+        if finite and (bad := int(np.sum(~np.isfinite(a)))):
             raise CaseError(f"{name} has {bad} numbers that are not finite, of {a.size}")
         found[name] = a.astype(a.dtype.newbyteorder("="))
     return found
@@ -82,14 +82,15 @@ def _to_json(fields: dict[str, Any], sections: dict[str, Arrays]) -> bytes:
     lines = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, allow_nan=False)}" for k, v in fields.items()]
     for section, arrays in sections.items():
         rows = [
-            f'  {json.dumps(k)}: {{"shape": {[*a.shape]}, "data": {a.ravel().tolist()}}}' for k, a in arrays.items()
+            f'  {json.dumps(k)}: {{"shape": {[*a.shape]}, "data": {json.dumps(a.ravel().tolist())}}}'
+            for k, a in arrays.items()
         ]
         lines.append(f" {json.dumps(section)}: {{\n" + ",\n".join(rows) + "\n }")
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def _from_json(path: Path) -> Document:
-    top = json.loads(path.read_bytes().decode(), object_pairs_hook=_unique, parse_constant=_no_number)
+    top = json.loads(path.read_bytes().decode(), object_pairs_hook=_unique)
     if not isinstance(top, dict):
         raise CaseError(f"holds a JSON {type(top).__name__}; expected an object")
     if "schema" not in top:
@@ -100,6 +101,11 @@ def _from_json(path: Path) -> Document:
         if not isinstance(arrays, dict):
             raise CaseError(f"{section} is {_short(arrays)}; expected an object of arrays by name")
         sections[section] = {k: _array(k, v) for k, v in arrays.items()}
+    for field, value in top.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise CaseError(f"{field} has numbers in it that are not finite") from None
     return Document(top, sections)
 
 

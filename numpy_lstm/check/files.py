@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts
+from ..arrays import type_name
 from ..shapes import axes
 from .atomic import write
 from .case import Case
 from .encodings import WRITERS, Document, decode, encode
+from .given import NO_GRADIENT
 from .network import CaseError, Network
 
 CASE, ANSWER = "numpy-lstm/case/1", "numpy-lstm/answer/1"
@@ -64,8 +66,13 @@ def read_case(path: FilePath) -> Case:
 def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = None) -> Path:
     """Write an answer: arrays by name, NumPy's or any that it can read, torch tensors among them.
 
-    They are stored as ``dtype``; None means float32 if all are of at most that precision, else float64.
+    They are stored as ``dtype``; None means float32 if all are of at most that precision, else float64. Numbers that
+    are not finite are written too: an answer that has them is wrong, and the judge says so.
     """
+    if not isinstance(arrays, Mapping):
+        raise CaseError(f"the answer is a {type_name(arrays)}; expected arrays by name")
+    if absent := [str(k) for k, a in arrays.items() if a is None]:
+        raise CaseError(f"{absent[0]} is None; {NO_GRADIENT}")
     given = {k: layouts.as_numpy(a) for k, a in arrays.items()}
     if dtype is None:
         small = all(a.dtype.kind == "f" and a.dtype.itemsize <= 4 for a in given.values())
@@ -73,13 +80,13 @@ def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = 
     with _naming(path, "written"):
         _check_dtype(dtype)
         found = {k: a.astype(dtype) if a.dtype.kind in "fiu" else a for k, a in given.items()}
-    return _write(path, Document({"schema": ANSWER, "dtype": dtype}, {"arrays": found}))
+    return _write(path, Document({"schema": ANSWER, "dtype": dtype}, {"arrays": found}), finite=False)
 
 
 def read_answer(path: FilePath) -> Answer:
     """Read an answer, or a file of arrays by name alone. Raises CaseError for whatever is neither."""
     with _naming(path, "read"):
-        fields, sections = decode(Path(path))
+        fields, sections = decode(Path(path), finite=False)
         if not fields:
             return Answer(sections["arrays"], None)
         _check_fields(fields, ANSWER, {"dtype": str})
@@ -89,7 +96,7 @@ def read_answer(path: FilePath) -> Answer:
         with np.errstate(over="ignore"):
             arrays = {k: a.astype(fields["dtype"]) for k, a in sections["arrays"].items()}
         for name, a in arrays.items():
-            if not np.all(np.isfinite(a)):
+            if np.any(np.isinf(a) & np.isfinite(sections["arrays"][name])):
                 raise CaseError(f"{name} has a number beyond {fields['dtype']}")
         return Answer(arrays, fields["dtype"])
 
@@ -105,11 +112,11 @@ def write_bytes(path: FilePath, data: bytes) -> Path:
         return write(Path(path), lambda temporary: temporary.write_bytes(data))
 
 
-def _write(path: FilePath, document: Document) -> Path:
+def _write(path: FilePath, document: Document, finite: bool = True) -> Path:
     with _naming(path, "written"):
         sections = {s: {k: layouts.as_numpy(a) for k, a in v.items()} for s, v in document.sections.items()}
         try:
-            data = encode(Path(path).suffix, document._replace(sections=sections))
+            data = encode(Path(path).suffix, document._replace(sections=sections), finite)
         except (TypeError, ValueError) as error:
             raise error if isinstance(error, CaseError) else CaseError(str(error)) from None
     return write_bytes(path, data)
@@ -201,7 +208,7 @@ def _shapes(case: Case) -> dict[str, tuple[int, ...] | None]:
     step = cell.sizes(H, B=B, D=D)
     shapes: dict[str, tuple[int, ...] | None] = {"x": (T, B, D), "lengths": (B,)}
     shapes["d_output"] = (T, B, network.layer().width(H))
-    for k, letters in axes(cell.Input).items() if cell.Input is not None else ():
+    for k, letters in axes(cell.Input).items():
         shapes[k] = (T, *(step[n] for n in letters))
     for place in network.places():
         for k, letters in axes(cell.State).items():

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from .. import layouts
+from ..arrays import type_name
 from . import files, truth
 from .case import Case, is_gradient
+from .given import NO_GRADIENT
 from .locate import Node, first_cotangent, first_value
 from .network import CaseError, Parts
 from .paths import lossy
@@ -30,7 +32,7 @@ class Judgement:
 
     ``report`` has a row for each array of the answer and for each gate's block of it, ``own`` the same for our float64
     (or float32) run; ``value`` and ``cotangent`` are where the answer first goes wrong, forward and backward;
-    ``absent`` are the outputs and gradients that the answer left out.
+    ``absent`` are the outputs and gradients that the answer left out; ``partial``: that is as it should be.
     """
 
     case: Case
@@ -42,13 +44,23 @@ class Judgement:
     suspects: list[Suspect]
     patterns: dict[str, list[str]]
     absent: list[str]
+    partial: bool
     notes: list[str]
 
     @property
     def verdict(self) -> str:
-        """``pass``, ``fail`` or ``cannot tell``; nothing passes where our own run does not."""
+        """``pass``, ``fail`` or ``cannot tell``.
+
+        Nothing passes where our own run does not, nor where an output or gradient was left out that was asked for.
+        """
         worst = max((self.report.verdict, self.own.verdict), key=VERDICTS.index)
-        return "cannot tell" if self.report.verdict == "pass" != worst else self.report.verdict
+        doubtful = worst != "pass" or bool(self.reason)
+        return "cannot tell" if self.report.verdict == "pass" and doubtful else self.report.verdict
+
+    @property
+    def reason(self) -> str:
+        """``not given`` where that alone, or beside others, keeps the answer from passing; else nothing."""
+        return "not given" if self.absent and not self.partial and self.report.verdict != "fail" else ""
 
     def __str__(self) -> str:
         return "\n".join([*self._head(), "", str(self._shown()), *self._tail()])
@@ -64,11 +76,13 @@ class Judgement:
             "schema": SCHEMA,
             "case": self.case.name,
             "verdict": self.verdict,
+            "reason": self.reason,
             "dtype": self.dtype,
-            "first_wrong": {k: None if node is None else node._asdict() for k, node in nodes.items()},
+            "first_wrong": {k: None if node is None else node.to_dict() for k, node in nodes.items()},
             "suspects": [s._asdict() for s in self.suspects],
             "patterns": self.patterns,
             "absent": self.absent,
+            "partial": self.partial,
             "notes": self.notes,
             "report": self.report.to_dict(),
             "own": self.own.to_dict(),
@@ -85,7 +99,8 @@ class Judgement:
         case = self.case
         said = [f"{k} {v}" for k, v in case.network._asdict().items() if v]
         said += [f"layout {case.layout}", *(f"{k}={n}" for k, n in case.sizes.items()), self.dtype]
-        return [f"{self.verdict.upper()}: {case.name} ({', '.join(said)})"]
+        reason = f" ({self.reason})" if self.reason else ""
+        return [f"{self.verdict.upper()}{reason}: {case.name} ({', '.join(said)})"]
 
     def _tail(self) -> list[str]:
         lines = [""]
@@ -94,31 +109,38 @@ class Judgement:
         if self.cotangent:
             lines.append(f"first wrong in backward order: {self.cotangent}")
         lines += [f"likely mistake: {s}" for s in self.suspects]
-        if self.verdict == "fail" and not self.suspects:
+        if not self.suspects and any(row.verdict == "fail" and not row.nonfinite for row in self.report):
             lines.append("no single mistake of the catalogue gives these numbers")
         lines += [f"{name} is {', and '.join(found)}" for name, found in self.patterns.items()]
         lines += self.notes
         if self.absent:
-            lines.append(f"not given, so not judged: {', '.join(self.absent)}")
+            hint = " (to judge a part alone, say --partial or partial=True)" if self.reason else ""
+            lines.append(f"not given, so not judged: {', '.join(self.absent)}{hint}")
         return lines if lines[1:] else []
 
 
-def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0) -> Judgement:
-    """Judge an answer: arrays by name, any subset of what ``Case`` names, or a file of them.
+def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0, *, partial: bool = False) -> Judgement:
+    """Judge an answer: arrays by the names that ``Case`` has for results, or a file of them.
 
+    All outputs and gradients are asked for; where one is missing, the verdict is ``cannot tell`` unless another is
+    wrong. ``partial`` says that only what is given is to be judged. Values and cotangents of single steps may always
+    be left out. Numbers that are not finite are wrong.
     Answers in float32, or to a case that asks for float32, are judged by the roundoff of float32, all others by that
     of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
-    Raises CaseError for files that cannot be read, unknown names, wrong shapes and numbers that are not finite.
+    Raises CaseError for files that cannot be read, unknown names and wrong shapes.
     """
-    return Judge(case if isinstance(case, Case) else files.read_case(case), seed)(answer)
+    return Judge(case, seed, partial)(answer)
 
 
 class Judge:
     """A judge who has looked at a case and may be asked about many answers: ``Judge(case)(answer)``."""
 
-    def __init__(self, case: Case, seed: int = 0) -> None:
+    def __init__(self, case: Case | str | PathLike[str], seed: int = 0, partial: bool = False) -> None:
+        if not isinstance(case, Case | str | PathLike):
+            raise CaseError(f"case is a {type_name(case)}; expected a Case, or the file of one")
+        case = case if isinstance(case, Case) else files.read_case(case)
         self.case = case if case.expected else truth.fill(case)
-        self.seed = seed
+        self.seed, self.partial = seed, partial
 
     @cached_property
     def _paths(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,7 +170,8 @@ class Judge:
             return self._judge(answer)
 
     def _judge(self, answer: Any) -> Judgement:
-        got, dtype = _checked(self.case, answer)
+        known = {k: a.shape for k, a in (self.case.run() | self.case.expected).items()}
+        got, dtype = _checked(self.case, answer, known)
         if not got.keys() <= self.case.expected.keys():  # a file may leave out what happens at single steps
             self.case = self.case._replace(expected=truth.fill(self.case).expected | self.case.expected)
         case = self.case
@@ -170,7 +193,9 @@ class Judge:
             compare(rows(a), exact, paths, UNIT_ROUNDOFF[dtype], textbook_paths=wide, noise=moved, textbook=lost)
             for a in (got, mine)
         )
-        failing = [row.name for row in report if row.verdict == "fail" and row.name in got]
+        wrong = {row.name for row in report if row.verdict == "fail" and row.name in got}
+        broken = {row.name for row in report if row.nonfinite}
+        failing = [k for k in got if k in wrong - broken]
         single = {row.reason for row in report if row.verdict == "fail"} == {"single-precision"}
         return Judgement(
             case=case,
@@ -179,40 +204,42 @@ class Judge:
             own=own,
             value=first_value(case, got, exact, wide, report),
             cotangent=first_cotangent(case, got, exact, wide, report),
-            suspects=self._lineup.suspects(got, single) if failing else [],
+            suspects=self._lineup.suspects({k: a for k, a in got.items() if k not in broken}, single)
+            if failing
+            else [],
             patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
-            absent=[k for k in case.expected if k not in got and "values." not in k and "cotangents." not in k],
+            absent=[k for k in known if k not in got and "values." not in k and "cotangents." not in k],
+            partial=self.partial,
             notes=_notes(case.name, report, own, single),
         )
 
 
-def _checked(case: Case, answer: Any) -> tuple[dict[str, Any], str]:
-    """The arrays of the answer as float64, and the precision by which they are judged."""
+def _checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tuple[dict[str, Any], str]:
+    """The arrays of the answer as float64, and the precision by which they are judged; ``known``: names and shapes."""
     if isinstance(answer, str | PathLike):
         answer = files.read_answer(answer)
     if not isinstance(answer, Mapping | files.Answer):
-        raise CaseError(f"the answer is a {type(answer).__name__}; expected arrays by name, or a file of them")
+        raise CaseError(f"the answer is a {type_name(answer)}; expected arrays by name, or a file of them")
     arrays, dtype = answer if isinstance(answer, files.Answer) else (dict(answer), None)
     if not arrays:
-        raise CaseError("the answer has no arrays; expected any of those that the case names")
-    known = {k: a.shape for k, a in (case.run() | case.expected).items()}
+        raise CaseError(f"the answer has no arrays; expected {', '.join(n for n in known if '.' not in n)}")
     found, single = {}, []
     for k, given in arrays.items():
         if k not in known:
             near = difflib.get_close_matches(str(k), known, 1) or difflib.get_close_matches(f"d_{k}", known, 1)
             hint = f"did you mean {near[0]}?" if near else f"it expects {', '.join(n for n in known if '.' not in n)}"
             raise CaseError(f"{k} is not expected by case {case.name}; {hint}")
+        if given is None:
+            raise CaseError(f"{k} is None; {NO_GRADIENT}")
         try:
             a = layouts.as_numpy(given)
-        except ValueError as error:
-            raise CaseError(f"{k} is no array: {error}") from None
+        except ValueError:  # NumPy's text speaks of sequences and inhomogeneous parts
+            raise CaseError(f"{k} is no array: its rows have different lengths") from None
         if a.dtype.kind not in "fiu" or a.dtype.itemsize > 8:
             raise CaseError(f"{k} has dtype {a.dtype}; expected float64 or float32")
         if a.shape != known[k]:
             hint = " (the same axes in another order?)" if sorted(a.shape) == sorted(known[k]) else ""
             raise CaseError(f"{k} has shape {a.shape}; expected {known[k]}{hint}")
-        if bad := int(np.sum(~np.isfinite(a))):
-            raise CaseError(f"{k} has {bad} numbers that are not finite, of {a.size}")
         found[k] = a.astype(np.float64)
         single.append(a.dtype.itemsize <= 4 and a.dtype.kind == "f")
     judged = dtype or ("float32" if all(single) else "float64")
@@ -241,6 +268,12 @@ def _notes(case: str, report: Report, own: Report, single: bool) -> list[str]:
     notes = []
     mine: dict[str, Row] = {row.name: row for row in own}
     whole = [row for row in report if "[" not in row.name]
+    notes += [
+        f"{row.name} has {row.nonfinite} numbers that are not finite, of {np.prod(row.shape, dtype=int)}: "
+        "all inputs and all true results are finite."
+        for row in whole
+        if row.nonfinite
+    ]
     for row in whole:
         if row.reason == "cancellation":
             seen = "is right by formula but loses" if row.verdict == "pass" else "cannot be told from right: it loses"

@@ -17,6 +17,10 @@ class Node(NamedTuple):
     rows: tuple[int, ...]
     gap: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: a gap that is not finite becomes None."""
+        return self._asdict() | {"gap": self.gap if np.isfinite(self.gap) else None}
+
     def __str__(self) -> str:
         rows = ", ".join(map(str, self.rows))
         return f"{self.name} at step {self.step}, batch row{'s' * (len(self.rows) > 1)} {rows}: off by {self.gap:.1e}"
@@ -58,7 +62,7 @@ def _first(order: Sequence[tuple[str, int]], got: Arrays, truth: Arrays, paths: 
         if row.verdict == "fail" and row.name in {name for name, _ in order}:
             gaps[row.name] = np.max(np.abs(got[row.name] - truth[row.name]), axis=2)
             allowed = row.allowed * report.unit_roundoff * np.max(paths[row.name], axis=2)
-            wrong[row.name] = gaps[row.name] > allowed
+            wrong[row.name] = ~(gaps[row.name] <= allowed)  # NaN is wrong too
     for name, t in order:
         if name in wrong and wrong[name][t].any():
             rows = tuple(int(b) for b in np.flatnonzero(wrong[name][t]))

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..cells import ABLATIONS, PAGES, ReLURNN, projected, zoneout
-from ..cells.cell import Cell
-from ..compose import Given, Parallel, Recurrent, Reversed, Stack
+from ..layers import Masked, Parallel, Recurrent, Reversed, Stack
+from ..pages import ABLATIONS, PAGES, ReLURNN, projected, zoneout
+from ..pages.page import Page
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}
+CELLS: dict[str, Page] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
@@ -18,8 +18,8 @@ class CaseError(ValueError):
 class Parts(NamedTuple):
     """What a network is made of; a mistake replaces one of these."""
 
-    cell: Callable[[Cell], Cell] = lambda cell: cell
-    recurrent: Callable[[Cell], Any] = Recurrent
+    cell: Callable[[Page], Page] = lambda cell: cell
+    recurrent: Callable[[Page], Any] = Recurrent
     reversed: Callable[[Any], Any] = Reversed
     parallel: Callable[[Any], Any] = Parallel
 
@@ -38,8 +38,6 @@ class Network(NamedTuple):
 
     def check(self) -> "Network":
         """This network; raises CaseError if it names something unknown."""
-        if self.cell not in CELLS:
-            raise CaseError(f"cell is {self.cell!r}; known are {', '.join(CELLS)}")
         if self.direction not in DIRECTIONS:
             raise CaseError(f"direction is {self.direction!r}; expected one of {', '.join(DIRECTIONS)}")
         for name, value, least in (("projection", self.projection, 0), ("layers", self.layers, 1)):
@@ -53,20 +51,24 @@ class Network(NamedTuple):
             raise CaseError(str(error)) from None
         return self
 
-    def of_cell(self, edit: Callable[[Cell], Cell] = lambda cell: cell) -> Cell:
-        """The cell, with ``edit`` applied to its page before anything is wrapped around it."""
+    def of_cell(self, edit: Callable[[Page], Page] = lambda cell: cell) -> Page:
+        """The cell, with ``edit`` applied to its page before anything is wrapped around it; CaseError if unknown."""
+        given: Any = self.cell
+        if not isinstance(given, str) or given not in CELLS:
+            hint = f" by its name, {given.name!r}" if given in CELLS.values() else ""
+            raise CaseError(f"cell is {given!r}; expected one of those known{hint}: {', '.join(CELLS)}")
         cell = edit(CELLS[self.cell])
         cell = projected(cell, self.projection) if self.projection else cell
         return zoneout(cell) if self.zoneout else cell
 
     def layer(self, masks: Mapping[str, Any] | None = None, parts: Parts = Parts()) -> Any:  # noqa: B008
-        """The layer of ``numpy_lstm.compose``, from these parts; ``masks`` for a zoneout cell."""
+        """The layer of ``numpy_lstm.layers``, from these parts; ``masks`` for a zoneout cell."""
         cell = self.of_cell(parts.cell)
 
         def level() -> Any:
             one = parts.recurrent(cell)
             if self.zoneout:
-                return Given(one, dict(masks or {}))
+                return Masked(one, dict(masks or {}))
             if self.direction == "bidirectional":
                 return parts.parallel((one, parts.reversed(parts.recurrent(cell))))
             return parts.reversed(one) if self.direction == "reverse" else one

@@ -18,7 +18,7 @@ from .case import Case
 from .files import write_bytes
 from .network import CaseError
 
-# Cell -> operator and the attributes that choose it.
+# Page -> operator and the attributes that choose it.
 OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "LSTM": ("LSTM", {}),
     "PeepholeLSTM": ("LSTM", {}),
@@ -72,7 +72,7 @@ def write_onnx(directory: str | PathLike[str], case: Case) -> list[Path]:
         import onnx
         from onnx import helper, numpy_helper
     except ImportError:
-        raise CaseError(f"{directory}: needs the onnx package: pip install onnx") from None
+        raise CaseError(f"{directory}: needs the onnx package: pip install 'numpy-lstm[onnx]'") from None
     operator, attributes, inputs, outputs = node(case)
     taken = [k for k in INPUTS if operator == "LSTM" or k not in ("initial_c", "P")]
     while taken[-1] not in inputs:

@@ -5,7 +5,6 @@ counted positively, whatever the page computes.
 """
 
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from .. import ops
 from ..activations import SIGMOID, TANH, Activation
-from ..cells.cell import Cell
+from ..pages.page import Page
 
 
 class Sized:
@@ -131,7 +130,7 @@ def total_size(a: Sized) -> Any:
     return a.size.real + a.size.imag / TINY if np.iscomplexobj(a.size) else a.size
 
 
-def textbook(cell: Cell) -> Cell:
+def textbook(cell: Page) -> Page:
     """A page's ``cell`` for Sized arrays as a textbook computes it: s (1 - s), 1 - t^2 and 1 - s are differences.
 
     Along its paths stands what a code has to add up that takes derivatives from activations, as autograd does.
@@ -139,15 +138,13 @@ def textbook(cell: Cell) -> Cell:
     return _with_functions(cell, TEXTBOOK)
 
 
-def lossy(cell: Cell) -> Cell:
+def lossy(cell: Page) -> Page:
     """The same for plain arrays: what it loses is really lost."""
     return _with_functions(cell, LOSSY)
 
 
-def _with_functions(cell: Cell, other: dict[Activation, Activation]) -> Cell:
-    functions = type(cell.functions)(*(other.get(f, f) for f in cell.functions))
-    step, adjoint = (partial(f.func, functions) for f in (cell.step, cell.step_adjoint))  # type: ignore[attr-defined]
-    return replace(cell, functions=functions, step=step, step_adjoint=adjoint)
+def _with_functions(cell: Page, other: dict[Activation, Activation]) -> Page:
+    return cell.mapping(lambda f: other.get(f, f))
 
 
 def _with_size(f: Any, size: Any, enter: Any = lambda a: a) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import arrays, scan, tree
-from ..cells.cell import Cell
+from ..pages.page import Page, take
 from ..shapes import axes
 from .paths import Sized, blurred, textbook, total_size
 
@@ -19,7 +19,7 @@ class Point(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """All that a loss can see: ``states``, every h and c with a time axis in front, and all of the ``last`` state."""
+    """All that a loss can see: ``states``, what a page gives and carries with T in front, and the ``last`` state."""
 
     states: Any
     last: Any
@@ -33,29 +33,47 @@ class Problem(NamedTuple):
     and then have that axis too. Arrays of NumPy or CuPy, T >= 1.
     """
 
-    cell: Cell
+    cell: Page
     point: Point
     cotangents: Outputs
 
     @classmethod
     def of(
-        cls, cell: Cell, params: Any, xs: Any, first: Any = None, dhs: Any = None, dcs: Any = None, dlast: Any = None
+        cls,
+        cell: Page,
+        params: Any,
+        xs: Any,
+        first: Any = None,
+        dhs: Any = None,
+        dcs: Any = None,
+        dlast: Any = None,
+        *,
+        dstates: Any = None,
     ) -> "Problem":
         """The problem that ``forward`` and ``backward`` solve with these arguments; raises as they do."""
         sizes, first = scan.bind_inputs(cell, params, xs, first)
-        given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+        given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
         return cls(cell, Point(params, xs, first), Outputs(given, cell.partial_state() if dlast is None else dlast))
 
     @classmethod
     def random(
-        cls, cell: Cell, T: int, B: int, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64
+        cls,
+        cell: Page,
+        T: int,
+        B: int,
+        D: int,
+        H: int,
+        rng: np.random.Generator,
+        dtype: Any = np.float64,
+        **sizes: int,
     ) -> "Problem":
         """Weights and biases U(-1/sqrt(H), 1/sqrt(H)); inputs, states and all cotangents normal, masks U(0, 1).
 
-        h0 and c0 are unequal and non-zero, and gradient enters every h_t, every c_t and the last state. Every
-        number is rounded to float32 first, so that all precisions differentiate exactly the same function.
+        h0 and c0 are unequal and non-zero, and gradient enters all that the page gives and carries at every step, and
+        the last state. Every number is rounded to float32 first, so that all precisions differentiate exactly the
+        same function. ``sizes`` are those of other axis letters, if the page has any.
         """
-        size = cell.sizes(H, T=T, B=B, D=D)
+        size = cell.sizes(H, T=T, B=B, D=D, **sizes)
 
         def array(letters: str, draw: Any) -> Any:
             return draw([size[k] for k in letters]).astype(np.float32).astype(dtype)
@@ -65,14 +83,11 @@ class Problem(NamedTuple):
 
         normal = rng.standard_normal
         params = record(cell.Params, lambda shape: rng.uniform(-1, 1, shape) / np.sqrt(H))
-        if cell.Input is None:
-            xs = array("TBD", normal)
-        else:
-            letters = axes(cell.Input)
-            xs = cell.Input(**{k: array("T" + letters[k], normal if k == "x" else rng.random) for k in letters})
+        drawn = {k: rng.random if k.startswith("keep_") else normal for k in cell.reads}
+        xs = cell.input(cell.Input(**{k: array("T" + a, drawn[k]) for k, a in axes(cell.Input).items()}))
         point = Point(params, xs, record(cell.State, normal))
-        states = {k: array("T" + letters, normal) for k, letters in axes(cell.State).items() if k in ("h", "c")}
-        return cls(cell, point, Outputs(cell.partial_state(**states), record(cell.State, normal)))
+        states = cell.Outputs(**{k: array("T" + letters, normal) for k, letters in axes(cell.Outputs).items()})
+        return cls(cell, point, Outputs(states, record(cell.State, normal)))
 
     def astype(self, dtype: Any) -> "Problem":
         """The same problem in another NumPy dtype."""
@@ -87,21 +102,24 @@ class Problem(NamedTuple):
         return self._replace(cotangents=tree.map(lambda z, d: z if d is None else d, zeros, self.cotangents))
 
     def outputs(self, point: Point) -> Outputs:
-        """The states that the cell passes through."""
-        state, states = point.first, []
-        steps = next(a.shape[-3] for _, a in tree.leaves(point.xs))
-        for t in range(steps):
-            x = tree.map(lambda a, t=t: a[..., t, :, :], point.xs)
-            state, _ = self.cell.step(point.params, x, state)
-            states.append(state)
-        seen = {k: np.stack([getattr(s, k) for s in states], axis=-3) for k in state._fields if k in ("h", "c")}
-        return Outputs(self.cell.partial_state(**seen), state)
+        """All that the page gives and carries."""
+        cell, state, steps = self.cell, point.first, []
+        letters, xs = axes(cell.Input), cell.as_input(point.xs)
+        ndim = {k: len(a) for k, a in letters.items()}
+        for t in range(getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]]]):
+            at = {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
+            v = cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), state)
+            state = take(cell.State, v)
+            steps.append(v)
+        seen = {k: np.stack([getattr(v, k) for v in steps], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
+        return Outputs(cell.Outputs(**seen), state)
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
         outputs = dict(tree.leaves(self.outputs(point)))
         terms = [np.sum(d * outputs[name], axis=tuple(range(-d.ndim, 0))) for name, d in tree.leaves(self.cotangents)]
-        return sum(terms, start=0.0 * outputs["last.h"][..., 0, 0])
+        name, letters = f"states.{self.cell.gives[0]}", axes(self.cell.Outputs)[self.cell.gives[0]]
+        return sum(terms, start=0.0 * outputs[name][(..., *[0] * (1 + len(letters)))])
 
     def gradient(self, point: Point | None = None) -> Point:
         """The gradient under test, from ``numpy_lstm.forward`` and ``backward``, at ``point`` (this one's own)."""
@@ -130,12 +148,12 @@ class Problem(NamedTuple):
             point=tree.map(arrays.on_host, self.point), cotangents=tree.map(arrays.on_host, self.cotangents)
         )
 
-    def _paths(self, cell: Cell, run: scan.Forward) -> Point:
+    def _paths(self, cell: Page, run: scan.Forward) -> Point:
         wide = self._replace(cell=cell)
         gradient = wide._backward(tree.map(Sized, self.point.params), run, tree.map(Sized, self.cotangents))
         return tree.map(total_size, gradient)
 
     def _backward(self, params: Any, run: scan.Forward, cotangents: Outputs) -> Point:
         states, last = cotangents
-        back = scan.backward(self.cell, params, run, states.h, getattr(states, "c", None), last)
+        back = scan.backward(self.cell, params, run, dlast=last, dstates=states)
         return Point(back.dparams, back.dxs, back.dfirst)

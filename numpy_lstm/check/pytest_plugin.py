@@ -50,12 +50,15 @@ class CaseFactory:
         case = Case.random(network, layout, sizes, rng, lengths=rows, shift=shift, name=f"{cell} seed {seed}")
         return truth.fill(case._replace(dtype=dtype))
 
-    def check(self, case: Any, answer: Any) -> Any:
-        """The judgement, if the answer passes; raises AssertionError with the judgement as its text if not."""
+    def check(self, case: Any, answer: Any, *, partial: bool = False) -> Any:
+        """The judgement, if the answer passes; raises AssertionError with the judgement as its text if not.
+
+        ``partial``: only what is given is to be judged, though outputs or gradients are missing.
+        """
         from .judge import judge
         from .testing import require
 
-        judgement = judge(case, answer)
+        judgement = judge(case, answer, partial=partial)
         self._record("numpy_lstm", json.dumps(judgement.to_dict()))
         return require(judgement)
 

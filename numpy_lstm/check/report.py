@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, tree
+from .. import tree
+from ..layouts import as_numpy
 
 SCHEMA = "numpy-lstm/report/1"
 BOUND = 16.0  # of K, for codes that are right
@@ -58,12 +59,18 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of a comparison. Iterates over them; prints as a table."""
+    """The rows of a comparison. Iterates over them; prints as a table.
+
+    ``route`` is how the truth was found, and ``because`` why not by a better one, where ``verify`` says so; the verdict
+    then stands above the table.
+    """
 
     rows: tuple[Row, ...]
     unit_roundoff: float = 2.0**-53
     resolution: float = 0.0
     tolerance: float | None = None
+    route: str = ""
+    because: str = ""
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -74,11 +81,11 @@ class Report:
         return max((row.verdict for row in self.rows), key=VERDICTS.index, default="cannot tell")
 
     def __str__(self) -> str:
-        return columns(*self._cells())
+        return self._head() + columns(*self._cells())
 
     def markdown(self) -> str:
         """A Markdown table."""
-        return table(*self._cells())
+        return self._head() + table(*self._cells())
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: numbers that are not finite become None."""
@@ -88,7 +95,13 @@ class Report:
             "resolution": _plain(self.resolution),
             "tolerance": self.tolerance,
         }
-        return {"schema": SCHEMA, "verdict": self.verdict} | limits | {"rows": rows}
+        found_by = {"route": self.route, "because": self.because} if self.route else {}
+        return {"schema": SCHEMA, "verdict": self.verdict} | found_by | limits | {"rows": rows}
+
+    def _head(self) -> str:
+        if not self.route:
+            return ""
+        return f"{self.verdict.upper()}, by {self.route}{f'; {self.because}' if self.because else ''}\n\n"
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         header = ["array", "shape", "normwise", "K", "absolute", "relative", "ulp", "at", "got", "true", "verdict"]
@@ -111,10 +124,12 @@ def worst(values: Iterable[float]) -> float:
 def normwise(got: Any, truth: Any) -> float:
     """|got - truth| / |truth| over all components of two trees, at any scale; infinite if either has a NaN.
 
-    The difference is taken in truth's arithmetic, so that 50 digits may be compared with 70.
+    The difference is taken in truth's arithmetic, so that 50 digits may be compared with 70. Torch tensors are read,
+    CuPy arrays fetched. Raises ValueError for trees of other names or shapes.
     """
-    got, truth = (tree.map(arrays.on_host, value) for value in (got, truth))
-    gap = tree.flatten(tree.map(_difference, got, truth))
+    got, truth = _arrays(got), _arrays(truth)
+    _expect_alike(got, truth)
+    gap = tree.flatten([_difference(a, truth[name]) for name, a in got.items()])
     vector = tree.flatten(truth)
     largest = np.max(np.abs(vector), initial=0)
     if largest == 0:
@@ -151,17 +166,13 @@ def compare(
     tolerance : normwise; to ask for that instead of K <= 16
     """
 
-    got, truth, paths, textbook_paths = (
-        tree.map(arrays.on_host, value) for value in (got, truth, paths, textbook_paths)
-    )
-
     def of(value: Any) -> list[Any]:
-        return [a for _, a in tree.leaves(value)] if value is not None else [None] * len(list(tree.leaves(truth)))
+        return [None] * len(truth) if value is None else list(_arrays(value).values())
 
-    names = [name for name, _ in tree.leaves(truth)]
+    got, truth = _arrays(got), _arrays(truth)
+    names = list(truth)
     for other in (got, *(a for a in (paths, textbook_paths, *noise, *textbook) if a is not None)):
-        if (found := [name for name, _ in tree.leaves(other)]) != names:
-            raise ValueError(f"the arrays to be compared are {', '.join(found)}; expected {', '.join(names)}")
+        _expect_alike(_arrays(other), truth)
 
     rows = []
     runs = zip(*map(of, (*noise, *textbook)), strict=True) if noise or textbook else ((),) * len(names)
@@ -206,6 +217,20 @@ def compare(
         rows.append(row._replace(verdict=verdict, reason=reason))
     finest = worst(resolution.values()) if isinstance(resolution, Mapping) else resolution
     return Report(tuple(rows), unit_roundoff, finest, tolerance)
+
+
+def _arrays(value: Any) -> dict[str, Any]:
+    """The leaves by name, as NumPy arrays."""
+    return {name: as_numpy(a) for name, a in tree.leaves(value)}
+
+
+def _expect_alike(got: dict[str, Any], truth: dict[str, Any]) -> None:
+    if list(got) != list(truth):
+        found, names = (", ".join(k or "a single one" for k in value) or "none" for value in (got, truth))
+        raise ValueError(f"the arrays to be compared are {found}; expected {names}")
+    for k, a in got.items():
+        if a.shape != truth[k].shape:
+            raise ValueError(f"{k or 'the array to be compared'} has shape {a.shape}; expected {truth[k].shape}")
 
 
 def _verdict(

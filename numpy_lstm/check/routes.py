@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, tree
+from .. import tree
+from ..arrays import is_cupy, namespace, type_name
 from .report import worst
 
 Function = Callable[[Any], Any]
+LEVELS = 4  # of an extrapolation
 
 
 def complex_step(loss: Function, point: Any, h: float = 1e-30, chunk: int | None = None) -> Any:
@@ -24,6 +26,7 @@ def complex_step(loss: Function, point: Any, h: float = 1e-30, chunk: int | None
     No difference is taken, so nothing cancels (Squire & Trapp 1998). ``loss`` must be analytic: no abs, no
     conjugate, and comparisons of real parts only. Returns a tree like ``point``.
     """
+    expect_arrays(point)
     z = tree.map(lambda a: a.astype(np.result_type(a.dtype, np.complex64)), point)
     return _per_component(lambda e: np.imag(loss(tree.add(z, tree.scale(1j * h, e)))) / h, point, chunk)
 
@@ -34,6 +37,8 @@ def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int
     In float64 the best step lies near 1e-5 and reaches about 1e-10. Returns a tree like ``point``.
     """
 
+    expect_arrays(point)
+
     def central(e: Any) -> Any:
         d = tree.scale(step, e)
         return (loss(tree.add(point, d)) - loss(tree.add(point, tree.scale(-1, d)))) / (2 * step)
@@ -41,7 +46,9 @@ def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int
     return _per_component(central, point, chunk)
 
 
-def richardson(loss: Function, point: Any, step: float = 2.0**-5, levels: int = 4, chunk: int | None = None) -> Any:
+def richardson(
+    loss: Function, point: Any, step: float = 2.0**-5, levels: int = LEVELS, chunk: int | None = None
+) -> Any:
     """Central differences at step, step/2, ..., combined so that an error of O(step^(2 levels)) is left."""
     row = [finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)]
     for order in range(1, levels):
@@ -52,6 +59,7 @@ def richardson(loss: Function, point: Any, step: float = 2.0**-5, levels: int = 
 
 def directional(f: Function, point: Any, direction: Any, h: float = 1e-30) -> Any:
     """J v for ``f`` with any tree as value: the complex step along ``direction``. Nothing but ``f`` is used."""
+    expect_arrays(point)
     z = tree.map(lambda a, v: a.astype(np.result_type(a.dtype, np.complex64)) + 1j * h * v, point, direction)
     return tree.map(lambda a: np.imag(a) / h, f(z))
 
@@ -123,15 +131,28 @@ def taylor_test(
     return TaylorTest(steps, remainders, float(np.median(min(windows, key=np.ptp))))
 
 
+def expect_arrays(point: Any) -> None:
+    """Raises TypeError unless every leaf of ``point`` is an array of NumPy or CuPy."""
+    for name, a in tree.leaves(point, "point"):
+        if not (isinstance(a, np.ndarray | np.generic) or is_cupy(a)):
+            hint = "a.detach().numpy() makes one" if hasattr(a, "detach") else "np.array(a) makes one, of a list too"
+            raise TypeError(f"{name} is a {type_name(a)}; expected a NumPy array ({hint})")
+
+
 def _per_component(derivative: Function, point: Any, chunk: int | None) -> Any:
     """``derivative(e)`` for every basis direction e, gathered in a tree like ``point``."""
-    xp = _namespace(point)
-    columns = [xp.atleast_1d(xp.asarray(derivative(e))) for e in _basis(point, chunk)]
+    xp, columns = _namespace(point), []
+    for e in _basis(point, chunk):
+        column = xp.asarray(derivative(e))
+        if column.size != 1 if chunk is None else column.shape != next(a.shape[:1] for _, a in tree.leaves(e)):
+            expected = "one number" if chunk is None else "one number for each of the points along the leading axis"
+            raise ValueError(f"the loss gives an array of shape {column.shape}; expected {expected}")
+        columns.append(column.reshape(-1))
     return tree.unflatten(xp.concatenate(columns), point)
 
 
 def _namespace(point: Any) -> Any:
-    return arrays.namespace(next(a for _, a in tree.leaves(point)))
+    return namespace(tree.flatten(point))
 
 
 def _basis(point: Any, chunk: int | None) -> Iterator[Any]:

@@ -17,22 +17,19 @@ import numpy as np
 
 from .. import arrays, scan, tree
 from ..arrays import Array
-from ..cells import GRU, LSTM, RNN
+from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
 from .blocks import POOL, Layout, Tape, steps_in_block
 
 __all__ = ["Tape", "backward", "forward", "serves"]
 
-_KERNELS: dict[str, Any] = {"lstm": (LSTM, lstm), "gru": (GRU, gru), "rnn": (RNN, rnn)}
+_KERNELS: dict[Page, Any] = {LSTM: lstm, GRU: gru, RNN: rnn}
 
 
 def serves(cell: Any, like: Any) -> bool:
     """Whether this path serves the cell with arrays such as ``like``, or hands it to the explicit one."""
-    known, _ = _KERNELS.get(cell.page, (None, None))
-    if known is None or cell.R is not None or cell.Input is not None or cell.functions != known.functions:
-        return False
-    return arrays.library(like) in {"numpy", "cupy"} and like.dtype in (np.float32, np.float64)
+    return cell in _KERNELS and arrays.library(like) in {"numpy", "cupy"} and like.dtype in (np.float32, np.float64)
 
 
 def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
@@ -48,21 +45,29 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
 
 
 def backward(
-    cell: Any, params: Any, run: Forward, dhs: Array | None = None, dcs: Array | None = None, dlast: Any = None
+    cell: Any,
+    params: Any,
+    run: Forward,
+    dhs: Array | None = None,
+    dcs: Array | None = None,
+    dlast: Any = None,
+    *,
+    dstates: Any = None,
 ) -> Backward:
     """See ``numpy_lstm.backward``. ``cotangents`` is None: this path does not keep them."""
-    if not isinstance(run, Forward) or not isinstance(run.values, Tape | cuda.Tape):
-        return scan.backward(cell, params, run, dhs, dcs, dlast)
-    on_gpu = isinstance(run.values, cuda.Tape)
-    if isinstance(run.values, cuda.Tape) and run.values.cell is cell and run.values.bound[0] is params:
+    on_gpu = isinstance(run, Forward) and isinstance(run.values, cuda.Tape)
+    if on_gpu and run.values.cell is cell and run.values.bound[0] is params:
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
     else:
         sizes = scan.bind_params(cell, params)
+        if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
+            return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
+        scan.expect_run(run, "numpy_lstm.fast")
         if run.values.cell != cell:
             raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
         for name, letters, array in run.values.shapes():
             sizes.bind(f"run.values.{name}", array, letters)
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast)
+    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     absent = cell.partial_state() if dlast is None else dlast  # the kernels count what is absent as zero
     dstate = absent if on_gpu else tree.add(sizes.zeros(cell.State), dlast)
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)
@@ -85,7 +90,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
-    kernel, tape = _KERNELS[cell.page][1], Tape(cell, L, T)
+    kernel, tape = _KERNELS[cell], Tape(cell, L, T)
     hs = L.xp.empty((T, B, H), L.dtype)
     weights, work = kernel.weights(params, L), POOL.take(kernel.Work, L)
     kernel.begin(L, work, first)
@@ -120,7 +125,7 @@ def span_backward(
     if not isinstance(values, Tape):
         return scan.span_backward(cell, params, values, alive, given, dstate, sums)
     L, T = values.layout, values.T
-    kernel = _KERNELS[cell.page][1]
+    kernel = _KERNELS[cell]
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
     dxs = L.xp.empty((T, L.B, L.D), L.dtype)
     dhs, dcs = given.h, getattr(given, "c", None)
@@ -149,7 +154,7 @@ def total(cell: Any, params: Any, sums: Any) -> Any:
         return cuda.total(cell, sums)
     D, H = next(a.shape[1] for k, a in params._asdict().items() if k.startswith("W")), len(params[-1])
     like = next(a for _, a in tree.leaves(params))
-    return _KERNELS[cell.page][1].gradients(cell, Layout(arrays.namespace(like), like.dtype, 1, 1, D, H), sums)
+    return _KERNELS[cell].gradients(cell, Layout(arrays.namespace(like), like.dtype, 1, 1, D, H), sums)
 
 
 def _dead(alive: Any, t: int, n: int) -> Any:

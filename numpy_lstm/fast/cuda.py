@@ -68,7 +68,7 @@ class Tape:
 
 def ready(cell: Any, like: Any) -> bool:
     """Whether these kernels serve the cell with arrays such as ``like``."""
-    return arrays.library(like) == "cupy" and device.of(like, KINDS[cell.page]) is not None
+    return arrays.library(like) == "cupy" and device.of(like, KINDS[cell.equations]) is not None
 
 
 def grain(B: int) -> int:
@@ -89,7 +89,7 @@ def span_backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, s
 
 
 def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Any, Any, Any]:
-    xp, kind, (T, B, D), H = arrays.namespace(xs), KINDS[cell.page], xs.shape, first.h.shape[1]
+    xp, kind, (T, B, D), H = arrays.namespace(xs), KINDS[cell.equations], xs.shape, first.h.shape[1]
     gpu, dtype, z = _device(xs, kind), xs.dtype, xs.itemsize
     precision = device.name(dtype)
     blas = gpu.products(precision)
@@ -130,7 +130,7 @@ def _forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[A
 
 
 def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums: Any) -> tuple[Any, Any, Any, Any]:
-    (T, B, D), H, kind, like = tape.shape, tape.H, KINDS[cell.page], tape.kept
+    (T, B, D), H, kind, like = tape.shape, tape.H, KINDS[cell.equations], tape.kept
     xp, dtype, z = arrays.namespace(like), like.dtype, like.itemsize
     precision = device.name(dtype)
     gpu, at_x = _device(like, kind), like.data.ptr + tape.x * like.itemsize
@@ -179,7 +179,7 @@ def _backward(cell: Any, params: Any, tape: Tape, given: Any, dstate: Any, sums:
 def total(cell: Any, sums: Sums) -> Any:
     """The sums as the cell's Params."""
     fields: dict[str, Any] = {}
-    for names, stacked in zip(ORDER[cell.page], sums, strict=True):
+    for names, stacked in zip(ORDER[cell.equations], sums, strict=True):
         H = stacked.shape[0] // len(names)
         fields |= {name: stacked[k * H : (k + 1) * H] for k, name in enumerate(names)}
     return cell.Params(**fields)
@@ -197,7 +197,7 @@ def _device(like: Any, kind: Kind) -> device.Device:
 
 def _gathered(gpu: device.Device, cell: Any, kind: Kind, params: Any, which: str, *more: Any) -> tuple[Any, list[int]]:
     """One new array with the gates of W, U and b one above the other, and ``more``; where each of these begins."""
-    names = [ORDER[cell.page]["WUb".index(k)] for k in which]
+    names = [ORDER[cell.equations]["WUb".index(k)] for k in which]
     kept, starts = gpu.gather(kind, [getattr(params, name) for group in names for name in group] + list(more))
     heads = [starts[sum(map(len, names[:k]))] for k in range(len(names))]
     return kept, heads + starts[len(starts) - len(more) :]

@@ -9,6 +9,7 @@ from .jacobians import direct_path, jacobian_product, singular_values, spectral_
 from .lyapunov import lyapunov_exponents
 from .passes import Pass, passes, passes_of
 from .paths import split
+from .roles import carry_factors, gates
 from .sensitivity import sensitivity_map
 from .signals import contribution_norms, contributions, norms
 from .table import Table
@@ -17,11 +18,13 @@ __all__ = [
     "Diagnosis",
     "Pass",
     "Table",
+    "carry_factors",
     "contribution_norms",
     "contributions",
     "diagnose",
     "direct_path",
     "fit_rate",
+    "gates",
     "half_life",
     "jacobian_product",
     "lyapunov_exponents",

@@ -9,43 +9,45 @@ from typing import Any, cast
 import numpy as np
 
 from .. import arrays, tree
-from ..cells.cell import Cell
+from ..pages.page import Page
 from ..scan import Forward
+from .given import check_run, state_field
+from .roles import carry_factors
 
 Progress = Callable[[Iterable[int]], Iterable[int]]  # tqdm, say
 
 
-def step_jacobian(cell: Cell, params: Any, run: Forward, t: int) -> Any:
+def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
     """ds_t/ds_{t-1} at step t of ``run``: (B,S,S), S the size of a state; rows are s_t. Identity on padding."""
-    check_run(run)
+    check_run(cell, params, run)
     T, B = run.hs.shape[:2]
-    if not 0 <= t < T:
-        raise ValueError(f"t is {t}; expected a step from 0 to {T - 1}")
+    if isinstance(t, bool) or not isinstance(t, int | np.integer) or not 0 <= t < T:
+        raise ValueError(f"t is {t!r}; expected a step from 0 to {T - 1}")
     S = sum(a.shape[-1] for a in run.last)
     eye = arrays.like(np.eye(S, dtype=run.hs.dtype), run.hs)
     basis = np.broadcast_to(eye[:, None, :], (S, B, S))
     ends = np.cumsum([a.shape[-1] for a in run.last])[:-1].tolist()
     values = tree.map(lambda a: a[t], run.values)
-    before, _ = cell.step_adjoint(params, values, type(run.last)(*np.split(basis, ends, axis=-1)))
+    before, _ = cell.step_back(params, values, type(run.last)(*np.split(basis, ends, axis=-1)))
     J, alive = np.swapaxes(np.concatenate(before, axis=-1), 0, 1), cast(Any, run.alive)
     return J if alive is None else np.where(alive[t][..., None], J, eye)
 
 
-def step_jacobians(cell: Cell, params: Any, run: Forward, progress: Progress | None = None) -> Any:
+def step_jacobians(cell: Page, params: Any, run: Forward, progress: Progress | None = None) -> Any:
     """ds_t/ds_{t-1} of every step: (T,B,S,S). Mind the size: T B S^2 numbers."""
-    check_run(run)
+    check_run(cell, params, run)
     return np.stack([step_jacobian(cell, params, run, t) for t in over(0, run.hs.shape[0], progress)])
 
 
 def jacobian_product(
-    cell: Cell, params: Any, run: Forward, start: int = 0, stop: int | None = None, progress: Progress | None = None
+    cell: Page, params: Any, run: Forward, start: int = 0, stop: int | None = None, progress: Progress | None = None
 ) -> Any:
     """ds_stop/ds_start = J_{stop-1} ... J_start: (B,S,S), from the state before step ``start`` to that before ``stop``.
 
     The defaults span the run, from its first state to its last. Equal bounds give the identity. Raises ValueError for
     bounds out of order.
     """
-    check_run(run)
+    check_run(cell, params, run)
     T, B = run.hs.shape[:2]
     stop = T if stop is None else stop
     if not 0 <= start <= stop <= T:
@@ -68,29 +70,26 @@ def spectral_radius(matrix: Any) -> Any:
     return arrays.like(found, matrix)
 
 
-def direct_path(cell: Cell, params: Any, run: Forward, start: int = 0, stop: int | None = None) -> tuple[Any, Any]:
-    """The product of forget gates over steps ``start`` .. ``stop`` - 1, (B,H), and the total dc_stop/dc_start, (B,H,H).
+def direct_path(
+    cell: Page, params: Any, run: Forward, start: int = 0, stop: int | None = None, signal: str | None = None
+) -> tuple[Any, Any]:
+    """What keeps the state through no parameter from ``start`` to ``stop``, (B,H), and the total dc_stop/dc_start,
+    (B,H,H); of h for a cell without c, or as ``signal`` says.
 
-    The product, read as a diagonal matrix, is what is left of the total when nothing flows through h. Raises TypeError
-    for a cell without c and f.
+    The former is the product over the steps of what the page multiplies the state by: of the forget gates f of an LSTM,
+    of z in a GRU. Read as a diagonal matrix, it is what is left of the total when nothing flows through parameters.
+    Raises TypeError for a cell without such a path, unit by unit; ValueError as ``jacobian_product``.
     """
-    if "c" not in cell.State._fields or "f" not in cell.Trace._fields:
-        raise TypeError(f"{cell.name} has no cell c with a forget gate f, and so no direct path")
+    check_run(cell, params, run)
+    field = state_field(cell, signal)
     total = jacobian_product(cell, params, run, start, stop)
+    kept = carry_factors(cell, params, run, start, stop, field)
     sizes = [a.shape[-1] for a in run.last]
-    at = run.last._fields.index("c")
-    cells = slice(sum(sizes[:at]), sum(sizes[: at + 1]))
-    alive: Any = run.alive
-    f = run.values.f if alive is None else np.where(alive, run.values.f, 1)
-    return np.prod(f[start:stop], axis=0), total[:, cells, cells]
+    at = run.last._fields.index(field)
+    own = slice(sum(sizes[:at]), sum(sizes[: at + 1]))
+    return np.prod(kept, axis=0), total[:, own, own]
 
 
 def over(start: int, stop: int, progress: Progress | None) -> Iterable[int]:
     """The steps from ``start`` to ``stop``, seen by ``progress`` if there is one."""
     return range(start, stop) if progress is None else progress(range(start, stop))
-
-
-def check_run(run: Any) -> None:
-    """Raise TypeError for anything but the run of a single cell."""
-    if not isinstance(run, Forward):
-        raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward of a single cell (see flow.passes)")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from .given import check_field, check_pass
 from .passes import Pass
 from .table import Table
 
@@ -15,22 +16,35 @@ def norms(p: Pass, fields: Sequence[str] | None = None) -> Table:
     or each of ``fields``.
 
     ``h`` is |dL/dh_t|, ``c`` |dL/dc_t|, ``a_f`` that of the forget gate's pre-activation, ``x`` that of the input.
-    Nothing underflows or overflows on the way; padding counts as zero.
+    Nothing underflows or overflows on the way. On padding columns are zero, and the table leaves it out where it prints
+    and exports. Raises ValueError for a field that the Trace does not have.
     """
-    columns = {field: norm(getattr(p.cotangents, field)) for field in fields or p.cell.Trace._fields}
+    check_pass(p)
+    chosen = p.cell.Trace._fields if fields is None else [fields] if isinstance(fields, str) else fields
+    for field in chosen:
+        check_field(p.cell, "a field", field)
+    columns = {field: norm(getattr(p.cotangents, field)) for field in chosen}
     steps = np.arange(p.run.hs.shape[0])
-    return Table(f"{p.name}: norm of dL/d(.) at each step", "step", steps, columns)
+    alive: Any = p.run.alive
+    counts = None if alive is None else alive[..., 0]
+    return Table(f"{p.name}: norm of dL/d(.) at each step", "step", steps, columns, counts)
 
 
 def contributions(p: Pass) -> Iterator[Any]:
     """For each step, what it adds to the parameter gradients: a Params of dW, dU, db; their sum is ``dparams``."""
+    check_pass(p)
+    return _contributions(p)
+
+
+def _contributions(p: Pass) -> Iterator[Any]:
     for t in range(p.run.hs.shape[0]):
         v, d = (tree.map(lambda a, t=t: a[t], trace) for trace in (p.run.values, p.cotangents))
-        yield p.cell.step_gradients(v, d)
+        yield p.cell.gradients(p.cell.functions, p.params, v, d)
 
 
 def contribution_norms(p: Pass) -> Table:
     """The norm of each step's contribution to each parameter gradient: columns (T,), one for each field of Params."""
+    check_pass(p)
     fields = p.cell.Params._fields
     rows = [[tree.norm(a) for a in step] for step in contributions(p)]
     columns = dict(zip(fields, np.reshape(rows, (len(rows), len(fields))).T, strict=True))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import is_cupy, library, namespace
-from ..cells import LSTM
+from ..arrays import is_cupy, library, namespace, type_name
+from ..pages import LSTM, PAGES
 from .table import FORGET_BIAS, TABLE
 
 __all__ = ["LayoutError", "as_array", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
@@ -44,20 +44,30 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
     Raises LayoutError for an unknown layout or cell, missing or surplus arrays, wrong shapes and mixed dtypes.
     """
     rows = _rows(name, cell)
-    if not isinstance(arrays, Mapping):
-        raise LayoutError(f"arrays is a {type(arrays).__name__}; expected a mapping from names to arrays")
+    arrays = as_mapping("arrays", arrays)
     expected = [row.name for row in rows if row.name != NOWHERE]
     whole = f"{name} stores {cell.name} as {', '.join(expected)}"
     if missing := [k for k in expected if k not in arrays]:
-        raise LayoutError(f"{', '.join(missing)} missing; {whole}")
+        behind = [k.removesuffix(expected[0]) for k in map(str, arrays) if k.endswith(expected[0])]
+        other = recognised(arrays)
+        hint = f"; these are the names of {other}" if other else ""
+        if behind and all(behind[0] + k in arrays for k in expected):
+            hint = f"; the names begin with {behind[0]!r}: take that off"
+        raise LayoutError(f"{', '.join(missing)} missing; {whole}{hint}")
     if surplus := [str(k) for k in arrays if k not in expected]:
-        raise LayoutError(f"{', '.join(surplus)} not expected; {whole}")
+        more = all(re.search(r"_l[1-9]\d*$|_reverse$", k) for k in surplus)
+        hint = "; more layers and directions go into numpy_lstm.nn" if more else ""
+        raise LayoutError(f"{', '.join(surplus)} not expected; {whole}{hint}")
 
     given = _of_one_dtype({k: arrays[k] for k in expected})
     sizes = _Sizes(cell)
-    for row in rows:
-        if row.name != NOWHERE:
-            sizes.bind(row, given[row.name].shape)
+    try:
+        for row in rows:
+            if row.name != NOWHERE:
+                sizes.bind(row, given[row.name].shape)
+    except LayoutError as error:
+        fits = " or ".join(c.name for c in PAGES if c is not cell and _fits(name, c, given))
+        raise LayoutError(f"{error}{f'; the arrays fit {fits}' if fits else ''}") from None
     target = given[expected[0]].dtype if dtype is None else np.dtype(dtype)
     params: dict[str, Any] = {}
     for row in rows:
@@ -111,13 +121,26 @@ def blocks(name: str, arrays: Mapping[str, Any], cell: Any = LSTM) -> dict[str, 
 def notation(name: str, cell: Any = LSTM) -> str:
     """How the framework stores the cell, in the words of ``table``: ``weight_ih_l0 = W[ifgo] (g h) d; ...``."""
     _rows(name, cell)
-    text = next(text for pages, text in TABLE[name].items() if cell.page in pages.split())
+    text = next(text for pages, text in TABLE[name].items() if cell.equations in pages.split())
     return re.sub(r"\s{2,}", "; ", text.strip())
 
 
 def names(cell: Any = LSTM) -> tuple[str, ...]:
     """The layouts that have a place for every parameter of ``cell``."""
     return tuple(name for name in TABLE if _stored(name, cell))
+
+
+def recognised(arrays: Mapping[Any, Any]) -> str:
+    """The layout whose names, for some cell, these are; nothing if they are nobody's."""
+    return next((name for name in TABLE for cell in PAGES if arrays.keys() == _named(name, cell) != set()), "")
+
+
+def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
+    """``value``, if it is a mapping; raises LayoutError that says what it may be turned into one by."""
+    if isinstance(value, Mapping):
+        return value
+    hint = ": hand over its .state_dict()" if hasattr(value, "state_dict") else ""
+    raise LayoutError(f"{name} is a {type_name(value)}; expected a mapping from names to arrays{or_else}{hint}")
 
 
 def as_array(array: Any) -> Any:
@@ -167,7 +190,7 @@ def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
 
 def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
     if not hasattr(cell, "Params"):
-        raise LayoutError(f"cell is a {type(cell).__name__}; expected a Cell such as numpy_lstm.LSTM")
+        raise LayoutError(f"cell is a {type(cell).__name__}; expected a Page such as numpy_lstm.LSTM")
     if name not in TABLE:
         raise LayoutError(f"{name!r} is no layout; known are {', '.join(TABLE)}")
     if not (rows := _stored(name, cell)):
@@ -176,10 +199,28 @@ def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
     return rows
 
 
+def _named(name: str, cell: Any) -> set[str]:
+    return {row.name for row in _stored(name, cell)} - {NOWHERE}
+
+
+def _fits(name: str, cell: Any, arrays: Mapping[str, Any]) -> bool:
+    """Whether arrays of these names and shapes can be those of ``cell``."""
+    if arrays.keys() != _named(name, cell):
+        return False
+    sizes = _Sizes(cell)
+    try:
+        for row in _stored(name, cell):
+            if row.name != NOWHERE:
+                sizes.bind(row, arrays[row.name].shape)
+    except LayoutError:
+        return False
+    return True
+
+
 def _stored(name: str, cell: Any) -> tuple[Stored, ...]:
     """What the layout stores of this cell; nothing if it lacks the page or a place for one of its parameters."""
     fields = set(cell.Params._fields)
-    rows = next((_parse(text) for pages, text in TABLE[name].items() if cell.page in pages.split()), ())
+    rows = next((_parse(text) for pages, text in TABLE[name].items() if cell.equations in pages.split()), ())
     rows = tuple(row for row in rows if fields.issuperset(_fields(row, cell)))
     return rows if fields == {field for row in rows for field in _fields(row, cell)} else ()
 

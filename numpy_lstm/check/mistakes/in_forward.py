@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from ...activations import IDENTITY, SIGMOID, complement
-from ...cells import GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
-from ...cells.cell import Cell
+from ...pages import GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
+from ...pages.page import Page
 from ..network import Parts
 from .blocks import parameters, reordered, second_biases, stored_order
 from .in_lstm import plain_cell
@@ -89,43 +88,32 @@ WEIGHTS = [
 ]
 
 
-def _with_functions(**functions: Any) -> Callable[[Cell], Cell]:
-    """The cell with other activations in both passes."""
-
-    def edit(cell: Cell) -> Cell:
-        F = cell.functions._replace(**functions)
-        step, adjoint = (partial(f.func, F) for f in (cell.step, cell.step_adjoint))  # type: ignore[attr-defined]
-        return replace(cell, step=step, step_adjoint=adjoint)
-
-    return edit
-
-
 def _by_name(record: Any, like: Any, **renamed: str) -> Any:
     return like(**{k: getattr(record, renamed.get(k, k)) for k in like._fields})
 
 
-def _page(cell: Cell, other: Cell, there: Any, back: Any, **renamed: str) -> Cell:
+def _page(cell: Page, other: Page, there: Any, back: Any, **renamed: str) -> Page:
     """``other`` in the records of ``cell``: ``there`` takes its Params there, ``back`` their gradients back.
 
     ``renamed`` says which field of the other Trace is kept in a field that it lacks.
     """
     inverse = {v: k for k, v in renamed.items()}
 
-    def step(p: Any, x: Any, s: Any) -> tuple[Any, Any]:
-        new, v = other.step(there(p), x, other.State(*s))
-        return cell.State(*new), _by_name(v, cell.Trace, **renamed)
+    def values(_: Any, p: Any, x: Any, prev: Any) -> Any:
+        return _by_name(other.values(other.functions, there(p), x, prev), cell.Trace, **renamed)
 
-    def step_adjoint(p: Any, v: Any, ds: Any) -> tuple[Any, Any]:
-        before, d = other.step_adjoint(there(p), _by_name(v, other.Trace, **inverse), other.State(*ds))
-        return cell.State(*before), _by_name(d, cell.Trace, **renamed)
+    def adjoint(_: Any, p: Any, v: Any, d: Any) -> Any:
+        v, d = (_by_name(r, other.Trace, **inverse) for r in (v, d))
+        return _by_name(other.adjoint(other.functions, there(p), v, d), cell.Trace, **renamed)
 
-    def step_gradients(v: Any, d: Any) -> Any:
-        return back(other.step_gradients(*(_by_name(r, other.Trace, **inverse) for r in (v, d))))
+    def gradients(_: Any, p: Any, v: Any, d: Any) -> Any:
+        v, d = (_by_name(r, other.Trace, **inverse) for r in (v, d))
+        return back(other.gradients(other.functions, there(p), v, d))
 
-    return replace(cell, step=step, step_adjoint=step_adjoint, step_gradients=step_gradients)
+    return replace(cell, values=values, adjoint=adjoint, gradients=gradients)
 
 
-def _reset_before(cell: Cell) -> Cell:
+def _reset_before(cell: Page) -> Page:
     return _page(
         cell,
         GRUResetBefore,
@@ -137,16 +125,16 @@ def _reset_before(cell: Cell) -> Cell:
     )
 
 
-def _reset_after(cell: Cell) -> Cell:
+def _reset_after(cell: Page) -> Page:
     return _page(cell, GRU, lambda p: GRU.Params(*p, b_hn=0 * p.b_n), lambda dp: GRUResetBefore.Params(*dp[:-1]), s="u")
 
 
-def _other_peephole(cell: Cell) -> Cell:
+def _other_peephole(cell: Page) -> Page:
     page = PeepholeOldLSTM if cell is PeepholeLSTM else PeepholeLSTM
     return _page(cell, page, lambda p: page.Params(*p), lambda dp: cell.Params(*dp))
 
 
-def _throughout(edit: Callable[[Cell], Cell]) -> Answer:
+def _throughout(edit: Callable[[Page], Page]) -> Answer:
     return lambda b, _: b.wrong_throughout(Parts(cell=edit))
 
 
@@ -170,14 +158,14 @@ PAGES = [
         "z lets the new state in and 1 - z keeps the old one",
         "keras PR 22115",
         lambda b: once(b.cell in (GRU, GRUResetBefore)),
-        _throughout(_with_functions(z=complement(SIGMOID))),
+        _throughout(lambda cell: cell.having(z=complement(SIGMOID))),
     ),
     other(
         "output-without-tanh",
         "h = o c in place of o tanh(c) (L10)",
         "nicodjimenez 7, 9, 43, 47, PR 30",
         lambda b: once(plain_cell(b)),
-        _throughout(_with_functions(y=IDENTITY)),
+        _throughout(lambda cell: cell.having(y=IDENTITY)),
     ),
     other(
         "output-peephole-on-the-other-cell",
@@ -197,15 +185,15 @@ PAGES = [
 
 
 def _peepholes_off(b: Workbench) -> dict[str, Any]:
-    def edit(cell: Cell) -> Cell:
+    def edit(cell: Page) -> Page:
         def off(p: Any) -> Any:
             return p._replace(**{k: 0 * getattr(p, k) for k in p._fields if k.startswith("p_")})
 
         return replace(
             cell,
-            step=lambda p, x, s: cell.step(off(p), x, s),
-            step_adjoint=lambda p, v, ds: cell.step_adjoint(off(p), v, ds),
-            step_gradients=lambda v, d: off(cell.step_gradients(v, d)),
+            values=lambda F, p, x, prev: cell.values(F, off(p), x, prev),
+            adjoint=lambda F, p, v, d: cell.adjoint(F, off(p), v, d),
+            gradients=lambda F, p, v, d: off(cell.gradients(F, p, v, d)),
         )
 
     return b.wrong_throughout(Parts(cell=edit))

@@ -1,13 +1,15 @@
 """Mistakes on any page: weights left out or transposed; and those of the GRU, the RNN, peepholes and layer norm."""
 
+from dataclasses import replace
 from typing import Any
 
 from ... import ops
+from ...activations import TOGETHER
 from .edits import (
     PageEdit,
     with_contracted,
     with_derivative,
-    with_globals,
+    with_functions,
     with_gradients,
     with_params,
     with_values,
@@ -72,7 +74,7 @@ ANY = [
 
 
 def _is(*pages: str) -> Any:
-    return lambda b: b.is_page and b.cell.page in pages
+    return lambda b: b.is_page and b.cell.equations in pages
 
 
 GRU, AFTER, BEFORE = _is("gru", "gru_reset_before"), _is("gru"), _is("gru_reset_before")
@@ -156,7 +158,7 @@ IN_RNN = [
 
 def _peepholes(b: Workbench) -> list[str]:
     """The gates that look at the old cell."""
-    return [k for k in {"peephole_lstm": "if", "peephole_old_lstm": "ifo"}.get(b.cell.page, "") if b.is_page]
+    return [k for k in {"peephole_lstm": "if", "peephole_old_lstm": "ifo"}.get(b.cell.equations, "") if b.is_page]
 
 
 IN_PEEPHOLES = [
@@ -201,7 +203,7 @@ IN_PEEPHOLES = [
 
 
 def _statistics(constant: str) -> PageEdit:
-    """``normalise_adjoint`` with the mean, the variance or both (statistics) counted as constants."""
+    """The normalisation's adjoint with the mean, the variance or both (statistics) counted as constants."""
 
     def adjoint(d: Any, blocks: Any, eps: float) -> Any:
         count = sum(v.shape[-1] for v in blocks)
@@ -216,7 +218,7 @@ def _statistics(constant: str) -> PageEdit:
         through_s = 0.0 if constant in ("variance", "statistics") else mean([a * b for a, b in zip(d, n, strict=True)])
         return [(a - through_mean - b * through_s) / s for a, b in zip(d, n, strict=True)]
 
-    return with_globals(normalise_adjoint=adjoint)
+    return with_functions(norm=replace(TOGETHER, d=adjoint))
 
 
 IN_LAYER_NORM: list[Mistake] = [

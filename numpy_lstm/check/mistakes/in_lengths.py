@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ... import tree
-from ...compose import Reversed, Run, reverse
+from ...layers import Reversed
+from ...wiring import Run, reverse
 from ..network import Parts
 from .in_forward import other
 from .workbench import Mistake, Workbench, once

@@ -50,12 +50,12 @@ def _weights_cut(b: Workbench, _: str) -> dict[str, Any]:
 
 def _state_cut(b: Workbench, _: str) -> dict[str, Any]:
     def edit(cell: Any) -> Any:
-        def step_adjoint(p: Any, v: Any, ds: Any) -> tuple[Any, Any]:
-            before, d = cell.step_adjoint(p, v, ds)
-            x, h = _cut_at_inputs(np.concatenate([before.h, d.x], axis=1), d.x.shape[1])
-            return before._replace(h=h), d._replace(x=x, h_prev=h)
+        def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+            d = cell.adjoint(F, p, v, d)
+            x, h = _cut_at_inputs(np.concatenate([d.h_prev, d.x], axis=1), d.x.shape[1])
+            return d._replace(x=x, h_prev=h)
 
-        return replace(cell, step_adjoint=step_adjoint)
+        return replace(cell, adjoint=adjoint)
 
     return b.wrong_backward(Parts(cell=edit))
 
@@ -89,7 +89,7 @@ MISTAKES = [
         "concatenated-state-cut-wrong",
         "the cotangent of [h, x] cut as that of [x, h]: parts of dx and dh in each other's place",
         "deeplearning.ai threads on its equations 19 and 21",
-        lambda b: once(b.is_page and b.cell.page not in ("gru", "gru_reset_before")),
+        lambda b: once(b.is_page and b.cell.equations not in ("gru", "gru_reset_before")),
         _state_cut,
         ("h", 1),
     ),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ... import scan, tree
-from ...cells.cell import Cell
+from ...pages.page import Page
 from ..network import Parts
 from .edits import with_gradients, with_params
 from .in_lstm import has_cell, on_page, per_gate
@@ -19,7 +19,7 @@ from .workbench import Mistake, Workbench, once
 
 
 def _is(*pages: str) -> Callable[[Workbench], bool]:
-    return lambda b: b.is_page and b.cell.page in pages
+    return lambda b: b.is_page and b.cell.equations in pages
 
 
 def _several(b: Workbench) -> bool:
@@ -32,10 +32,10 @@ def _exchanged(record: Any, pair: str, kinds: str) -> Any:
     return record._replace(**{target: getattr(record, source) for target, source in names})
 
 
-def _gates_exchanged(pair: str) -> Callable[[Cell], Cell]:
+def _gates_exchanged(pair: str) -> Callable[[Page], Page]:
     """W, U of two gates exchanged where cotangents are multiplied back, W, U, b where gradients are handed out."""
 
-    def edit(cell: Cell) -> Cell:
+    def edit(cell: Page) -> Page:
         cell = with_params(lambda p: _exchanged(p, pair, "WU"))(cell)
         return with_gradients(lambda v, d, dp: _exchanged(dp, pair, "WUb"))(cell)
 
@@ -52,10 +52,10 @@ def _first_step_skipped(b: Workbench, change: Callable[[Any], Any] = lambda v: v
     def skipped(a: Any) -> Any:
         return np.concatenate([0 * a[:1], a[1:]])
 
-    def backward(cell: Cell, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
+    def backward(cell: Page, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         back = scan.backward(cell, params, run, dhs, dlast=dlast)
         d = tree.map(skipped, back.cotangents)
-        dparams = cell.step_gradients(_rows(change(run.values)), _rows(d))
+        dparams = cell.gradients(cell.functions, params, _rows(change(run.values)), _rows(d))
         return scan.Backward(tree.map(skipped, back.dxs), tree.map(lambda a: 0 * a, back.dfirst), dparams, d)
 
     return b.wrong_scan(backward)
@@ -73,7 +73,7 @@ def _thinc(b: Workbench, _: str) -> dict[str, Any]:
 def _steps_apart(b: Workbench, _: str) -> dict[str, Any]:
     """Each step by itself; db_k = db_f + its own da_k at each, so that all of db_f and the da_k of step 1 are left."""
 
-    def backward(cell: Cell, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
+    def backward(cell: Page, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         def alone(t: int) -> Any:
             here = slice(t, t + 1)
             part = run._replace(hs=run.hs[here], values=tree.map(lambda a: a[here], run.values))
@@ -91,25 +91,26 @@ def _steps_apart(b: Workbench, _: str) -> dict[str, Any]:
 
 
 def _first_cell_after_update(b: Workbench, _: str) -> dict[str, Any]:
-    def backward(cell: Cell, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
+    def backward(cell: Page, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         c_prev = np.concatenate([run.values.c[:1], run.values.c_prev[1:]])
         return scan.backward(cell, params, run._replace(values=run.values._replace(c_prev=c_prev)), dhs, dlast=dlast)
 
     return b.wrong_scan(backward)
 
 
-def carried_tanh(cell: Cell) -> Cell:
+def carried_tanh(cell: Page) -> Page:
     """The page with y = tanh(c) carried to the next step, where it says c; forward and backward pass are right."""
 
-    def step(p: Any, x: Any, s: Any) -> tuple[Any, Any]:
-        new, v = cell.step(p, x, s)
-        return new._replace(c=v.y), v
+    def values(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        v = cell.values(F, p, x, prev)
+        return v._replace(c=v.y)
 
-    def step_adjoint(p: Any, v: Any, ds: Any) -> tuple[Any, Any]:
-        before, d = cell.step_adjoint(p, v, ds._replace(c=ds.c * cell.functions.y.d(v.c)))
-        return before, d._replace(y=d.y + ds.c)
+    def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+        c = v.f * v.c_prev + v.i * v.g
+        back = cell.adjoint(F, p, v._replace(c=c), d._replace(c=d.c * F.y.d(c)))
+        return back._replace(y=back.y + d.c)
 
-    return replace(cell, step=step, step_adjoint=step_adjoint)
+    return replace(cell, values=values, adjoint=adjoint)
 
 
 MISTAKES = [

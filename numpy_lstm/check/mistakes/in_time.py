@@ -20,7 +20,9 @@ def _contracted(change: Change) -> Callable[[Workbench, str], dict[str, Any]]:
 
     def backward(cell: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         back = scan.backward(cell, params, run, dhs, dlast=dlast)
-        return back._replace(dparams=cell.step_gradients(_rows(change(run.values)), _rows(back.cotangents)))
+        return back._replace(
+            dparams=cell.gradients(cell.functions, params, _rows(change(run.values)), _rows(back.cotangents))
+        )
 
     return lambda b, _: b.wrong_scan(backward)
 
@@ -63,7 +65,9 @@ def _first_step_only(*kinds: str) -> Callable[[Workbench, str], dict[str, Any]]:
 
     def backward(cell: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         back = scan.backward(cell, params, run, dhs, dlast=dlast)
-        last = cell.step_gradients(*(tree.map(lambda a: a[0], r) for r in (run.values, back.cotangents)))
+        last = cell.gradients(
+            cell.functions, params, *(tree.map(lambda a: a[0], r) for r in (run.values, back.cotangents))
+        )
         wrong = {k: a for k, a in last._asdict().items() if not kinds or k.startswith(kinds)}
         return back._replace(dparams=back.dparams._replace(**wrong))
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ... import scan, tree
-from ...compose import Parallel, Reversed, Stack, reverse
+from ...layers import Parallel, Reversed, Stack
+from ...wiring import reverse
 from ..network import Parts
 from .workbench import Mistake, Workbench, once
 
@@ -16,16 +17,16 @@ def _backward_of(base: type, backward: Callable[..., Any]) -> type:
     return type(base.__name__, (base,), {"backward": backward})
 
 
-def _outputs_not_reversed(self: Any, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
+def _outputs_not_reversed(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
     back = self.layer.backward(params, run.parts, dhs, dlast=dlast)
     return back._replace(dxs=reverse(back.dxs, run.lengths))
 
 
-def _inputs_not_reversed(self: Any, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
+def _inputs_not_reversed(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
     return self.layer.backward(params, run.parts, reverse(dhs, run.lengths), dlast=dlast)
 
 
-def _last_at_wrong_end(self: Any, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
+def _last_at_wrong_end(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
     dhs = np.array(reverse(dhs, run.lengths))
     dhs[0] += dlast.h
     dcs = np.zeros_like(run.parts.values.c) if "c" in dlast._fields else None
@@ -36,19 +37,19 @@ def _last_at_wrong_end(self: Any, params: Any, run: Any, dhs: Any = None, dlast:
     return back._replace(dxs=reverse(back.dxs, run.lengths))
 
 
-def _first_dx_only(self: Any, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
+def _first_dx_only(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
     start = run.parts[0].hs.shape[-1]
     first = self.layers[0].backward(params[0], run.parts[0], dhs[..., :start], dlast=dlast[0])
-    return Parallel.backward(self, params, run, dhs, dlast)._replace(dxs=first.dxs)
+    return Parallel.backward(self, params, run, dhs, dcs, dlast)._replace(dxs=first.dxs)
 
 
-def _halves_exchanged(self: Any, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
+def _halves_exchanged(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
     start = run.parts[0].hs.shape[-1]
-    return Parallel.backward(self, params, run, np.concatenate([dhs[..., start:], dhs[..., :start]], -1), dlast)
+    return Parallel.backward(self, params, run, np.concatenate([dhs[..., start:], dhs[..., :start]], -1), dcs, dlast)
 
 
-def _one_gradient(self: Any, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
-    back = Parallel.backward(self, params, run, dhs, dlast)
+def _one_gradient(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+    back = Parallel.backward(self, params, run, dhs, dcs, dlast)
     return back._replace(dparams=(back.dparams[0], back.dparams[0]))
 
 
@@ -87,7 +88,7 @@ DIRECTIONS = [
         "reversed-last-state-at-wrong-end",
         "the cotangent of the reversed direction's last state enters at the end of the sequence, where it starts",
         "derived",
-        lambda b: once(_turned(b) and b.cell.page != "full_gate_lstm"),
+        lambda b: once(_turned(b) and b.cell.equations != "full_gate_lstm"),
         _in_reversed(_last_at_wrong_end),
     ),
     Mistake(
@@ -118,7 +119,7 @@ def _unconnected(b: Workbench, _: str) -> dict[str, Any]:
     """Every layer but the top one gets no cotangent of its outputs."""
 
     class Apart(Stack):
-        def backward(self, params: Any, run: Any, dhs: Any = None, dlast: Any = None) -> Any:
+        def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
             each = list(zip(self.layers, params, run.parts, dlast, strict=True))
             backs = [layer.backward(p, r, 0 * r.hs, dlast=d) for layer, p, r, d in each[:-1]]
             layer, p, r, d = each[-1]

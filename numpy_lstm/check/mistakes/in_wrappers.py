@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import scan
-from ...compose import Recurrent
+from ...layers import Recurrent
 from ..network import Parts
 from .workbench import Mistake, Workbench, once
 
@@ -62,12 +62,12 @@ def _not_kept(b: Workbench, field: str) -> dict[str, Any]:
     """The backward pass forgets the path from the old state past the cell."""
 
     def forgetful(cell: Any) -> Any:
-        def step_adjoint(p: Any, v: Any, ds: Any) -> Any:
-            before, d = cell.step_adjoint(p, v, ds)
-            kept = getattr(ds, field) * getattr(v, f"keep_{field}")
-            return before._replace(**{field: getattr(before, field) - kept}), d
+        def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+            back = cell.adjoint(F, p, v, d)
+            kept = getattr(d, field) * getattr(v, f"keep_{field}")
+            return back._replace(**{f"{field}_prev": getattr(back, f"{field}_prev") - kept})
 
-        return Recurrent(replace(cell, step_adjoint=step_adjoint))
+        return Recurrent(replace(cell, adjoint=adjoint))
 
     return b.wrong_backward(Parts(recurrent=forgetful))
 

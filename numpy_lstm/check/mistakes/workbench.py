@@ -5,9 +5,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ... import scan
-from ...cells import PAGES
-from ...cells.cell import Cell
-from ...compose import Recurrent
+from ...layers import Recurrent
+from ...pages import PAGES
+from ...pages.page import Page
 from ..case import Call, Case
 from ..network import CELLS, Parts
 
@@ -27,8 +27,8 @@ class Workbench:
         self.run: Any = self.forward(self.layer)
         self.back: Any = self.backward(self.layer, self.run)
         self.right: dict[str, Any] = case.answer(self.run, self.back)
-        self.cell: Cell = CELLS[case.network.cell]
-        self.whole: Cell = case.network.of_cell()
+        self.cell: Page = CELLS[case.network.cell]
+        self.whole: Page = case.network.of_cell()
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -88,7 +88,7 @@ class Workbench:
         run = self.forward(layer, **changed)
         return self.case.answer(run, self.backward(layer, run, **changed))
 
-    def wrong_page(self, edit: Callable[[Cell], Cell]) -> dict[str, Any]:
+    def wrong_page(self, edit: Callable[[Page], Page]) -> dict[str, Any]:
         """The answer if the backward pass goes through an edited page."""
         return self.wrong_backward(Parts(cell=edit))
 
@@ -107,11 +107,13 @@ class Workbench:
 class Scanned(Recurrent):
     """A cell over time, with a backward pass of somebody else."""
 
-    def __init__(self, cell: Cell, other: Callable[..., scan.Backward]) -> None:
+    def __init__(self, cell: Page, other: Callable[..., scan.Backward]) -> None:
         super().__init__(cell)
         object.__setattr__(self, "other", other)
 
-    def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> scan.Backward:
+    def backward(
+        self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, **_: Any
+    ) -> scan.Backward:
         """The other backward pass; cotangents of every cell are for the right one only."""
         other: Callable[..., scan.Backward] = self.other  # type: ignore[attr-defined]
         return other(self.cell, params, run, dhs, dlast)

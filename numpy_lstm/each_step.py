@@ -1,0 +1,72 @@
+"""A page without memory over a sequence: time is folded into the batch, and the page is called once each way.
+
+The results are those of ``numpy_lstm.forward`` and ``backward``, which call it once a step.
+"""
+
+from typing import Any
+
+from . import arrays, scan, tree
+from .arrays import Array
+from .pages.page import Page, take
+from .scan import Backward, Forward
+
+__all__ = ["backward", "forward"]
+
+
+def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
+    """See ``numpy_lstm.forward``. Raises TypeError for a page that carries something from step to step."""
+    _expect_memoryless(cell)
+    sizes, first = scan.bind_inputs(cell, params, xs, first)
+    alive, T, B = scan.as_alive(lengths, sizes), sizes["T"], sizes["B"]
+    v = cell.values(cell.functions, params, _folded(_masked(alive, xs)), first)
+    values = _masked(alive, _unfolded(v, T, B))
+    return Forward(getattr(values, cell.gives[0]), first, values, alive)
+
+
+def backward(
+    cell: Page,
+    params: Any,
+    run: Forward,
+    dhs: Array | None = None,
+    dcs: Array | None = None,
+    dlast: Any = None,
+    *,
+    dstates: Any = None,
+) -> Backward:
+    """See ``numpy_lstm.backward``. There is no state, so ``dlast`` has no fields."""
+    _expect_memoryless(cell)
+    sizes = scan.bind_params(cell, params)
+    scan.expect_run(run, "numpy_lstm")
+    sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
+    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
+    given = _masked(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
+    v = _folded(run.values)
+    d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
+    ds = _unfolded(d, sizes["T"], sizes["B"])
+    return Backward(cell.input(ds), run.last, cell.gradients(cell.functions, params, v, d), ds)
+
+
+def _expect_memoryless(cell: Any) -> None:
+    if isinstance(cell, Page) and cell.carries:
+        raise TypeError(f"{cell.name} carries {', '.join(cell.carries)} from step to step; expected a page without")
+
+
+def _masked(alive: Any, record: Any) -> Any:
+    """Zeros on the padding of every field (T,B,...)."""
+    if alive is None:
+        return record
+
+    def one(a: Array) -> Array:
+        rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
+        return arrays.where(rows, a, arrays.zeros(a.shape, a))
+
+    return tree.map(one, record)
+
+
+def _folded(record: Any) -> Any:
+    """(T,B,...) as (T*B,...)."""
+    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), record)
+
+
+def _unfolded(record: Any, T: int, B: int) -> Any:
+    return tree.map(lambda a: arrays.reshape(a, (T, B, *a.shape[1:])), record)

@@ -1,0 +1,86 @@
+"""The long short-term memory cell: L1 to L11 forward, L11' to L1' back. Derivation: lstm.md beside this file.
+
+Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, no peepholes, one bias per gate: the
+cell of torch.nn.LSTM, Keras and TMVA. Gates are i input, f forget, g candidate, o output; a_k is the
+pre-activation of gate k; y = tanh c. The backward pass is the forward pass read upward.
+"""
+
+from typing import Any, NamedTuple
+
+from ..activations import SIGMOID, TANH, Activation
+from ..arrays import Array
+from ..ops import affine, contract, sum_rows
+from ..shapes import BD, BH, BR, HD, HR, H
+from .page import Page
+
+# fmt: off
+
+
+class Params(NamedTuple):
+    """Weights W (H,D), U (H,R) and bias b (H,) of each gate; their gradients too (TMVA's dW, dU, db)."""
+    W_i: HD; W_f: HD; W_g: HD; W_o: HD
+    U_i: HR; U_f: HR; U_g: HR; U_o: HR
+    b_i: H;  b_f: H;  b_g: H;  b_o: H
+
+
+class Trace(NamedTuple):
+    """Every value of a step; in the backward pass, the cotangent of each."""
+    x: BD;   h_prev: BR;  c_prev: BH
+    a_i: BH; a_f: BH; a_g: BH; a_o: BH
+    i: BH;   f: BH;   g: BH;   o: BH
+    c: BH;   y: BH;   h: BH
+
+
+class Functions(NamedTuple):
+    """The activations: the logistic function for the gates, tanh for the candidate and the cell's output."""
+    i: Activation = SIGMOID; f: Activation = SIGMOID; o: Activation = SIGMOID
+    g: Activation = TANH;    y: Activation = TANH
+
+
+def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
+    """One step forward. x (B,D); prev.h (B,R), prev.c (B,H)."""
+    a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i)                    # (L1)
+    a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f)                    # (L2)
+    a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (L3)
+    a_o = affine(x, p.W_o, prev.h, p.U_o, p.b_o)                    # (L4)
+    i = F.i(a_i)                                                    # (L5)
+    f = F.f(a_f)                                                    # (L6)
+    g = F.g(a_g)                                                    # (L7)
+    o = F.o(a_o)                                                    # (L8)
+    c = f * prev.c + i * g                                          # (L9)
+    y = F.y(c)                                                      # (L10)
+    h = o * y                                                       # (L11)
+    return Trace(x=x, h_prev=prev.h, c_prev=prev.c, a_i=a_i, a_f=a_f, a_g=a_g, a_o=a_o,
+                 i=i, f=f, g=g, o=o, c=c, y=y, h=h)
+
+
+def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
+    """One step back. d.h holds all of dL/dh_t, d.c what reaches c_t other than through h_t."""
+    dh = d.h
+    do, dy = dh * v.y, dh * v.o                                     # (L11')
+    dc = d.c + dy * F.y.d(v.c)                                      # (L10')  from c itself, not from y
+    df, di, dg = dc * v.c_prev, dc * v.g, dc * v.i                  # (L9')
+    dc_prev = dc * v.f                                              # (L9')
+    da_o = do * F.o.d(v.a_o)                                        # (L8')
+    da_g = dg * F.g.d(v.a_g)                                        # (L7')
+    da_f = df * F.f.d(v.a_f)                                        # (L6')
+    da_i = di * F.i.d(v.a_i)                                        # (L5')
+    dx, dh_prev = da_o @ p.W_o, da_o @ p.U_o                        # (L4')
+    dx, dh_prev = dx + da_g @ p.W_g, dh_prev + da_g @ p.U_g         # (L3')
+    dx, dh_prev = dx + da_f @ p.W_f, dh_prev + da_f @ p.U_f         # (L2')
+    dx, dh_prev = dx + da_i @ p.W_i, dh_prev + da_i @ p.U_i         # (L1')
+    return Trace(x=dx, h_prev=dh_prev, c_prev=dc_prev, a_i=da_i, a_f=da_f, a_g=da_g,
+                 a_o=da_o, i=di, f=df, g=dg, o=do, c=dc, y=dy, h=dh)
+
+
+def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
+    """The parameter gradients: one contraction over all rows, no recursion."""
+    return Params(
+        W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (L4')
+        W_g=contract(d.a_g, v.x), U_g=contract(d.a_g, v.h_prev), b_g=sum_rows(d.a_g),      # (L3')
+        W_f=contract(d.a_f, v.x), U_f=contract(d.a_f, v.h_prev), b_f=sum_rows(d.a_f),      # (L2')
+        W_i=contract(d.a_i, v.x), U_i=contract(d.a_i, v.h_prev), b_i=sum_rows(d.a_i),      # (L1')
+    )
+
+
+LSTM = Page("LSTM", Params, Trace, Functions(), values, adjoint, gradients, carries=("h", "c"))

@@ -1,0 +1,72 @@
+"""LSTMP (Sak, Senior & Beaufays 2014): M1 forward, M1' back. Derivation: projected.md.
+
+The output of a cell, now called m (B,H), is projected to h (B,R), and every recurrent product reads h. All else is the
+cell's own page, whose recurrent weights U_k are then (H,R).
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from ..ops import contract, linear
+from ..shapes import axes, record
+from .page import Page, take
+
+
+class Functions(NamedTuple):
+    """The cell that is projected."""
+
+    cell: Page
+
+
+@cache
+def records(params: Any, trace: Any) -> tuple[Any, Any]:
+    """Params and Trace of a projected cell: M (R,H) joins the parameters, and m the values."""
+    renamed = {"m" if k == "h" else k: letters for k, letters in axes(trace).items()}
+    return record("Params", axes(params) | {"M": "RH"}), record("Trace", renamed | {"h": "BR"})
+
+
+def within(cell: Page, v: Any) -> Any:
+    """The Trace of the cell itself, whose output is m."""
+    return take(cell.Trace, v, h=v.m)
+
+
+def values(F: Functions, p: Any, x: Any, prev: Any) -> Any:
+    """One step forward of the cell, and its projection."""
+    v = F.cell.values(F.cell.functions, take(F.cell.Params, p), x, prev)
+    h = linear(v.h, p.M)  # (M1)
+    return take(records(F.cell.Params, F.cell.Trace)[1], v, m=v.h, h=h)
+
+
+def adjoint(F: Functions, p: Any, v: Any, d: Any) -> Any:
+    """One step back: the projection first."""
+    dm = d.h @ p.M  # (M1')
+    inner = take(F.cell.Trace, d, h=dm)
+    back = F.cell.adjoint(F.cell.functions, take(F.cell.Params, p), within(F.cell, v), inner)
+    return take(type(v), back, m=back.h, h=d.h)
+
+
+def gradients(F: Functions, p: Any, v: Any, d: Any) -> Any:
+    """The parameter gradients of the cell, and that of M."""
+    inner = take(F.cell.Params, p)
+    found = F.cell.gradients(F.cell.functions, inner, within(F.cell, v), within(F.cell, d))
+    return take(type(p), found, M=contract(d.h, v.m))  # (M1')
+
+
+def projected(cell: Page, R: int) -> Page:
+    """``cell`` with its output projected to R numbers. Params gain the field M, the Trace m.
+
+    Raises ValueError for R < 1, and for a cell that uses its old output unit by unit, such as a GRU: there the
+    output must be as wide as the cell.
+    """
+    if isinstance(R, bool) or not isinstance(R, int) or R < 1:
+        raise ValueError(f"R is {R!r}; expected a positive integer")
+    if any(k.startswith("keep_") for k in cell.reads):
+        raise ValueError(f"{cell.name} cannot be projected: project first, then zoneout")
+    letters = axes(cell.Trace)
+    if (letters.get("h"), letters.get("h_prev")) != ("BH", "BR") or cell.R is not None:
+        raise ValueError(f"{cell.name} cannot be projected: its equations need an output of width H")
+    Params, Trace = records(cell.Params, cell.Trace)
+    title = f"projected({{cell}}, {R})"
+    return Page(
+        title, Params, Trace, Functions(cell), values, adjoint, gradients, cell.reads, cell.carries, cell.gives, R
+    )
