@@ -1,12 +1,12 @@
-"""Bounded memory: a run that keeps a state here and there, and computes the steps between again on the way back.
+"""Bounded memory: a run that keeps a state now and then, and computes the steps between again on the way back.
 
     run = checkpointed.forward(cell, params, xs, first, segments=30)
     back = checkpointed.backward(cell, params, run, dhs=dhs)
 
 The signatures are those of ``numpy_lstm.forward`` and ``backward``, and so are the results, bit for bit: a segment
 begins where the engine begins a block of steps, so the same products are formed and the same sums are added in the same
-order. Kept are one state for each of S segments and, on the way back, the tape of one: S states and T/S steps of
-tape, at the price of one more forward pass. sqrt(T) segments, the default, make the two alike.
+order. It keeps one state for each of S segments and, on the way back, every value of one segment: S states and T/S
+steps of values. The price is one more forward pass. sqrt(T) segments, the default, make S and T/S about equal.
 """
 
 import itertools
@@ -41,7 +41,7 @@ def forward(
     segments: int | None = None,
     engine: str = "explicit",
 ) -> Forward:
-    """See ``numpy_lstm.forward``.
+    """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Checkpoints``, not a Trace.
 
     Parameters
     ----------
@@ -73,7 +73,10 @@ def backward(
     *,
     dstates: Any = None,
 ) -> Backward:
-    """See ``numpy_lstm.backward``; ``cotangents`` is None. Raises TypeError for a run of another ``forward``."""
+    """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None.
+
+    Raises TypeError for a run that ``checkpointed.forward`` did not make.
+    """
     scan.expect_run(run, "numpy_lstm.checkpointed")
     xs, bounds, firsts, engine = run.values
     sizes, _ = scan.bind_inputs(cell, params, xs, None)

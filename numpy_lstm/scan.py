@@ -112,12 +112,18 @@ def backward(
 
 
 def grain(cell: Page, like: Array, B: int, H: int) -> int:
-    """Steps whose parameter gradients are summed at once; these sums are added from the last to the first."""
+    """Steps whose parameter gradients are summed at once. These sums are added from the last to the first.
+
+    A sequence that is cut at multiples of it gives the same bits as the whole.
+    """
     return GRAIN
 
 
 def span_forward(cell: Page, params: Any, xs: Any, first: Any, alive: Array | None) -> tuple[Array, Any, Any]:
-    """``hs``, ``last`` and ``values`` of one step or more, of arguments that fit one another."""
+    """``hs`` (T,B,R), ``last`` and ``values`` (a Trace with T in front) of T >= 1 steps; the arguments must fit.
+
+    ``first`` is a State, ``alive`` (T,B,1) or None. Nothing is checked here: ``forward`` does that.
+    """
     state, steps = first, []
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
         v = cell.values(cell.functions, params, _where_alive(alive, t, _at(xs, t)), state)
@@ -132,8 +138,9 @@ def span_backward(
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, the parameter gradient, and all cotangents, of one step or more.
 
-    ``given`` holds the loss's cotangents of every output, ``dstate`` what arrives after the last step, and ``sums`` the
-    parameter gradient of the steps after it, or None. A sequence cut at multiples of ``grain`` gives the same bits.
+    ``given`` is an Outputs with T in front: what the loss sends to every output, None where nothing. ``dstate`` is a
+    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None. A
+    sequence cut at multiples of ``grain`` gives the same bits.
     """
     steps: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
@@ -153,12 +160,15 @@ def span_backward(
 
 
 def total(cell: Page, params: Any, sums: Any) -> Any:
-    """The gradient of the parameters from ``sums``; zeros if there was no step."""
+    """The gradient of the parameters, a Params: ``sums``, or zeros if there was no step (None)."""
     return tree.map(lambda a: arrays.zeros(a.shape, a), params) if sums is None else sums
 
 
 def bind_params(cell: Any, params: Any) -> Sizes:
-    """Hold cell and parameters against one another."""
+    """Hold cell and parameters against one another; the sizes that they fix.
+
+    Raises TypeError for what is no Page or not its Params, ShapeError for a shape that does not fit.
+    """
     if not isinstance(cell, Page):
         raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Page such as numpy_lstm.LSTM")
     sizes = Sizes(cell.name, cell.R)
@@ -167,7 +177,10 @@ def bind_params(cell: Any, params: Any) -> Sizes:
 
 
 def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
-    """Hold the arguments of ``forward`` against one another: what they agree on, and the first state."""
+    """Hold the arguments of ``forward`` against one another: the sizes that they agree on, and the first state.
+
+    Raises as ``forward`` does. A ``first`` of None becomes a State of zeros.
+    """
     sizes = bind_params(cell, params)
     if len(cell.reads) == 1:
         sizes.bind("xs", xs, "T" + axes(cell.Input)[cell.reads[0]])
@@ -180,7 +193,10 @@ def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, An
 
 
 def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, dstates: Any = None) -> Any:
-    """The cotangents of every output as one Outputs with a time axis in front; absent fields are None."""
+    """The cotangents of every output as one Outputs with a time axis in front; absent fields are None.
+
+    Raises TypeError if none is given at all, one is given twice, or the cell lacks its field; ShapeError as ``bind``.
+    """
     expect_any(dhs=dhs, dcs=dcs, dlast=dlast, **({} if dstates is None else {"dstates": dstates}))
     given = {
         k: ("dhs" if k == cell.gives[0] else "dcs", d) for k, d in ((cell.gives[0], dhs), ("c", dcs)) if d is not None
@@ -238,7 +254,7 @@ def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
 
 
 def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
-    """(T,B,1): whether step t belongs to row b; None if all do."""
+    """(T,B,1) of booleans: whether step t belongs to row b. None if ``lengths`` is None: all do."""
     if lengths is None:
         return None
     T, B = sizes["T"], sizes["B"]

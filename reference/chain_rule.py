@@ -10,6 +10,7 @@ biases (1,N). Tangents have one axis more in front, the direction.
 
 import ast
 from collections import defaultdict
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,14 +63,26 @@ def _is_sum(node: ast.BinOp) -> bool:
 
 
 def rows(cell: Page) -> tuple[Row, ...]:
-    """The equations of the cell, top to bottom, with the cell's own activations in place of the usual ones."""
-    own = cell.functions._asdict()
-    read = _read(cell.equations)
-    return tuple(_with_function(row, own[row.targets[0]].name) if row.targets[0] in own else row for row in read)
+    """The equations of the cell, top to bottom, with the cell's own activations in place of the usual ones.
+
+    Of a combinator: the equations of its cell, whose output or state then has another name, and below them its own.
+    """
+    own, name = cell.functions._asdict(), cell.values.__module__.rpartition(".")[2]
+    if name == "projected":
+        return (*_renamed(rows(own["cell"]), {"h": "m"}), *read(name))
+    if name == "zoneout":
+        inner = _renamed(rows(own["cell"]), {k: f"{k}_new" for k in cell.carries})
+        forms = ("{}", "{}_prev", "{}_new", "keep_{}")
+        return (
+            *inner,
+            *(r for k in cell.carries for r in _renamed(read(name), {f.format("k"): f.format(k) for f in forms})),
+        )
+    return tuple(_with_function(row, own[row.targets[0]].name) if row.targets[0] in own else row for row in read(name))
 
 
 @cache
-def _read(page: str) -> tuple[Row, ...]:
+def read(page: str) -> tuple[Row, ...]:
+    """The rows of ``equations/<page>.txt``. In those of zoneout, k stands for each carried field in turn."""
     path = Path(__file__).parent / "equations" / f"{page}.txt"
     parsed = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -77,6 +90,19 @@ def _read(page: str) -> tuple[Row, ...]:
         targets, expression = equation.split(" = ")
         parsed.append(Row(tag, tuple(targets.split(", ")), ast.parse(expression, mode="eval").body))
     return tuple(parsed)
+
+
+def _renamed(equations: tuple[Row, ...], names: dict[str, str]) -> tuple[Row, ...]:
+    """The same rows with other names."""
+
+    class Rename(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.Name:
+            return ast.copy_location(ast.Name(names.get(node.id, node.id), node.ctx), node)
+
+    return tuple(
+        Row(row.tag, tuple(names.get(k, k) for k in row.targets), Rename().visit(deepcopy(row.expression)))
+        for row in equations
+    )
 
 
 def _with_function(row: Row, name: str) -> Row:

@@ -2,17 +2,34 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import numpy_lstm as nl
 from cases import CELLS, equation_error, equation_ids, standard
-from numpy_lstm import check
+from numpy_lstm import check, tree
 from reference import chain_rule
 
 PAGES = Path(nl.__file__).parent / "pages"
-BY_NAME = {cell.name.lower(): cell for cell in CELLS}
+COMBINATORS = ("projected", "zoneout")
+COMBINED = [
+    *(nl.projected(cell, 3) for cell in (nl.LSTM, nl.RNN, nl.FullGateLSTM)),
+    *(nl.zoneout(cell) for cell in (nl.LSTM, nl.GRU, nl.FullGateLSTM)),
+    nl.zoneout(nl.projected(nl.PeepholeLSTM, 3)),
+]
+BY_NAME = {cell.name.lower(): cell for cell in [*CELLS, *COMBINED]}
+
+
+def one_step(cell: nl.Page) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """Parameters, values and arriving cotangents of one step, and every number that goes in, by name."""
+    (params, xs, first), (_, arriving) = standard(cell, T=1)[1:]
+    x = tree.map(lambda a: a[0], xs)
+    _, values = cell.step(params, x, first)
+    names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
+    names |= {f"{k}_prev": a for k, a in first._asdict().items()} | cell.as_input(x)._asdict()
+    return params, values, arriving, names
 
 
 @pytest.mark.parametrize("equation", [e for cell in CELLS for e in equation_ids(cell)])
@@ -21,24 +38,45 @@ def test_equations(equation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [f"{c.name.lower()}-{r.tag}-{target}" for c in CELLS for r in chain_rule.rows(c) for target in r.targets]
+    "equation",
+    [
+        f"{page.name.lower()}-{row.tag}'-{k}"
+        for page in COMBINED
+        for row in chain_rule.rows(page)
+        if row.tag in ("M1", "Z1")
+        for k in row.operands()
+    ],
+)
+def test_equations_of_combinators(equation: str) -> None:
+    """All that reaches the operand, through the cell too: no row of a cell knows that it is wrapped."""
+    name, _, operand = equation.split("-")
+    page = BY_NAME[name]
+    params, values, arriving, names = one_step(page)
+    equations = chain_rule.rows(page)
+    expected = chain_rule.pull(equations, chain_rule.evaluate(equations, names), arriving._asdict())[operand]
+    _, d = page.step_back(params, values, arriving)
+    got = getattr(d if operand in d._fields else page.gradients(page.functions, params, values, d), operand)
+    assert np.any(expected)
+    assert check.normwise(got, expected) <= 2e-15
+
+
+@pytest.mark.parametrize(
+    "row",
+    [f"{c.name.lower()}-{r.tag}-{k}" for c in [*CELLS, *COMBINED] for r in chain_rule.rows(c) for k in r.targets],
 )
 def test_values(row: str) -> None:
     name, _, target = row.split("-")
     cell = BY_NAME[name]
-    params, xs, first = standard(cell, T=1).point
-    _, values = cell.step(params, xs[0], first)
-    names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
-    names |= {f"{k}_prev": a for k, a in first._asdict().items()} | {"x": xs[0]}
+    _, values, _, names = one_step(cell)
     expected = chain_rule.evaluate(chain_rule.rows(cell), names)[target]
     assert check.normwise(getattr(values, target), expected) <= 1e-15
 
 
-@pytest.mark.parametrize("cell", {cell.equations: cell for cell in CELLS}.values(), ids=lambda cell: cell.equations)
-def test_page_derivation_and_rows_have_the_same_tags(cell: nl.Page) -> None:
-    code = (PAGES / f"{cell.equations}.py").read_text(encoding="utf-8")
-    prose = (PAGES / f"{cell.equations}.md").read_text(encoding="utf-8").replace("′", "'")
-    tags = [row.tag for row in chain_rule.rows(cell)]
+@pytest.mark.parametrize("page", [*dict.fromkeys(cell.equations for cell in CELLS), *COMBINATORS])
+def test_page_derivation_and_rows_have_the_same_tags(page: str) -> None:
+    code = (PAGES / f"{page}.py").read_text(encoding="utf-8")
+    prose = (PAGES / f"{page}.md").read_text(encoding="utf-8").replace("′", "'")
+    tags = [row.tag for row in chain_rule.read(page)]
     both = {*tags, *(f"{tag}'" for tag in tags)}
     in_code = re.findall(r"\(([A-Z]+\d+'?)\)", code)
     assert set(in_code) == both
@@ -58,10 +96,13 @@ def test_a_row_without_a_rule_is_refused() -> None:
             walk((row,), {"a": 0.5, "b": 1.0, "c": 2.0})
 
 
-@pytest.mark.parametrize("page", sorted(p.name for p in [*PAGES.glob("*.md"), PAGES.parent.parent / "README.md"]))
-def test_formulas_survive_markdown(page: str) -> None:
+ROOT = PAGES.parent.parent
+PROSE = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("numpy_lstm/**/*.md")])
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_formulas_survive_markdown(page: Path) -> None:
     """In inline math GitHub takes a backslash before punctuation away: a thin space becomes a comma."""
-    path = PAGES / page if (PAGES / page).exists() else PAGES.parent.parent / page
-    prose = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)
-    for formula in re.findall(r"\$([^$]+)\$", prose):
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    for formula in re.findall(r"\$([^$]+)\$", re.sub(r"`[^`]*`", "", prose)):
         assert not re.search(r"\\[,;:!{}|_#%]", formula), formula

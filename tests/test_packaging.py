@@ -15,7 +15,7 @@ import pytest
 import numpy_lstm as nl
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("numpy_lstm", "reference", "analysis", "tests")
+ROOMS = ("numpy_lstm", "reference", "analysis", "docs", "tests")
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 STRANGERS = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "out")
 
@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
         told = email.message_from_bytes(wheel.read(about))
     package = {path for path in files(ROOT) if path.parts[0] == "numpy_lstm"}
     assert {path for path in names if not path.parts[0].endswith(".dist-info")} == package
-    assert {path.suffix for path in package} == {".py", ".md", ".typed"}
+    assert {path.suffix for path in package} == {".py", ".md", ".cu", ".typed"}
     assert told["Version"] == nl.__version__
     needed = {line.partition(">")[0] for line in told.get_all("Requires-Dist") if "extra ==" not in line}
     assert needed == {"numpy", "scipy"}
@@ -101,7 +101,7 @@ def test_the_tests_of_the_archive_run(built: Built, tmp_path: Path) -> None:
     (site / "others.pth").write_text("\n".join(others), encoding="utf-8")  # whose own .pth files do not count
     python = bare.python(tmp_path / "env")
     show = "import numpy_lstm; print(numpy_lstm.__file__)"
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-k", "test_its_links_lead_somewhere"]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-k", "test_the_map_names_every_room"]
     for command, says in (
         (["-c", show], str(built.source)),
         (["-m", "pytest", *options], "1 passed"),

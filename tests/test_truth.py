@@ -328,7 +328,7 @@ def test_precision_is_given_back() -> None:
 
 @needs_flint
 @pytest.mark.parametrize("cell", [*nl.PAGES, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU)], ids=lambda cell: cell.name)
-def test_the_gradient_in_balls_is_that_of_mpmath(cell: nl.Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gradient_in_balls_is_that_of_mpmath(cell: nl.Page, monkeypatch: pytest.MonkeyPatch) -> None:
     """In 50 digits and, at a point with more digits than a float has, in 70."""
     problem = check.Problem.random(cell, **SMALL | {"H": 3}, rng=np.random.default_rng(0))
     with mpmath.workdps(70):

@@ -28,12 +28,12 @@ _KERNELS: dict[Page, Any] = {LSTM: lstm, GRU: gru, RNN: rnn}
 
 
 def serves(cell: Any, like: Any) -> bool:
-    """Whether this path serves the cell with arrays such as ``like``, or hands it to the explicit one."""
+    """Whether this path serves the cell with arrays such as ``like``; otherwise the explicit path does."""
     return cell in _KERNELS and arrays.library(like) in {"numpy", "cupy"} and like.dtype in (np.float32, np.float64)
 
 
 def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
-    """See ``numpy_lstm.forward``. ``values`` is a ``Tape``, for ``backward`` of this module alone."""
+    """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone."""
     sizes, first = scan.bind_inputs(cell, params, xs, first)
     if not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
@@ -54,7 +54,10 @@ def backward(
     *,
     dstates: Any = None,
 ) -> Backward:
-    """See ``numpy_lstm.backward``. ``cotangents`` is None: this path does not keep them."""
+    """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None: this path does not keep them.
+
+    Raises TypeError for a run of another path or another cell.
+    """
     on_gpu = isinstance(run, Forward) and isinstance(run.values, cuda.Tape)
     if on_gpu and run.values.cell is cell and run.values.bound[0] is params:
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
@@ -75,7 +78,7 @@ def backward(
 
 
 def grain(cell: Any, like: Any, B: int, H: int) -> int:
-    """Steps in a block: a part of a sequence that begins at a multiple has the same bits as in the whole."""
+    """Steps in a block. A part of a sequence that begins at a multiple of it has the same bits as in the whole."""
     if not serves(cell, like):
         return scan.grain(cell, like, B, H)
     return cuda.grain(B) if cuda.ready(cell, like) else steps_in_block(B, H, like.dtype.itemsize)
@@ -147,7 +150,7 @@ def span_backward(
 
 
 def total(cell: Any, params: Any, sums: Any) -> Any:
-    """The gradient of the parameters from ``sums``, the blocks from last to first."""
+    """The gradient of the parameters, a Params, from ``sums``, in which blocks were added from last to first."""
     if sums is None or isinstance(sums, cell.Params):
         return scan.total(cell, params, sums)
     if isinstance(sums, cuda.Sums):

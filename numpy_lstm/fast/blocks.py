@@ -33,11 +33,11 @@ class Layout(NamedTuple):
         return self.B > 1 and self.D + self.H <= PANEL
 
     def matrix(self, steps: int, width: int) -> Any:
-        """(steps, B, width), of which any first steps fold to rows without a copy."""
+        """An empty (steps, B, width). Its first steps, however many, fold to rows (n*B, width) without a copy."""
         return self.xp.empty((steps, self.B, width), self.dtype)
 
     def sheet(self, *lead: int) -> Any:
-        """(*lead, B*H)."""
+        """An empty (*lead, B*H)."""
         return self.xp.empty((*lead, self.B * self.H), self.dtype)
 
     def unfold(self, sheet: Any) -> Any:
@@ -68,7 +68,7 @@ def steps_in_block(B: int, H: int, itemsize: int) -> int:
 
 
 def flat(a: Any) -> Any:
-    """A contiguous array as one run."""
+    """A contiguous array as one axis, without a copy."""
     return a.reshape(-1)
 
 
@@ -81,7 +81,7 @@ class Pool:
         self._lock = threading.RLock()  # re-entrant: the garbage collector may give back in the middle of a take
 
     def take(self, kind: Callable[[Layout], Any], layout: Layout) -> Any:
-        """A buffer with any content."""
+        """A buffer of that kind and layout; its content is whatever was left in it."""
         with self._lock:
             if free := self._free.get((kind, layout)):
                 buffer = free.pop()

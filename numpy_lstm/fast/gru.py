@@ -24,7 +24,7 @@ class Block:
 
 
 class Work:
-    """Working arrays of a run, with a view for everything that a step touches."""
+    """Working arrays of a run, and the views that each step uses, made once."""
 
     def __init__(self, L: Layout) -> None:
         K, H = L.K, L.H
@@ -73,7 +73,7 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
 
 
 def begin(L: Layout, work: Work, state: Any) -> None:
-    """Nothing but h, which stands in the block."""
+    """Nothing to do: the state is h alone, which stands in the block."""
 
 
 def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
@@ -82,7 +82,7 @@ def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
-    """n steps forward."""
+    """n steps forward, G1 to G9, on ``block.xs`` and ``block.h``; ``dead`` (n,B,1) marks padding, or is None."""
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), t, one, most, minimum = W, L.unfold(work.t), work.one, work.most, xp.minimum
@@ -125,7 +125,7 @@ def keep(L: Layout, work: Work, block: Block, n: int, dead: Any) -> None:
 
 
 def turn(work: Work, n: int) -> None:
-    """Nothing but h, which stands in the block."""
+    """Nothing to do: the state is h alone, which stands in the block."""
 
 
 def begin_back(L: Layout, work: Work, dstate: Any) -> None:
@@ -159,7 +159,7 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
-    """The sums as the cell's Params, in arrays of their own."""
+    """The sums over all blocks as the cell's Params, in arrays of their own."""
     fields: dict[str, Any] = {}
     for g, s in zip("nrz", sums[0].reshape(3, L.H, -1), strict=True):
         fields |= {f"W_{g}": s[:, : L.D].copy(), f"b_{g}": s[:, L.D].copy()}

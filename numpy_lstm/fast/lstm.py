@@ -25,7 +25,7 @@ class Block:
 
 
 class Work:
-    """Working arrays of a run, with a view for everything that a step touches."""
+    """Working arrays of a run, and the views that each step uses, made once."""
 
     def __init__(self, L: Layout) -> None:
         K, B, H = L.K, L.B, L.H
@@ -78,7 +78,7 @@ def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
-    """n steps forward."""
+    """n steps forward, L1 to L11, on ``block.xs`` and ``block.h``; ``dead`` (n,B,1) marks padding, or is None."""
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), a, one, both, (ig, fc) = W, work.a, work.one, flat(work.products), work.products
@@ -167,7 +167,7 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
-    """The sums as the cell's Params, in arrays of their own."""
+    """The sums over all blocks as the cell's Params, in arrays of their own."""
     fields: dict[str, Any] = {}
     for g, s in zip(GATES, sums[0].reshape(4, L.H, -1), strict=True):
         fields |= {f"U_{g}": s[:, : L.H].copy(), f"W_{g}": s[:, L.H : -1].copy(), f"b_{g}": s[:, -1].copy()}

@@ -18,7 +18,7 @@ class Block:
 
 
 class Work:
-    """Working arrays of a run, with a view for everything that a step touches."""
+    """Working arrays of a run, and the views that each step uses, made once."""
 
     def __init__(self, L: Layout) -> None:
         self.A, self.a = L.matrix(L.K, L.H), L.matrix(1, L.H)[0]
@@ -28,7 +28,7 @@ class Work:
 
 
 def stack(params: Any, L: Layout) -> tuple[Any, Any]:
-    """W and U, for the way back."""
+    """W (H,D) and U (H,H) as they stand, for the way back."""
     return params.W, params.U
 
 
@@ -41,7 +41,7 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
 
 
 def begin(L: Layout, work: Work, state: Any) -> None:
-    """Nothing but h, which stands in the block."""
+    """Nothing to do: the state is h alone, which stands in the block."""
 
 
 def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
@@ -50,7 +50,7 @@ def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
-    """n steps forward."""
+    """n steps forward, R1 and R2, on ``block.xs`` and ``block.h``; ``dead`` (n,B,1) marks padding, or is None."""
     xp = L.xp
     add, tanh, matmul = xp.add, xp.tanh, xp.matmul
     (W, U), a = W, work.a
@@ -67,7 +67,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
 
 
 def keep(L: Layout, work: Work, block: Block, n: int, dead: Any) -> None:
-    """The local factors of n steps at once."""
+    """The local factors of n steps at once, tanh'(a) (R2'): what multiplies dh on the way back."""
     P = block.P[:n]
     L.xp.cosh(work.A[:n], P)
     L.xp.divide(1, L.xp.multiply(P, P, P), P)  # (R2')
@@ -76,11 +76,11 @@ def keep(L: Layout, work: Work, block: Block, n: int, dead: Any) -> None:
 
 
 def turn(work: Work, n: int) -> None:
-    """Nothing but h, which stands in the block."""
+    """Nothing to do: the state is h alone, which stands in the block."""
 
 
 def begin_back(L: Layout, work: Work, dstate: Any) -> None:
-    """Nothing but dL/dh, which stands in ``work.rec``."""
+    """Nothing to do: the cotangent is that of h alone, which stands in ``work.rec``."""
 
 
 def end_back(cell: Any, work: Work) -> Any:
@@ -108,6 +108,6 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
-    """The sums as the cell's Params, in arrays of their own."""
+    """The sums over all blocks as the cell's Params, in arrays of their own."""
     s = sums[0]
     return cell.Params(U=s[:, : L.H].copy(), W=s[:, L.H : -1].copy(), b=s[:, -1].copy())

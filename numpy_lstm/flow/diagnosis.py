@@ -64,7 +64,7 @@ def saturation(p: Pass) -> Table:
 
 
 class Diagnosis(NamedTuple):
-    """``verdict`` vanishes, explodes or keeps; what it rests on, and ``advice``, a sentence.
+    """The ``verdict``, which is vanishes, explodes or keeps; the numbers it rests on; and ``advice``, a sentence.
 
     ``rate`` per step back of the median norm, ``half_life`` in steps, ``reach`` the steps after which 1 % is left,
     ``end`` what is left at the first step relative to the loss, ``zeros`` the share of norms that underflowed to 0.

@@ -1,4 +1,4 @@
-"""What the instruments are given: one clear error for anything else."""
+"""The arguments of the instruments, checked: one clear error for anything else."""
 
 from typing import Any
 
@@ -33,7 +33,10 @@ def check_run(cell: Any, params: Any, run: Any) -> None:
 
 
 def state_field(cell: Page, signal: str | None) -> str:
-    """``signal``, or c if the cell has one, or h. Raises ValueError for what is not in the state."""
+    """The field of the state to look at: ``signal``; if that is None, c where the cell has one, else h.
+
+    Raises ValueError for a field that is not in the state.
+    """
     fields = cell.State._fields
     if signal is None:
         return "c" if "c" in fields else "h"

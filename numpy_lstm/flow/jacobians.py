@@ -18,7 +18,10 @@ Progress = Callable[[Iterable[int]], Iterable[int]]  # tqdm, say
 
 
 def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
-    """ds_t/ds_{t-1} at step t of ``run``: (B,S,S), S the size of a state; rows are s_t. Identity on padding."""
+    """ds_t/ds_{t-1} at step t of ``run``: (B,S,S), S the size of a state; rows are s_t. Identity on padding.
+
+    Raises TypeError for what is no cell or not its run, ValueError for a step that the run does not have.
+    """
     check_run(cell, params, run)
     T, B = run.hs.shape[:2]
     if isinstance(t, bool) or not isinstance(t, int | np.integer) or not 0 <= t < T:
@@ -34,7 +37,7 @@ def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
 
 
 def step_jacobians(cell: Page, params: Any, run: Forward, progress: Progress | None = None) -> Any:
-    """ds_t/ds_{t-1} of every step: (T,B,S,S). Mind the size: T B S^2 numbers."""
+    """ds_t/ds_{t-1} of every step: (T,B,S,S). That is T B S^2 numbers. Raises as ``step_jacobian``."""
     check_run(cell, params, run)
     return np.stack([step_jacobian(cell, params, run, t) for t in over(0, run.hs.shape[0], progress)])
 
@@ -65,7 +68,7 @@ def singular_values(jacobian: Any) -> Any:
 
 
 def spectral_radius(matrix: Any) -> Any:
-    """The largest absolute eigenvalue of square matrices (...,S,S): Jacobians, or recurrent weights U."""
+    """The largest absolute eigenvalue of square matrices (...,S,S), Jacobians or recurrent weights U: (...)."""
     found = np.max(np.abs(np.linalg.eigvals(arrays.on_host(matrix))), axis=-1)  # CuPy has none before version 14
     return arrays.like(found, matrix)
 
@@ -73,12 +76,12 @@ def spectral_radius(matrix: Any) -> Any:
 def direct_path(
     cell: Page, params: Any, run: Forward, start: int = 0, stop: int | None = None, signal: str | None = None
 ) -> tuple[Any, Any]:
-    """What keeps the state through no parameter from ``start`` to ``stop``, (B,H), and the total dc_stop/dc_start,
-    (B,H,H); of h for a cell without c, or as ``signal`` says.
+    """The direct path from ``start`` to ``stop``, (B,H), and the whole dc_stop/dc_start, (B,H,H).
 
-    The former is the product over the steps of what the page multiplies the state by: of the forget gates f of an LSTM,
-    of z in a GRU. Read as a diagonal matrix, it is what is left of the total when nothing flows through parameters.
-    Raises TypeError for a cell without such a path, unit by unit; ValueError as ``jacobian_product``.
+    Both are of c; of h for a cell without c, or of the field ``signal``. The direct path goes through no parameter. It
+    is the product over the steps of what the page multiplies the state by: of the forget gates f of an LSTM, of z in a
+    GRU. Read as a diagonal matrix, it is what is left of the whole when nothing flows through parameters. Raises
+    TypeError for a cell without such a path, unit by unit; ValueError as ``jacobian_product``.
     """
     check_run(cell, params, run)
     field = state_field(cell, signal)
@@ -91,5 +94,5 @@ def direct_path(
 
 
 def over(start: int, stop: int, progress: Progress | None) -> Iterable[int]:
-    """The steps from ``start`` to ``stop``, seen by ``progress`` if there is one."""
+    """The steps from ``start`` to ``stop``, handed to ``progress`` first if there is one."""
     return range(start, stop) if progress is None else progress(range(start, stop))

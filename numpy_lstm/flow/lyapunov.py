@@ -18,7 +18,7 @@ def lyapunov_exponents(
 
     Forward tangents are multiplied by each step's Jacobian and made orthonormal again by QR (Benettin et al. 1980); an
     exponent is the mean of log|R_jj| over the steps from ``skip`` on, padding left out. No backward pass takes part
-    beyond a single step. Raises ValueError if a row has no step left, or count is not between 1 and S.
+    beyond that of a single step. Raises ValueError if a row has no step left, or count is not between 1 and S.
     """
     check_run(cell, params, run)
     T, B = run.hs.shape[:2]

@@ -12,8 +12,9 @@ from .table import Table
 
 
 def norms(p: Pass, fields: Sequence[str] | None = None) -> Table:
-    """The Euclidean norm of every cotangent at every step: columns (T,B), one for each field of the cell's Trace
-    or each of ``fields``.
+    """The Euclidean norm of every cotangent at every step: columns (T,B), one for each field asked for.
+
+    ``fields`` are fields of the cell's Trace; all of them if absent.
 
     ``h`` is |dL/dh_t|, ``c`` |dL/dc_t|, ``a_f`` that of the forget gate's pre-activation, ``x`` that of the input.
     Nothing underflows or overflows on the way. On padding columns are zero, and the table leaves it out where it prints
@@ -31,7 +32,10 @@ def norms(p: Pass, fields: Sequence[str] | None = None) -> Table:
 
 
 def contributions(p: Pass) -> Iterator[Any]:
-    """For each step, what it adds to the parameter gradients: a Params of dW, dU, db; their sum is ``dparams``."""
+    """For each step, what it adds to the parameter gradients: a Params of dW, dU, db; their sum is ``dparams``.
+
+    Raises TypeError for anything but a Pass.
+    """
     check_pass(p)
     return _contributions(p)
 
@@ -43,7 +47,10 @@ def _contributions(p: Pass) -> Iterator[Any]:
 
 
 def contribution_norms(p: Pass) -> Table:
-    """The norm of each step's contribution to each parameter gradient: columns (T,), one for each field of Params."""
+    """The norm of each step's contribution to each parameter gradient: columns (T,), one for each field of Params.
+
+    Raises TypeError for anything but a Pass.
+    """
     check_pass(p)
     fields = p.cell.Params._fields
     rows = [[tree.norm(a) for a in step] for step in contributions(p)]
@@ -52,7 +59,7 @@ def contribution_norms(p: Pass) -> Table:
 
 
 def norm(a: Any) -> Any:
-    """The Euclidean norm over the last axis, free of underflow and overflow."""
+    """The Euclidean norm of a (...,N) over its last axis, (...); it neither underflows nor overflows on the way."""
     largest = np.max(np.abs(a), axis=-1, keepdims=True)
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
     return scale[..., 0] * np.linalg.norm(a / scale, axis=-1)

@@ -31,7 +31,7 @@ class Step:
         self.total, self.before = ({k: a.value for k, a in each.items()} for each in (self._total, self._before))
 
     def hops(self, field: str) -> Parts:
-        """What the step hands to ``field`` of the state before it, by path: the parts add up to ``before``."""
+        """What the step hands to ``field`` of the state before it, by path, (B,N) each: they add up to ``before``."""
         found = by_label(self._before[field], self._ends)
         parts = {{None: "carry", KEPT: "kept"}[k]: found.pop(k) for k in (None, KEPT) if k in found}
         return parts | {name: found[k] for k, name in self._names(set(found), field).items()}

@@ -39,7 +39,7 @@ class Stored(NamedTuple):
 def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = None) -> Any:
     """The ``Params`` of ``cell`` from arrays by name, as the framework ``name`` stores them.
 
-    ``arrays`` holds whatever NumPy can read, torch tensors among it, or CuPy arrays; all of one dtype, converted to
+    ``arrays`` holds whatever NumPy can read, torch tensors included, or CuPy arrays; all of one dtype, converted to
     ``dtype`` if that is given. Second biases are summed into the first. The result shares no memory with the arrays.
     Raises LayoutError for an unknown layout or cell, missing or surplus arrays, wrong shapes and mixed dtypes.
     """
@@ -85,8 +85,8 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
 def dump(name: str, params: Any, cell: Any = LSTM) -> dict[str, Any]:
     """Arrays by name, as the framework ``name`` stores them; of two biases that are added, the second is zero.
 
-    ``load`` of the result gives ``params`` back bit for bit, but for the rounding of b_f where the framework adds a
-    forget bias while it runs.
+    ``load`` of the result gives ``params`` back bit for bit, except that b_f is rounded where the framework
+    adds a forget bias while it runs.
     Raises LayoutError for an unknown layout or cell, wrong shapes, mixed dtypes, and values it has no place for.
     """
     return _dump(name, "params", params, cell)
@@ -119,7 +119,10 @@ def blocks(name: str, arrays: Mapping[str, Any], cell: Any = LSTM) -> dict[str, 
 
 
 def notation(name: str, cell: Any = LSTM) -> str:
-    """How the framework stores the cell, in the words of ``table``: ``weight_ih_l0 = W[ifgo] (g h) d; ...``."""
+    """How the framework stores the cell, in the words of ``table``: ``weight_ih_l0 = W[ifgo] (g h) d; ...``.
+
+    Raises LayoutError for an unknown layout, and for a cell that it has no place for.
+    """
     _rows(name, cell)
     text = next(text for pages, text in TABLE[name].items() if cell.equations in pages.split())
     return re.sub(r"\s{2,}", "; ", text.strip())
@@ -131,12 +134,12 @@ def names(cell: Any = LSTM) -> tuple[str, ...]:
 
 
 def recognised(arrays: Mapping[Any, Any]) -> str:
-    """The layout whose names, for some cell, these are; nothing if they are nobody's."""
+    """The layout that has exactly these names for some cell; an empty text if none has."""
     return next((name for name in TABLE for cell in PAGES if arrays.keys() == _named(name, cell) != set()), "")
 
 
 def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
-    """``value``, if it is a mapping; raises LayoutError that says what it may be turned into one by."""
+    """``value``, if it is a mapping. Raises LayoutError that says how to make one of it."""
     if isinstance(value, Mapping):
         return value
     hint = ": hand over its .state_dict()" if hasattr(value, "state_dict") else ""

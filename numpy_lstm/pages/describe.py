@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..activations import Activation
 from ..shapes import axes
 
 TAG = re.compile(r"#.*\([A-Z]\d+'?\)")
@@ -54,7 +53,7 @@ def page(it: Any) -> str:
     parts = [f"The {'cell' if it.carries else 'page'} {it.name}.", _about(it)]
     parts += [_record(record) for record in (it.Input, it.Params, it.State, it.Trace)]
     functions = it.functions._asdict().items()
-    named = [f"{k} {f.name if isinstance(f, Activation) else f}" for k, f in functions]
+    named = [f"{k} {getattr(f, 'name', f)}" for k, f in functions]
     parts.append("Functions: " + ", ".join(named) if named else "")
     if rows := _equations(it.values):
         parts.append("\n".join(["Equations", *(f"    {row}" for row in rows)]))

@@ -40,12 +40,12 @@ class Functions(NamedTuple):
 
 
 def gates(i: Array, R_i: Array, f: Array, R_f: Array, o: Array, R_o: Array) -> Array:
-    """What the three previous gates send to one gate."""
+    """What the three previous gates send to one gate: the sum of s_prev R_sk^T over s in i, f, o. Gives (B,H)."""
     return linear(i, R_i) + linear(f, R_f) + linear(o, R_o)
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
-    """One step forward. x (B,D); prev.h (B,R), prev.c, prev.i, prev.f, prev.o (B,H)."""
+    """The page read downward. x (B,D); prev.h (B,R), prev.c, prev.i, prev.f, prev.o (B,H)."""
     a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i) + gates(prev.i, p.R_ii, prev.f, p.R_fi, prev.o, p.R_oi)   # (F1)
     a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f) + gates(prev.i, p.R_if, prev.f, p.R_ff, prev.o, p.R_of)   # (F2)
     a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (F3)
@@ -62,7 +62,10 @@ def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """One step back. d.h holds all of dL/dh_t; d.c, d.i, d.f, d.o what arrives there other than through h_t."""
+    """The same page read upward: the cotangent of every field.
+
+    d.h (B,R) holds all of dL/dh_t; d.c, d.i, d.f, d.o (B,H) what arrives there other than through h_t.
+    """
     dh = d.h
     do, dy = d.o + dh * v.y, dh * v.o                               # (F11')
     dc = d.c + dy * F.y.d(v.c)                                      # (F10')
@@ -84,7 +87,7 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
-    """The parameter gradients: one contraction over all rows, no recursion."""
+    """The parameter gradients: one contraction over all rows of v and d, B of one step or T*B of many."""
     return Params(
         W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (F4')
         R_io=contract(d.a_o, v.i_prev), R_fo=contract(d.a_o, v.f_prev), R_oo=contract(d.a_o, v.o_prev),         # (F4')

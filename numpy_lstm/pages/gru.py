@@ -34,7 +34,7 @@ class Functions(NamedTuple):
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
-    """One step forward. x (B,D); prev.h (B,H)."""
+    """The page read downward. x (B,D); prev.h (B,H)."""
     a_r = affine(x, p.W_r, prev.h, p.U_r, p.b_r)                    # (G1)
     a_z = affine(x, p.W_z, prev.h, p.U_z, p.b_z)                    # (G2)
     u = linear(prev.h, p.U_n) + row(p.b_hn)                         # (G3)
@@ -48,7 +48,7 @@ def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """One step back. d.h holds all of dL/dh_t."""
+    """The same page read upward. d.h (B,H) holds all of dL/dh_t. Returns the cotangent of every field."""
     dh = d.h
     dq, dn, dz, dh_prev = dh * v.n, dh * v.q, dh * v.h_prev, dh * v.z   # (G9')
     dz = dz - dq                                                    # (G8')
@@ -63,7 +63,7 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
-    """The parameter gradients: one contraction over all rows, no recursion."""
+    """The parameter gradients: one contraction over all rows of v and d, B of one step or T*B of many."""
     return Params(
         W_n=contract(d.a_n, v.x), b_n=sum_rows(d.a_n),                                     # (G6')
         U_n=contract(d.u, v.h_prev), b_hn=sum_rows(d.u),                                   # (G3')

@@ -46,7 +46,7 @@ class Functions(NamedTuple):
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
-    """One step forward. x (B,D); prev.h (B,R), prev.c (B,H)."""
+    """The page read downward. x (B,D); prev.h (B,R), prev.c (B,H)."""
     u_i = linear(x, p.W_i)                                          # (N1)
     u_f = linear(x, p.W_f)                                          # (N2)
     u_g = linear(x, p.W_g)                                          # (N3)
@@ -77,7 +77,10 @@ def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """One step back. d.h holds all of dL/dh_t, d.c what reaches c_t other than through h_t."""
+    """The same page read upward: the cotangent of every field.
+
+    d.h (B,R) holds all of dL/dh_t, d.c (B,H) what reaches c_t other than through h_t.
+    """
     dh = d.h
     do, dy = dh * v.y, dh * v.o                                     # (N23')
     dz = dy * F.y.d(v.z)                                            # (N22')
@@ -112,7 +115,7 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
-    """The parameter gradients: one contraction over all rows, no recursion."""
+    """The parameter gradients: one contraction over all rows of v and d, B of one step or T*B of many."""
     return Params(
         gain_c=sum_rows(d.z * v.n_c), shift_c=sum_rows(d.z),                                     # (N21')
         gain_xo=sum_rows(d.a_o * v.n_o), gain_ho=sum_rows(d.a_o * v.m_o), b_o=sum_rows(d.a_o),   # (N14')

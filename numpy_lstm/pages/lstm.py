@@ -38,7 +38,7 @@ class Functions(NamedTuple):
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
-    """One step forward. x (B,D); prev.h (B,R), prev.c (B,H)."""
+    """The page read downward. x (B,D); prev.h (B,R), prev.c (B,H)."""
     a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i)                    # (L1)
     a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f)                    # (L2)
     a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (L3)
@@ -55,7 +55,10 @@ def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """One step back. d.h holds all of dL/dh_t, d.c what reaches c_t other than through h_t."""
+    """The same page read upward: the cotangent of every field.
+
+    d.h (B,R) holds all of dL/dh_t, d.c (B,H) what reaches c_t other than through h_t.
+    """
     dh = d.h
     do, dy = dh * v.y, dh * v.o                                     # (L11')
     dc = d.c + dy * F.y.d(v.c)                                      # (L10')  from c itself, not from y
@@ -74,7 +77,7 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
-    """The parameter gradients: one contraction over all rows, no recursion."""
+    """The parameter gradients: one contraction over all rows of v and d, B of one step or T*B of many."""
     return Params(
         W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (L4')
         W_g=contract(d.a_g, v.x), U_g=contract(d.a_g, v.h_prev), b_g=sum_rows(d.a_g),      # (L3')

@@ -95,11 +95,11 @@ class Page:
         return record("Outputs", {k: axes(self.Trace)[k] for k in self.gives} | axes(self.State))
 
     def input(self, source: Any) -> Any:
-        """What the page reads, off any record that has it: the array itself if it is one, else an Input."""
+        """What the page reads, taken from any record that has it: one array if it reads one field, else an Input."""
         return getattr(source, self.reads[0]) if len(self.reads) == 1 else take(self.Input, source)
 
     def as_input(self, x: Any) -> Any:
-        """The inverse: an Input, whichever was given."""
+        """The inverse of ``input``: an Input, made of ``x`` if the page reads one field."""
         return self.Input(x) if len(self.reads) == 1 else x
 
     def having(self, title: str | None = None, /, **functions: Any) -> "Page":
@@ -117,7 +117,7 @@ class Page:
         raise TypeError(f"{self.name} has no function {wrong}, only {', '.join(F._fields)}")
 
     def mapping(self, change: Callable[[Activation], Activation]) -> "Page":
-        """The same page with ``change`` applied to each activation, within a combinator too."""
+        """The same page with ``change`` applied to each activation; of a combinator, to those of its cell."""
         F = self.functions
         found = {k: f for k, f in F._asdict().items() if isinstance(f, Activation | Page)}
         other = {k: change(f) if isinstance(f, Activation) else f.mapping(change) for k, f in found.items()}
@@ -152,7 +152,7 @@ class Page:
         return take(self.State, None, **given)
 
     def zero_state(self, B: int, H: int, dtype: Any = np.float64) -> Any:
-        """The state before anything was read: zeros, h (B,R) and whatever else the cell carries."""
+        """A State of zeros, for before anything was read: h (B,R), c (B,H), and whatever else the cell carries."""
         size = self.sizes(H, B=B)
         return self.State(**{k: np.zeros([size[n] for n in letters], dtype) for k, letters in axes(self.State).items()})
 
@@ -161,7 +161,7 @@ Page.__doc__ = Documentation(Page.__doc__, describe.page)  # type: ignore[assign
 
 
 def step(page: Page, p: Any, x: Any, prev: Any) -> tuple[Any, Any]:
-    """One step by itself: the new State, and the Trace of every value."""
+    """One step by itself: the new State, and the Trace of every value. ``x`` (B,D) or an Input; ``prev`` a State."""
     v = page.values(page.functions, p, x, prev)
     return take(page.State, v), v
 
@@ -169,7 +169,7 @@ def step(page: Page, p: Any, x: Any, prev: Any) -> tuple[Any, Any]:
 def step_back(page: Page, p: Any, v: Any, arriving: Any) -> tuple[Any, Any]:
     """One step back by itself: the cotangent of the State before, and the Trace of every cotangent.
 
-    ``arriving`` is any record of cotangents of what the step gives and carries.
+    ``v`` is the Trace of the step; ``arriving`` any record of cotangents of what the step gives and carries.
     """
     d = page.adjoint(page.functions, p, v, take(page.Trace, arriving))
     return before(page, d), d
@@ -181,5 +181,5 @@ def take(record_type: Any, source: Any, **more: Any) -> Any:
 
 
 def before(page: Page, d: Any) -> Any:
-    """What a step hands on to the step before: the cotangents ``k_prev``, as a State, and nothing else."""
+    """What a step hands on to the step before: the cotangents ``k_prev`` of the Trace ``d``, as a State."""
     return page.State(**{k: getattr(d, f"{k}_prev") for k in page.carries})

@@ -1,8 +1,8 @@
-"""The LSTM whose three gates look at the old cell: Q1 to Q11 forward, Q11' to Q1' back. Derivation: the .md beside.
+"""The LSTM whose three gates look at the old cell: Q1 to Q11 forward, Q11' to Q1' back.
 
 The published decomposition of WebNN's lstm: o looks at c_{t-1}, as i and f do. So all four pre-activations come
 first, in the order of the plain cell, and no term reaches c_t through o_t. The page of the peephole LSTM, and ONNX,
-let o look at c_t: the same weights make another cell there.
+let o look at c_t: the same weights make another cell there. Derivation: peephole_old_lstm.md.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class Functions(NamedTuple):
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
-    """One step forward. x (B,D); prev.h (B,R), prev.c (B,H)."""
+    """The page read downward. x (B,D); prev.h (B,R), prev.c (B,H)."""
     a_i = affine(x, p.W_i, prev.h, p.U_i, p.b_i) + row(p.p_i) * prev.c   # (Q1)
     a_f = affine(x, p.W_f, prev.h, p.U_f, p.b_f) + row(p.p_f) * prev.c   # (Q2)
     a_g = affine(x, p.W_g, prev.h, p.U_g, p.b_g)                    # (Q3)
@@ -56,7 +56,10 @@ def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """One step back. d.h holds all of dL/dh_t, d.c what reaches c_t other than through h_t."""
+    """The same page read upward: the cotangent of every field.
+
+    d.h (B,R) holds all of dL/dh_t, d.c (B,H) what reaches c_t other than through h_t.
+    """
     dh = d.h
     do, dy = dh * v.y, dh * v.o                                     # (Q11')
     dc = d.c + dy * F.y.d(v.c)                                      # (Q10')
@@ -77,7 +80,7 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
-    """The parameter gradients: one contraction over all rows, no recursion."""
+    """The parameter gradients: one contraction over all rows of v and d, B of one step or T*B of many."""
     return Params(
         W_o=contract(d.a_o, v.x), U_o=contract(d.a_o, v.h_prev), b_o=sum_rows(d.a_o),      # (Q4')
         p_o=sum_rows(d.a_o * v.c_prev),                                                    # (Q4')

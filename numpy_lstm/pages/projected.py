@@ -20,25 +20,25 @@ class Functions(NamedTuple):
 
 @cache
 def records(params: Any, trace: Any) -> tuple[Any, Any]:
-    """Params and Trace of a projected cell: M (R,H) joins the parameters, and m the values."""
+    """Params and Trace of a projected cell: M (R,H) joins the parameters. The Trace has m (B,H) for the cell's h."""
     renamed = {"m" if k == "h" else k: letters for k, letters in axes(trace).items()}
     return record("Params", axes(params) | {"M": "RH"}), record("Trace", renamed | {"h": "BR"})
 
 
 def within(cell: Page, v: Any) -> Any:
-    """The Trace of the cell itself, whose output is m."""
+    """The Trace of the cell itself, whose output h is m here; values or cotangents."""
     return take(cell.Trace, v, h=v.m)
 
 
 def values(F: Functions, p: Any, x: Any, prev: Any) -> Any:
-    """One step forward of the cell, and its projection."""
+    """One step of the cell, whose output is m (B,H), then its projection h (B,R). x and prev as the cell reads them."""
     v = F.cell.values(F.cell.functions, take(F.cell.Params, p), x, prev)
     h = linear(v.h, p.M)  # (M1)
     return take(records(F.cell.Params, F.cell.Trace)[1], v, m=v.h, h=h)
 
 
 def adjoint(F: Functions, p: Any, v: Any, d: Any) -> Any:
-    """One step back: the projection first."""
+    """The projection first, then the cell's own adjoint. d.h (B,R) holds all of dL/dh_t, the rest is the cell's."""
     dm = d.h @ p.M  # (M1')
     inner = take(F.cell.Trace, d, h=dm)
     back = F.cell.adjoint(F.cell.functions, take(F.cell.Params, p), within(F.cell, v), inner)
@@ -46,17 +46,17 @@ def adjoint(F: Functions, p: Any, v: Any, d: Any) -> Any:
 
 
 def gradients(F: Functions, p: Any, v: Any, d: Any) -> Any:
-    """The parameter gradients of the cell, and that of M."""
+    """The parameter gradients of the cell, and that of M (R,H)."""
     inner = take(F.cell.Params, p)
     found = F.cell.gradients(F.cell.functions, inner, within(F.cell, v), within(F.cell, d))
     return take(type(p), found, M=contract(d.h, v.m))  # (M1')
 
 
 def projected(cell: Page, R: int) -> Page:
-    """``cell`` with its output projected to R numbers. Params gain the field M, the Trace m.
+    """``cell`` with its output projected to R numbers, by M1. Params gain the field M (R,H), the Trace m (B,H).
 
-    Raises ValueError for R < 1, and for a cell that uses its old output unit by unit, such as a GRU: there the
-    output must be as wide as the cell.
+    Every U_k is then (H,R). Raises ValueError for R < 1, and for a cell that uses its old output unit by unit, such as
+    a GRU: there the output must be as wide as the cell.
     """
     if isinstance(R, bool) or not isinstance(R, int) or R < 1:
         raise ValueError(f"R is {R!r}; expected a positive integer")

@@ -31,14 +31,14 @@ class Functions(NamedTuple):
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
-    """One step forward. x (B,D); prev.h (B,R)."""
+    """The page read downward. x (B,D); prev.h (B,R)."""
     a = affine(x, p.W, prev.h, p.U, p.b)                            # (R1)
     h = F.h(a)                                                      # (R2)
     return Trace(x=x, h_prev=prev.h, a=a, h=h)
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """One step back. d.h holds all of dL/dh_t."""
+    """The same page read upward. d.h (B,R) holds all of dL/dh_t. Returns the cotangent of every field."""
     dh = d.h
     da = dh * F.h.d(v.a)                                            # (R2')  from a itself, not from h
     dx, dh_prev = da @ p.W, da @ p.U                                # (R1')
@@ -46,7 +46,7 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
-    """The parameter gradients: one contraction over all rows, no recursion."""
+    """The parameter gradients: one contraction over all rows of v and d, B of one step or T*B of many."""
     return Params(W=contract(d.a, v.x), U=contract(d.a, v.h_prev), b=sum_rows(d.a))        # (R1')
 
 

@@ -31,29 +31,31 @@ def outer(trace: Any, carries: tuple[str, ...]) -> Any:
 
 
 def within(cell: Page, v: Any) -> Any:
-    """The Trace of the cell itself, whose state is the new one."""
+    """The Trace of the cell itself, whose k is k_new here; values or cotangents."""
     return take(cell.Trace, v, **{k: getattr(v, f"{k}_new") for k in cell.carries})
 
 
 def values(F: Functions, p: Any, x: Any, prev: Any) -> Any:
-    """One step forward of the cell; then each field of the state is new, old, or between."""
+    """One step of the cell; then each carried field is new, old, or between. x holds x and the masks, keep_k like k."""
     v = F.cell.values(F.cell.functions, p, F.cell.input(x), prev)
     more: dict[str, Any] = {}
     for k in F.cell.carries:
         keep, old, new = getattr(x, f"keep_{k}"), getattr(prev, k), getattr(v, k)
-        more |= {f"keep_{k}": keep, f"{k}_new": new, k: keep * old + (1 - keep) * new}  # (Z1)
+        now = keep * old + (1 - keep) * new  # (Z1)
+        more |= {f"keep_{k}": keep, f"{k}_new": new, k: now}
     return take(outer(F.cell.Trace, F.cell.carries), v, **more)
 
 
 def adjoint(F: Functions, p: Any, v: Any, d: Any) -> Any:
-    """One step back: each cotangent of the state is split by its mask, and the new state's share goes on."""
+    """Each cotangent of the state is split by its mask; the new state's share goes through the cell's own adjoint."""
     new: dict[str, Any] = {}
     old: dict[str, Any] = {}
     more: dict[str, Any] = {}
     for k in F.cell.carries:
         dk, keep = getattr(d, k), getattr(v, f"keep_{k}")
         new[k], old[k] = dk * (1 - keep), dk * keep  # (Z1')
-        more |= {k: dk, f"keep_{k}": dk * (getattr(v, f"{k}_prev") - getattr(v, f"{k}_new"))}  # (Z1')
+        dkeep = dk * (getattr(v, f"{k}_prev") - getattr(v, f"{k}_new"))  # (Z1')
+        more |= {k: dk, f"keep_{k}": dkeep}
     back = F.cell.adjoint(F.cell.functions, p, within(F.cell, v), take(F.cell.Trace, None, **new))
     handed = before(F.cell, back)
     for k in F.cell.carries:
@@ -62,12 +64,12 @@ def adjoint(F: Functions, p: Any, v: Any, d: Any) -> Any:
 
 
 def gradients(F: Functions, p: Any, v: Any, d: Any) -> Any:
-    """The parameter gradients of the cell."""
+    """The parameter gradients of the cell; zoneout has no parameters."""
     return F.cell.gradients(F.cell.functions, p, within(F.cell, v), within(F.cell, d))
 
 
 def zoneout(cell: Page) -> Page:
-    """``cell`` with zoneout of every field that it carries: it reads keep_h, ... too, see ``zoneout_input``.
+    """``cell`` with zoneout of every field that it carries, by Z1. It reads keep_h, ... too, see ``zoneout_input``.
 
     Raises ValueError for a cell that reads such masks already.
     """
