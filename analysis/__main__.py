@@ -22,10 +22,10 @@ DESCRIPTION = (
 )
 
 
-class Study(NamedTuple):
+class Command(NamedTuple):
     """What the command line can run: ``run(module, options, corpus)`` returns what failed, nothing if all passed.
 
-    The module is imported when the study is asked for. It may have WINDOW, the longest stretch of text that it reads
+    The module is imported when the command is asked for. It may have WINDOW, the longest stretch of text that it reads
     (without: it gets none), and ``arguments``, which adds options of its own to a parser. ``needs`` are modules that a
     plain installation lacks; ``judges`` tells whether anything here can fail.
     """
@@ -38,56 +38,59 @@ class Study(NamedTuple):
     in_all: bool = False
 
 
-STUDIES = {
-    "verify": Study(
+COMMANDS = {
+    "verify": Command(
         "every gradient of an RNN and four LSTMs on text, by every route",
-        "verification",
+        "verify.verification",
         lambda m, o, corpus: m.run(corpus, o.out, o.seed),
         ("mpmath",),
         in_all=True,
     ),
-    "coverage": Study(
+    "coverage": Command(
         "every cell, wiring and layout against oracles that do not know them",
-        "coverage",
+        "verify.coverage",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath",),
         in_all=True,
     ),
-    "flow": Study(
+    "flow": Command(
         "how far back gradients flow: on text, or the flow studies by name",
         "flow.command",
-        lambda m, o, corpus: [] if m.study(o, corpus) else ["flow"],
+        lambda m, o, corpus: m.run(o, corpus) or [],
         ("matplotlib",),
         judges=False,
         in_all=True,
     ),
-    "kill_matrix": Study(
+    "kill_matrix": Command(
         "which way of checking a gradient catches which known mistake",
-        "kill_matrix",
+        "mistakes.kill_matrix",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath", "matplotlib"),
     ),
-    "case_studies": Study(
+    "case_studies": Command(
         "wrong gradients in shipping software, named by the judge",
-        "case_studies",
+        "shipping.case_studies",
         lambda m, o, corpus: m.run(o.out, o.seed, o.names, o.environments, o.install, o.record),
         ("mpmath",),
     ),
-    "accuracy": Study(
+    "accuracy": Command(
         "the fast path where gates saturate, against 50-digit truth",
-        "accuracy",
+        "verify.accuracy",
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath",),
     ),
-    "benchmark": Study(
-        "speed beside PyTorch, JAX and autograd", "benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
+    "benchmark": Command(
+        "speed beside PyTorch, JAX and autograd", "speed.benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
     ),
-    "memory": Study(
-        "memory of one forward and backward pass", "memory", lambda m, o, corpus: m.run(o.out, o.seed), judges=False
+    "memory": Command(
+        "memory of one forward and backward pass",
+        "speed.memory",
+        lambda m, o, corpus: m.run(o.out, o.seed),
+        judges=False,
     ),
-    "gpu": Study(
+    "gpu": Command(
         "every room on CuPy arrays, checked, and the CUDA kernels timed beside cuDNN",
-        "gpu",
+        "speed.gpu",
         lambda m, o, corpus: m.run(o.out, o),
         ("cupy",),
     ),
@@ -96,23 +99,23 @@ ALL = "all"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the studies asked for; returns the exit status."""
+    """Run the commands asked for; returns the exit status."""
     return command.run(_main, argv, (text.InputError, SweepError, nl.check.CaseError, nl.layouts.LayoutError))
 
 
 def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
-    """The name of a study, or all, and its options; leaves with status 3 on bad usage."""
+    """The name of a command, or all, and its options; leaves with status 3 on bad usage."""
     name, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (ALL, argv)
-    if name not in (ALL, *STUDIES):
-        _parser(ALL).error(f"no study {name!r}; expected {ALL}, {', '.join(STUDIES)}")
+    if name not in (ALL, *COMMANDS):
+        _parser(ALL).error(f"no command {name!r}; expected {ALL}, {', '.join(COMMANDS)}")
     return name, _parser(name).parse_args(rest)
 
 
 def _main(argv: Sequence[str] | None) -> int:
     start = time.perf_counter()
     name, options = parse(sys.argv[1:] if argv is None else argv)
-    chosen = {k: s for k, s in STUDIES.items() if k == name or (name == ALL and s.in_all)}
-    command.need(*dict.fromkeys(module for study in chosen.values() for module in study.needs))
+    chosen = {k: s for k, s in COMMANDS.items() if k == name or (name == ALL and s.in_all)}
+    command.need(*dict.fromkeys(module for one in chosen.values() for module in one.needs))
     modules = {k: _module(k) for k in chosen}
     corpus = None
     if window := max(getattr(module, "WINDOW", 0) for module in modules.values()):
@@ -121,50 +124,50 @@ def _main(argv: Sequence[str] | None) -> int:
         print(f"{corpus}\n", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     failed, without = [], []
-    for k, study in chosen.items():
+    for k, one in chosen.items():
         own = argparse.Namespace(**vars(_parser(k).parse_args([])) | vars(options))  # all has no options of flow
         try:
-            failed += study.run(modules[k], own, corpus)
+            failed += one.run(modules[k], own, corpus)
         except command.NoVerdict as error:
             without.append(f"{k}: {error}")
     print(_end(chosen, failed, without, f"{options.out} in {time.perf_counter() - start:.0f} s"))
     return WRONG if failed else NO_VERDICT if without else RIGHT
 
 
-def _end(chosen: dict[str, Study], failed: list[str], without: list[str], where: str) -> str:
+def _end(chosen: dict[str, Command], failed: list[str], without: list[str], where: str) -> str:
     """One line: all passed, or what did not."""
     if failed:
         more = f"; and {len(failed) - 8} more" if len(failed) > 8 else ""
         return f"FAILED: {'; '.join(failed[:8])}{more}. Written to {where}"
     if without:
         return f"no verdict: {'; '.join(without)}"
-    judged = [k for k, study in chosen.items() if study.judges]
-    other = [k for k, study in chosen.items() if not study.judges]
+    judged = [k for k, one in chosen.items() if one.judges]
+    other = [k for k, one in chosen.items() if not one.judges]
     said = [f"all passed: {', '.join(judged)}"] * bool(judged) + [f"done: {', '.join(other)}"] * bool(other)
     return f"{'; '.join(said)}. Written to {where}"
 
 
 def _module(name: str) -> Any:
-    return import_module(f"{__package__}.{STUDIES[name].module}")
+    return import_module(f"{__package__}.{COMMANDS[name].module}")
 
 
 def _parser(name: str) -> Parser:
     if name == ALL:
-        width = max(map(len, STUDIES))
-        listed = "\n".join(f"  {k:{width}}  {study.says}" for k, study in STUDIES.items())
+        width = max(map(len, COMMANDS))
+        listed = "\n".join(f"  {k:{width}}  {one.says}" for k, one in COMMANDS.items())
         parser = Parser(
             prog="python -m analysis",
-            usage="python -m analysis [STUDY] [options]",
+            usage="python -m analysis [COMMAND] [options]",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             description=command.wrapped(DESCRIPTION),
-            epilog=f"studies (python -m analysis STUDY --help lists the options of one):\n{listed}\n\n"
+            epilog=f"commands (python -m analysis COMMAND --help lists the options of one):\n{listed}\n\n"
             + command.wrapped(command.STATUSES),
         )
         parser.add_argument("--version", action="version", version=f"numpy-lstm {nl.__version__}")
         reads, module = True, None
     else:
         module = _module(name)
-        says = STUDIES[name].says
+        says = COMMANDS[name].says
         parser = Parser(
             prog=f"python -m analysis {name}",
             description=f"{says[0].upper()}{says[1:]}. {command.STATUSES}",

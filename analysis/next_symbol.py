@@ -5,14 +5,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import init
+
+from . import networks
+from .networks import Setting
 
 NETWORKS = {
-    "RNN": (nl.RNN, None),
-    "LSTM, forget bias 0": (nl.LSTM, 0.0),
-    "LSTM, forget bias 1": (nl.LSTM, 1.0),
-    "LSTM, forget bias 2": (nl.LSTM, 2.0),
-    "LSTM, chrono": (nl.LSTM, "chrono"),
+    "RNN": Setting("RNN", "uniform", None),
+    "LSTM, forget bias 0": Setting("LSTM", "uniform", 0.0),
+    "LSTM, forget bias 1": Setting("LSTM", "uniform", 1.0),
+    "LSTM, forget bias 2": Setting("LSTM", "uniform", 2.0),
+    "LSTM, chrono": Setting("LSTM", "uniform", "chrono"),
 }
 
 
@@ -26,19 +28,10 @@ class Weights(NamedTuple):
     v: Any
 
 
-def weights(network: str, A: int, B: int, D: int, H: int, T_max: int, rng: np.random.Generator) -> Weights:
-    """A network at initialisation: W, U uniform in +-1/sqrt(H) as in PyTorch, biases zero but for the forget gate.
-
-    Embeddings and the first state are normal; chrono holds memories up to ``T_max`` steps.
-    """
-    cell, forget = NETWORKS[network]
-    drawn = init.uniform(cell.Params, {"D": D, "H": H, "R": H}, rng)
-    params = drawn._replace(**{k: np.zeros_like(a) for k, a in drawn._asdict().items() if k[0] == "b"})
-    if forget == "chrono":
-        params = init.chrono(params, T_max, rng)
-    elif forget is not None:
-        params = params._replace(b_f=np.full_like(params.b_f, forget))
-    zero = cell.zero_state(B, H)
+def weights(setting: Setting, A: int, B: int, D: int, H: int, T_max: int, rng: np.random.Generator) -> Weights:
+    """A network at initialisation; embeddings and the first state are normal, chrono holds memories up to ``T_max``."""
+    params = networks.params(setting, D, H, T_max, rng)
+    zero = setting.page.zero_state(B, H)
     first = type(zero)(*(0.5 * rng.standard_normal(a.shape) for a in zero))
     return Weights(rng.standard_normal((A, D)), params, first, rng.standard_normal((A, H)) / np.sqrt(H), np.zeros(A))
 
@@ -75,10 +68,18 @@ def loss(cell: nl.Page, w: Weights, codes: Any) -> Any:
 
 
 def gradient(cell: nl.Page, w: Weights, codes: Any) -> Weights:
-    """The gradient of ``loss``, by hand."""
+    """The gradient of ``loss`` by every weight, by hand-derived formulas."""
     run = nl.forward(cell, w.params, embed(w, codes[:-1]), w.first)
     dhs, dV, dv = cross_entropy_gradient(w, run.hs, codes[1:])
     back = nl.backward(cell, w.params, run, dhs=dhs)
     dE = np.zeros_like(w.E)
     np.add.at(dE, codes[:-1], back.dxs)
     return Weights(dE, back.dparams, back.dfirst, dV, dv)
+
+
+def last_surprise(cell: nl.Page, w: Weights, codes: Any) -> nl.flow.Pass:
+    """Forward and back where the loss is the surprise at the last symbol alone: lag is then distance to the loss."""
+    xs = embed(w, codes[:-1])
+    last = nl.forward(cell, w.params, xs, w.first).hs[-1:]
+    dlast = cell.partial_state(h=cross_entropy_gradient(w, last, codes[-1:])[0][0])
+    return nl.flow.passes(cell, w.params, xs, w.first, dlast=dlast)[0]

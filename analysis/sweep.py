@@ -1,8 +1,8 @@
 """One task at many points: in turn, on all cores (joblib), or on a Dask cluster; the results are the same.
 
-Every result is a file of its own, written whole as soon as it is there. A point whose file exists is not computed
-again, so a sweep that was interrupted, or lost a worker, goes on where it stopped. Its name covers the point and the
-code of this project, so nothing that older code computed is taken for a result.
+Every result is saved to a file of its own as soon as it is known. A sweep that was interrupted, or lost a worker,
+resumes from the saved results unless the code changed: the name of a file covers the point and the code of this
+project.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from .progress import bar
 
 Point = dict[str, Any]
 Task = Callable[[Point], Any]
-ATTEMPTS = 3  # a dead worker process takes its pool with it: a new one takes what is left, this often
+ATTEMPTS = 3  # a dead worker ends its pool; so many pools in all are started for what is left
 
 
 class SweepError(RuntimeError):
-    """The workers could not be reached, or died again and again."""
+    """The workers could not be reached, or died in every attempt."""
 
 
 def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: str | None = None) -> list[Any]:
@@ -39,7 +39,7 @@ def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: st
     jobs : processes on this machine; -1 for all cores
     dask : address of a Dask scheduler, whose workers can import ``analysis``; ``jobs`` then does not count
 
-    Raises SweepError if the workers are gone for good; what the task raises is raised here.
+    Raises SweepError if the workers died in every attempt or cannot be reached; what the task raises is raised here.
     """
     paths = [folder / f"{_key(task, point)}.json" for point in points]
     left = {str(path): point for path, point in zip(paths, points, strict=True) if not path.exists()}
@@ -84,8 +84,8 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
     warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed", UserWarning)  # of Ctrl-C
     for _ in range(ATTEMPTS):
         try:
-            with _workers(jobs, dask) as settings:
-                parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, **settings)
+            with _workers(jobs, dask) as options:
+                parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, **options)
                 for path, result in parallel(joblib.delayed(_named)(task, path, p) for path, p in left.copy().items()):
                     del left[path]
                     yield path, result
@@ -96,7 +96,7 @@ def _results(task: Task, left: dict[str, Point], jobs: int, dask: str | None) ->
                 get_reusable_executor().shutdown(wait=False, kill_workers=True)  # none goes on by itself
             raise
         return
-    raise SweepError(f"worker processes died {ATTEMPTS} times; {len(left)} points are left, run again to go on")
+    raise SweepError(f"worker processes died {ATTEMPTS} times; {len(left)} points are left, run again to resume")
 
 
 def _ignore_interrupts() -> None:

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
     def operands(self) -> list[str]:
         """The names on the right-hand side, in order of appearance."""
-        called = {node.func for node in ast.walk(self.expression) if isinstance(node, ast.Call)}
+        called = {e.func for e in ast.walk(self.expression) if isinstance(e, ast.Call)}
         names = [n for n in ast.walk(self.expression) if isinstance(n, ast.Name) and n not in called]
         return list(dict.fromkeys(n.id for n in sorted(names, key=lambda n: n.col_offset)))
 
@@ -147,8 +147,8 @@ def _value(e: ast.expr, names: Values) -> Any:
             return number
         case ast.Attribute(inner, "T"):
             return _value(inner, names).T
-        case ast.Call(ast.Name("normalise"), [*blocks, ast.Constant(eps)]):
-            values = [_value(b, names) for b in blocks]
+        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
+            values = [_value(a, names) for a in arguments]
             n, _ = _normal(np.concatenate(values, axis=1), eps)
             return np.split(n, len(values), axis=1) if len(values) > 1 else n
         case ast.Call(ast.Name(f), [inner]):
@@ -173,9 +173,9 @@ def _tangent(e: ast.expr, names: Values, dots: Values) -> Any:
         case ast.Attribute(inner, "T"):
             dot = _tangent(inner, names, dots)
             return dot if np.ndim(dot) == 0 else np.swapaxes(dot, -1, -2)
-        case ast.Call(ast.Name("normalise"), [*blocks, ast.Constant(eps)]):
-            values = [_value(b, names) for b in blocks]
-            dot = [_tangent(b, names, dots) for b in blocks]
+        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
+            values = [_value(a, names) for a in arguments]
+            dot = [_tangent(a, names, dots) for a in arguments]
             shape = np.broadcast_shapes(*(np.shape(d) for d in dot), values[0].shape)
             dot = np.concatenate([np.broadcast_to(d, shape) for d in dot], axis=-1)
             _, jacobian = _normal(np.concatenate(values, axis=1), eps)
@@ -206,13 +206,13 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             pass
         case ast.Attribute(inner, "T"):
             _cotangent(inner, names, d.T, total)
-        case ast.Call(ast.Name("normalise"), [*blocks, ast.Constant(eps)]):
-            values = [_value(b, names) for b in blocks]
+        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
+            values = [_value(a, names) for a in arguments]
             _, jacobian = _normal(np.concatenate(values, axis=1), eps)
             arriving = np.concatenate(d, axis=1) if len(values) > 1 else d
             split = np.split(np.einsum("bij,bi->bj", jacobian, arriving), len(values), axis=1)
-            for block, part in zip(blocks, split, strict=True):
-                _cotangent(block, names, part, total)
+            for argument, part in zip(arguments, split, strict=True):
+                _cotangent(argument, names, part, total)
         case ast.Call(ast.Name(f), [inner]):
             _cotangent(inner, names, d * DERIVATIVES[f](_value(inner, names)), total)
         case ast.BinOp(left, ast.Add(), right):

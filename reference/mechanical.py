@@ -112,8 +112,8 @@ def _matrices(params: Any) -> Values:
 
 def _seeds(fields: tuple[str, ...], widths: list[int], n_rows: int) -> Values:
     """Unit tangents of the previous state, one direction per component, the same in every batch row."""
-    blocks = np.split(np.eye(sum(widths)), np.cumsum(widths)[:-1], axis=1)
-    return {f"{k}_prev": np.repeat(e[:, None, :], n_rows, axis=1) for k, e in zip(fields, blocks, strict=True)}
+    units = np.split(np.eye(sum(widths)), np.cumsum(widths)[:-1], axis=1)
+    return {f"{k}_prev": np.repeat(e[:, None, :], n_rows, axis=1) for k, e in zip(fields, units, strict=True)}
 
 
 def _by_row(pushed: Values, fields: tuple[str, ...]) -> Any:

@@ -307,11 +307,13 @@ def gradcheck(loss: Callable[[list[Any]], float], gradients: list[Any], arrays: 
     return bool(torch.autograd.gradcheck(Loss.apply, leaves, fast_mode=fast_mode, raise_exception=False))
 
 
-def timed(cell: Any, params: Any, xs: Any, first: Any, dhs: Any, dlast: Any, device: str = "cpu") -> Any:
+def timed(problem: check.Problem, device: str = "cpu") -> Any:
     """Forward and backward of torch.nn with these weights, to be timed: the gradients of x, states, parameters.
 
-    Threads as torch finds them in the environment. None if torch has no such device.
+    Cotangents of every h and of the last state. Threads as torch finds them in the environment. None if torch has no
+    such device.
     """
+    cell, (params, xs, first), (states, last) = problem
     if device == "cuda" and not torch.cuda.is_available():
         return None
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32
@@ -323,7 +325,7 @@ def timed(cell: Any, params: Any, xs: Any, first: Any, dhs: Any, dlast: Any, dev
     layer = getattr(torch.nn, name)(xs.shape[2], first.h.shape[1], dtype=to(xs).dtype, device=device)
     layer.load_state_dict({k: to(a) for k, a in layouts.dump("torch", params, cell).items()})
     x, *state = (to(a).requires_grad_() for a in (xs, *(s[None] for s in first)))
-    given = (to(dhs), *(to(d[None]) for d in dlast))
+    given = (to(states.h), *(to(d[None]) for d in last))
     inputs = [x, *state, *layer.parameters()]
 
     def call() -> list[Any]:

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from analysis import coverage, gradient_flow, next_symbol, output, routes, text, verification
+from analysis import next_symbol, output, text
 from analysis.__main__ import main
+from analysis.flow import study
+from analysis.flow.command import STUDIES
+from analysis.verify import accuracy, coverage, routes, verification
 from numpy_lstm import check, tree
 
 
@@ -60,7 +63,7 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert {f.name for f in tmp_path.iterdir()} == {
         *("verification.json", "verification.md", "gradient_flow.csv", "gradient_flow_rates.csv"),
         *("coverage.json", "coverage.md"),
-        *("gradient_flow.svg", "gradient_flow.png"),
+        *("gradient_flow.svg", "gradient_flow.png", "gradient_flow.json"),
     }
     for name in ("gradient_flow.svg", "gradient_flow.png"):
         assert (tmp_path / name).stat().st_size > 20_000
@@ -68,7 +71,7 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_rates_on_text(corpus: text.Corpus, tmp_path: Path) -> None:
     """Close to what is measured on white noise inputs (0.55, 0.62, 0.84, 0.98, 0.98); h and c fall alike."""
-    gradient_flow.run(corpus, tmp_path, seed=1, seeds=4)
+    study.run("text", STUDIES["text"], study.Options(tmp_path, 1, 4, corpus=corpus))
     with (tmp_path / "gradient_flow_rates.csv").open() as file:
         rates = {(row["network"], row["signal"]): float(row["rate_per_step"]) for row in csv.DictReader(file)}
     expected = {"RNN": 0.54, "LSTM, forget bias 0": 0.625, "LSTM, forget bias 1": 0.848, "LSTM, forget bias 2": 0.97}
@@ -87,7 +90,7 @@ def test_rates_on_text(corpus: text.Corpus, tmp_path: Path) -> None:
 
 def test_figures_are_reproducible(corpus: text.Corpus, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        gradient_flow.run(corpus, tmp_path / name, seed=0, seeds=1)
+        study.run("text", STUDIES["text"], study.Options(tmp_path / name, seeds=1, corpus=corpus))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
 
@@ -96,9 +99,10 @@ def test_figures_are_reproducible(corpus: text.Corpus, tmp_path: Path) -> None:
 def test_the_whole_loss(network: str, corpus: text.Corpus) -> None:
     """Embedding, cell and readout: the gradient by hand is the complex step through the whole loss."""
     rng = np.random.default_rng(0)
-    cell, _ = next_symbol.NETWORKS[network]
+    setting = next_symbol.NETWORKS[network]
+    cell = setting.page
     codes = text.windows(corpus, 6, 2, rng)
-    w = next_symbol.weights(network, len(corpus.symbols), 2, 3, 4, 10, rng)
+    w = next_symbol.weights(setting, len(corpus.symbols), 2, 3, 4, 10, rng)
     stepped = check.complex_step(lambda v: next_symbol.loss(cell, v, codes), w, chunk=100)
     assert check.normwise(next_symbol.gradient(cell, w, codes), stepped) <= 2e-15
     blind = w._replace(V=0 * w.V)
@@ -131,11 +135,21 @@ def test_a_failed_route_fails_the_job(
 
 def test_a_wrong_gradient_fails_every_route_but_torch_free_ones_name_it(corpus: text.Corpus) -> None:
     """Halve one gate's bias gradient: each comparing route sees it."""
-    c = routes.case("LSTM, forget bias 1", corpus, np.random.default_rng(0))
+    c = routes.subject("LSTM, forget bias 1", corpus, np.random.default_rng(0))
     wrong = c.gradient._replace(params=c.gradient.params._replace(b_g=c.gradient.params.b_g / 2))
     for route in ("50-digit truth", "complex step", "chain rule on rows", "RTRL", "torch.nn", "central difference"):
         compare, bound = routes.ROUTES[route]
         assert compare(c)[0] <= bound < compare(c._replace(gradient=wrong))[0], route
+
+
+def test_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "REGIMES", accuracy.REGIMES[::9])
+    monkeypatch.setattr(accuracy, "measure", partial(accuracy.measure, seeds=1))
+    assert accuracy.run(tmp_path, 0) == []
+    rows = json.loads((tmp_path / "accuracy.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["name"].partition(",")[0] for row in rows] == ["LSTM", "GRU"]
+    monkeypatch.setattr(accuracy, "BOUND", 1e-3)
+    assert [said.partition(":")[0] for said in accuracy.run(tmp_path, 0)] == [row["name"] for row in rows]
 
 
 def test_windows(corpus: text.Corpus) -> None:
@@ -181,10 +195,10 @@ def test_files_are_whole_or_absent(tmp_path: Path) -> None:
 
 def test_the_layer_in_a_case_has_no_zero_to_hide_behind(corpus: text.Corpus) -> None:
     for network in next_symbol.NETWORKS:
-        c = routes.case(network, corpus, np.random.default_rng(0))
+        c = routes.subject(network, corpus, np.random.default_rng(0))
         for name, a in tree.leaves((c.problem.point.first, c.problem.cotangents)):
             assert np.all(a != 0), (network, name)
-        if c.cell is nl.LSTM:
+        if c.problem.cell is nl.LSTM:
             assert not np.array_equal(c.problem.point.first.h, c.problem.point.first.c)
 
 

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import benchmark, gpu, memory, peers
 from analysis.__main__ import main
+from analysis.speed import benchmark, gpu, memory, peers
 from numpy_lstm import check
 
 
 @pytest.mark.parametrize("name", peers.CELLS)
 def test_every_peer_computes_the_same_gradient(name: str) -> None:
-    task = peers.Task.random(name, (5, 3, 4, 6), np.float64, 0)
-    want = peers.PEERS["explicit"](task)()
+    problem = peers.problem(name, (5, 3, 4, 6), np.float64, 0)
+    want = peers.PEERS["explicit"](problem)()
     for peer in peers.installed():
         if peer == "floor":
             continue
-        got: Any = peers.PEERS[peer](task)()
+        got: Any = peers.PEERS[peer](problem)()
         if peer == "torch":
-            found = [got[0].numpy(), *(a.numpy()[0] for a in got[1 : 1 + len(task.first)])]
+            found = [got[0].numpy(), *(a.numpy()[0] for a in got[1 : 1 + len(problem.point.first)])]
         elif peer in {"jax", "autograd"}:
             found = [np.asarray(a) for a in (got[1], *got[2])]
         else:
@@ -74,17 +74,15 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert found["explicit, checkpointed"][0] - results < 0.25 * (found["explicit"][0] - results)
 
 
-def test_without_a_device_the_gpu_study_says_that_nothing_was_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_gpu_the_command_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if util.find_spec("cupy") is None:
         assert main(["gpu", "--out", str(tmp_path)]) == 3
         assert capsys.readouterr().err == "error: cupy is not installed; pip install 'numpy-lstm[gpu]'\n"
     elif gpu.unavailable() is None:
-        pytest.skip("there is a device")
+        pytest.skip("there is a GPU")
     else:
         assert main(["gpu", "--out", str(tmp_path)]) == 2
-        assert "no verdict: gpu: nothing was run: CuPy finds no device" in capsys.readouterr().out
+        assert "no verdict: gpu: no GPU was available: CuPy finds no GPU" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "1,2,3,0", "a,b,c,d"])

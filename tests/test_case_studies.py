@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import case_studies
-from analysis.shipping import judging, page, recordings, studies
+from analysis.__main__ import main
+from analysis.shipping import case_studies, judging, page, recordings, studies
 from numpy_lstm import check
 from numpy_lstm.check.case import is_gradient
 from numpy_lstm.check.mistakes import CATALOGUE, Workbench
@@ -48,22 +48,22 @@ NAMED = {
 
 
 def names(of: list[Any]) -> list[str]:
-    return [f"{study.name}: {run.what}" for study, run, *_ in of]
+    return [f"{study.name}: {trial.what}" for study, trial, *_ in of]
 
 
-def study(name: str) -> studies.Study:
-    return next(s for s in studies.STUDIES if s.name == name)
+def study(name: str) -> studies.CaseStudy:
+    return next(s for s in studies.CASE_STUDIES if s.name == name)
 
 
-def test_every_run_is_known() -> None:
-    assert {(s.name, run.what): run.expected for s in studies.STUDIES for run in s.runs} == NAMED
-    for s in studies.STUDIES:
+def test_every_trial_is_known() -> None:
+    assert {(s.name, trial.what): trial.expected for s in studies.CASE_STUDIES for trial in s.trials} == NAMED
+    for s in studies.CASE_STUDIES:
         assert bool(s.script) != (s.answer is not None)
         assert s.requirements.exists() == bool(s.script)
 
 
 def test_what_needs_no_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert case_studies.main([*LOCAL, "--out", str(tmp_path)]) == 0
+    assert main(["case_studies", *LOCAL, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     for (name, what), label in NAMED.items():
         if name in LOCAL:
@@ -77,36 +77,36 @@ def test_what_needs_no_package(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("one", RECORDED, ids=names(RECORDED))
 def test_the_judge_names_what_was_recorded(one: Any) -> None:
-    s, run, case, answer, versions = one
+    s, trial, case, answer, versions = one
     assert all(a.dtype == np.float32 for a in answer.values())
     assert set(versions) >= {"numpy"}
-    finding = judging.judged(s, run, case, answer, versions)
-    assert finding.said == NAMED[s.name, run.what]
+    finding = judging.judged(s, trial, case, answer, versions)
+    assert finding.said == NAMED[s.name, trial.what]
     wrong, total = judging.gradients(finding)
     assert len(wrong) == (0 if finding.said == "right" else total), "every gradient, or none"
     assert all(verdict == "pass" for k, (_, verdict) in finding.rows.items() if not is_gradient(k))
 
 
 def test_everything_is_recorded() -> None:
-    assert {(s.name, run.what) for s, run, *_ in RECORDED} == {k for k in NAMED if k[0] not in LOCAL}
+    assert {(s.name, trial.what) for s, trial, *_ in RECORDED} == {k for k in NAMED if k[0] not in LOCAL}
     assert recordings.RECORDED.stat().st_size < 60_000
 
 
 @pytest.mark.parametrize("one", RECORDED, ids=names(RECORDED))
 def test_the_mistake_gives_the_recorded_numbers(one: Any) -> None:
     """To float32's rounding, array by array."""
-    _, run, case, answer, _ = one
+    _, trial, case, answer, _ = one
     bench = Workbench(case)
-    name, _, variant = run.expected.rstrip("]").partition("[")
-    made = bench.right if run.expected == studies.RIGHT else CATALOGUE[name].answer(bench, variant)
+    name, _, variant = trial.expected.rstrip("]").partition("[")
+    made = bench.right if trial.expected == studies.RIGHT else CATALOGUE[name].answer(bench, variant)
     assert max(check.normwise(a.astype(np.float64), made[k]) for k, a in answer.items()) <= 2e-6
 
 
 def test_a_missing_package_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert case_studies.main(["thinc", "tensorflow", "--out", str(tmp_path)]) == 2
+    assert main(["case_studies", "thinc", "tensorflow", "--out", str(tmp_path)]) == 2
     *lines, written, last = capsys.readouterr().out.splitlines()
     assert written.startswith("written to ")
-    assert last == "no verdict: no study ran"
+    assert last == "no verdict: case_studies: no case study ran"
     assert [line.partition(" (")[0] for line in lines] == [
         "tensorflow: not run: needs requirements-tensorflow.txt",
         "thinc: not run: needs requirements-thinc.txt",
@@ -120,7 +120,7 @@ def test_a_missing_package_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     ("message", "status", "heard"),
     [
         ("ModuleNotFoundError: No module named 'thinc'", 2, "thinc: not run: needs requirements-thinc.txt"),
-        ("RuntimeError: no", 1, "FAILED: thinc: RuntimeError: no\n"),
+        ("RuntimeError: no", 1, "FAILED: thinc: RuntimeError: no. Written to "),
     ],
 )
 def test_an_environment_without_the_package_and_a_script_that_fails(
@@ -131,7 +131,7 @@ def test_an_environment_without_the_package_and_a_script_that_fails(
     python.write_text(f'#!/bin/sh\necho "{message}" >&2\nexit 1\n')
     python.chmod(0o755)
     arguments = ["thinc", "--environments", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert case_studies.main(arguments) == status
+    assert main(["case_studies", *arguments]) == status
     assert heard in capsys.readouterr().out
     assert "first-step-skipped" not in (tmp_path / "out" / "CASE_STUDIES.md").read_text(encoding="utf-8")
 
@@ -140,9 +140,9 @@ def test_another_name_than_expected_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = study("tmva")
-    runs = (one.runs[0]._replace(expected="doubled[all]"),)
-    monkeypatch.setattr(case_studies, "STUDIES", (one._replace(runs=runs),))
-    assert case_studies.main(["tmva", "--out", str(tmp_path)]) == 1
+    trials = (one.trials[0]._replace(expected="doubled[all]"),)
+    monkeypatch.setattr(case_studies, "CASE_STUDIES", (one._replace(trials=trials),))
+    assert main(["case_studies", "tmva", "--out", str(tmp_path)]) == 1
     assert "expected doubled[all], heard initial-state-zero-in-backward" in capsys.readouterr().out
     assert "Not as expected" in (tmp_path / "CASE_STUDIES.md").read_text(encoding="utf-8")
 
@@ -150,7 +150,7 @@ def test_another_name_than_expected_fails(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["keras"], "error: argument NAME: no study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
+        (["keras"], "error: argument NAME: no case study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
         (["tmva", "--seed", "-1"], "error: argument --seed: '-1' is not a natural number"),
         (["tmva", "--seed", "x"], "error: argument --seed: 'x' is not a natural number"),
         (["tmva", "--out", __file__], "error: "),
@@ -158,7 +158,7 @@ def test_another_name_than_expected_fails(
 )
 def test_bad_input(arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        status: Any = case_studies.main(["--out", str(tmp_path), *arguments])
+        status: Any = main(["case_studies", "--out", str(tmp_path), *arguments])
     except SystemExit as left:
         status = left.code
     error = capsys.readouterr().err
@@ -174,7 +174,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "write_text", half)
-    assert case_studies.main(["tmva", "--out", str(tmp_path)]) == 3
+    assert main(["case_studies", "tmva", "--out", str(tmp_path)]) == 3
     assert not list(tmp_path.iterdir())
 
 
@@ -186,7 +186,7 @@ def test_recordings_of_another_schema_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_committed_page_claims_what_ran() -> None:
-    """Every run has its row, with the name that is expected."""
+    """Every trial has its row, with the name that is expected."""
     text = (ROOT / "analysis" / "CASE_STUDIES.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| ")]
     said = {(row[1], row[2]): row[7].partition(" (")[0] for row in rows if (row[1], row[2]) in NAMED}

@@ -16,14 +16,14 @@ import pytest
 
 import numpy_lstm as nl
 from analysis import __main__ as studies
-from analysis import case_studies, text
+from analysis import text
 from analysis.examples import own_text
 from numpy_lstm import cli, command
 from numpy_lstm.check import files
 
 ROOT = Path(__file__).parent.parent
 SET = ROOT / "reference" / "vectors" / "rnn"
-HERE = {"cli": cli.main, "analysis": studies.main, "case_studies": case_studies.main, "own_text": own_text.main}
+HERE = {"cli": cli.main, "analysis": studies.main, "own_text": own_text.main}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ BAD = [  # a call, and the text of its one line
     ("cli", ["mistakes", "--seed", "-1"], "'-1' is not a natural number (see numpy-lstm mistakes --help)"),
     ("cli", ["mistakes", "--layers", "2"], "a network needs --cell"),
     ("cli", ["vectors", "."], "the directory is this one; expected a name for the set"),
-    ("analysis", ["nonsense"], "no study 'nonsense'; expected all, verify, coverage, flow, kill_matrix, "),
+    ("analysis", ["nonsense"], "no command 'nonsense'; expected all, verify, coverage, flow, kill_matrix, "),
     ("analysis", ["--seeds", "0"], "0 is less than 1 (see python -m analysis --help)"),
     ("analysis", ["--seed", "-1"], "'-1' is not a natural number"),
     ("analysis", ["verify", "--networks", "GRU"], "unrecognized arguments: --networks GRU (see python -m analysis ver"),
@@ -64,8 +64,11 @@ BAD = [  # a call, and the text of its one line
     ("analysis", ["flow", "--jobs", "0"], "'0' is no number of processes; expected 1, 2, ... or -1"),
     ("analysis", ["flow", "--threads", "2"], "unrecognized arguments: --threads"),
     ("analysis", ["benchmark", "--threads", "0"], "argument --threads: 0 is less than 1"),
-    ("analysis", ["case_studies", "keras"], "no study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
-    ("case_studies", ["keras"], "no study is called 'keras'; known are tensorflow, onnxruntime, thinc"),
+    (
+        "analysis",
+        ["case_studies", "keras"],
+        "no case study is called 'keras'; known are tensorflow, onnxruntime, thinc",
+    ),
     ("own_text", ["--steps", "0"], "0 is less than 1 (see python -m analysis.examples.own_text --help)"),
 ]
 
@@ -247,7 +250,6 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ("analysis.__main__", ["kill_matrix"], BOTH),
     ("analysis.__main__", ["benchmark"], FIGURES),
     ("analysis.__main__", ["gpu"], EXTRA.format("cupy is", "gpu")),
-    ("analysis.case_studies", ["tmva"], TRUTH),
     ("analysis.examples.own_text", [], FIGURES),
     ("analysis.examples.torch_lstm", ["model.pt"], FIGURES),
     ("numpy_lstm.cli", ["doctor", "--help"], ""),
@@ -279,4 +281,4 @@ def test_every_extra_that_is_named_exists() -> None:
 
 def test_every_study_is_known_to_the_tests() -> None:
     run = {argv[0] for module, argv, _ in WITHOUT if module == "analysis.__main__" and argv}
-    assert run >= set(studies.STUDIES)
+    assert run >= set(studies.COMMANDS)

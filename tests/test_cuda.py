@@ -13,7 +13,7 @@ import pytest
 from test_fast import assert_close, assert_same_bits, gradient, problem
 
 import numpy_lstm as nl
-from analysis import gpu
+from analysis.speed import gpu
 from emulated import HOPPER, Emulated, build
 from numpy_lstm import check, fast, tree
 from numpy_lstm.fast import cuda, device, plan

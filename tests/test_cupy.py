@@ -7,7 +7,8 @@ import pytest
 
 import numpy_lstm as nl
 import strict_cupy
-from analysis import rooms
+from analysis.verify import rooms
+from analysis.verify.instruments import EXACT
 from numpy_lstm import flow, layouts, tree
 
 NAMES = [name for name, _ in rooms.cases(strict_cupy.MODULE)]
@@ -15,7 +16,7 @@ NAMES = [name for name, _ in rooms.cases(strict_cupy.MODULE)]
 
 @pytest.mark.parametrize("room", NAMES)
 def test_every_room_takes_cupy_arrays(cupy: Any, room: str) -> None:
-    assert dict(rooms.cases(cupy))[room]() <= rooms.EXACT
+    assert dict(rooms.cases(cupy))[room]() <= EXACT
 
 
 def test_the_stand_in_is_strict(cupy: Any) -> None:

@@ -12,8 +12,9 @@ import torch
 
 import numpy_lstm as nl
 from numpy_lstm import check, fast, tree
+from numpy_lstm.check import truth
 from numpy_lstm.fast import blocks, lstm
-from reference import regimes, truth
+from reference import regimes
 
 CELLS = [nl.LSTM, nl.GRU, nl.RNN]
 DTYPES = [np.float64, np.float32]

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import numpy_lstm as nl
-from analysis import figures, text
+from analysis import figures, networks, text
 from analysis.__main__ import main
-from analysis.flow import command, gates, networks, rates, scalar, spectra, study, ungated
+from analysis.flow import command, gates, rates, scalar, signals, spectra, study, ungated
 from numpy_lstm import check, flow
 
 TINY = {"T": 20, "B": 2, "D": 3, "H": 6}
@@ -29,9 +29,9 @@ def by_name(found: study.Found, *columns: str) -> dict[Any, list[Any]]:
 
 def test_f1_fitted_rates(tmp_path: Path) -> None:
     """At 20 seeds for the RNN, whose networks differ most, and four for the others."""
-    vary = rates.signals(options(tmp_path, networks=("RNN",)))
+    vary = signals.signals(options(tmp_path, networks=("RNN",)))
     settings = [f"LSTM:uniform:{b}" for b in ("0", "1", "2", "5", "chrono")]
-    rest = rates.signals(options(tmp_path, seeds=4, networks=tuple(settings)))
+    rest = signals.signals(options(tmp_path, seeds=4, networks=tuple(settings)))
     found = {(row[0], row[1]): float(row[2]) for row in (*vary.summary, *rest.summary)}
     expected = {"RNN": 0.55, "LSTM, b_f=0": 0.62, "LSTM, b_f=1": 0.84, "LSTM, b_f=2": 0.98, "LSTM, b_f=5": 1.02}
     for name, rate in expected.items():
@@ -133,12 +133,12 @@ def test_f15_f17_f18_f20(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_underflow_is_shown_as_a_floor(tmp_path: Path) -> None:
-    found = rates.floor(options(tmp_path, seeds=2))
+    found = signals.floor(options(tmp_path, seeds=2))
     lost = {(row[0], row[1]): row[3] for row in found.summary}
     assert lost["RNN", "float64"] == lost["LSTM, b_f=0", "float64"] == "never"
     assert 150 < int(lost["RNN", "float32"]) < int(lost["LSTM, b_f=0", "float32"]) < 250
     figure = Figure()
-    rates.draw_floor(found.data, figure)
+    signals.draw_floor(found.data, figure)
     axes = figure.axes[0]
     crosses = [line for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert len(crosses) == 2, "one row of crosses for each float32 curve that reached zero"
@@ -158,7 +158,10 @@ def test_every_study_leaves_its_files_and_they_are_the_same_again(
             o = options(tmp_path / folder, seeds=2, sizes=TINY, corpus=corpus)
             study.run(name, command.STUDIES[name], o)
     names = {f.name for f in (tmp_path / "a").iterdir()} - {"sweep"}
-    assert names == {f"{n}.{kind}" for n in command.STUDIES for kind in ("svg", "png", "csv", "json")}
+    stems = {one.stem or name for name, one in command.STUDIES.items()}
+    assert names == {f"{n}.{kind}" for n in stems for kind in ("svg", "png", "csv", "json")} | {
+        "gradient_flow_rates.csv"
+    }
     for name in (f"{n}.{kind}" for n in ("floor", "connectivity") for kind in ("svg", "png", "csv", "json")):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert capsys.readouterr().err == "", "no progress bar where no terminal is"
@@ -224,16 +227,16 @@ def test_a_study_reads_the_options_that_it_says(name: str, tmp_path: Path, monke
 def test_the_gallery_has_every_study() -> None:
     gallery = Path(study.__file__).parent.parent / "GALLERY.md"
     told = gallery.read_text(encoding="utf-8")
-    for name in command.NAMES:
+    for name, one in command.STUDIES.items():
         assert f"`flow {name}`" in told, name
-    for name in command.STUDIES:
-        assert f"](gallery/{name}.svg)" in told
+        stem = one.stem or name
+        assert f"](gallery/{stem}.svg)" in told
         for kind in ("svg", "csv"):
-            assert (gallery.parent / "gallery" / f"{name}.{kind}").exists(), name
+            assert (gallery.parent / "gallery" / f"{stem}.{kind}").exists(), name
 
 
 def test_a_table_is_plotted_in_one_line(tmp_path: Path) -> None:
-    p = networks.run({"network": "LSTM:uniform:1", **TINY, "seed": 0})
+    p = networks.noise_pass({"network": "LSTM:uniform:1", **TINY, "seed": 0})
     figures.plot(flow.norms(p, ["h", "c", "a_f"]), tmp_path / "norms")
     figures.plot(flow.saturation(p), tmp_path / "gates", log=False)
     assert {f.name for f in tmp_path.iterdir()} == {"norms.svg", "norms.png", "gates.svg", "gates.png"}
@@ -242,7 +245,7 @@ def test_a_table_is_plotted_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("init", networks.INITS)
 def test_every_cell_has_every_initialisation(init: str) -> None:
     for cell in networks.CELLS:
-        p = networks.run({"network": f"{cell}:{init}", **TINY, "seed": 1, "dtype": "f4"})
+        p = networks.noise_pass({"network": f"{cell}:{init}", **TINY, "seed": 1, "dtype": "f4"})
         assert p.run.hs.dtype == np.float32
         assert flow.diagnose(p).verdict in {"vanishes", "keeps", "explodes"}
     assert nl.ReLURNN.name in networks.CELLS

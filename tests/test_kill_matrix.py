@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import kill_matrix, recipes
+from analysis.mistakes import homes, kill_matrix, recipes
 from numpy_lstm.check.mistakes import CATALOGUE, Mistake
 
 RECIPES = {recipe.name: recipe for recipe in recipes.recipes()}
@@ -16,18 +16,18 @@ RIGHT = Mistake("none", "nothing is wrong", "", lambda b: [""], lambda b, _: b.r
 
 @pytest.mark.parametrize(("n", "name"), [*enumerate(RECIPES)])
 def test_no_recipe_fails_the_right_answer(n: int, name: str) -> None:
-    """Each in one setting of six, others from recipe to recipe; ours, at loss 1, in all."""
-    for setting in recipes.SETTINGS if name == OURS[0] else recipes.SETTINGS[n % 6 :: 6]:
-        assert not RECIPES[name].catches(setting, RIGHT, "", 0), setting.name
+    """Each in one home of six, others from recipe to recipe; ours, at loss 1, in all."""
+    for home in homes.HOMES if name == OURS[0] else homes.HOMES[n % 6 :: 6]:
+        assert not RECIPES[name].catches(home, RIGHT, "", 0), home.name
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_suite_kills_all(name: str) -> None:
     assert len(OURS) == 3
     for mistake in CATALOGUE.values():
-        setting, variants = kill_matrix.home(mistake, 1, most=100)
+        home, variants = kill_matrix.home_of(mistake, 1, most=100)
         for variant in variants:
-            assert RECIPES[name].catches(setting, mistake, variant, 1), f"{mistake.name}[{variant}]"
+            assert RECIPES[name].catches(home, mistake, variant, 1), f"{mistake.name}[{variant}]"
 
 
 SAMPLE = {  # what is known to be missed, by recipe
@@ -77,5 +77,5 @@ def test_the_matrix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_survivor_is_told(tmp_path: Path) -> None:
     failed = kill_matrix.run(tmp_path, 0, [RIGHT._replace(name="cannot-be-seen")])
     assert failed == ["our suite misses cannot-be-seen"]
-    with pytest.raises(LookupError, match="no setting"):
-        kill_matrix.home(RIGHT._replace(variants=lambda b: []), 0)
+    with pytest.raises(LookupError, match="no network"):
+        kill_matrix.home_of(RIGHT._replace(variants=lambda b: []), 0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import differences
+from analysis.mistakes import differences
 from numpy_lstm import check
 from numpy_lstm.check.case import Case, is_gradient, seen
 from numpy_lstm.check.mistakes import CATALOGUE, Workbench, label, made
@@ -146,7 +146,7 @@ def test_a_consistent_mistake_agrees_with_its_own_differences(name: str) -> None
     case = bench(setting).case
     variant = mistake.variants(bench(setting))[-1]
     rng = np.random.default_rng(2)
-    direction = {k: rng.standard_normal(case.arrays[k].shape) for k in differences.inputs(case)}
+    direction = {k: rng.standard_normal(case.arrays[k].shape) for k in differences.gradient_names(case)}
 
     def outputs(h: float) -> float:
         arrays = {k: case.arrays[k] + h * a for k, a in direction.items()}
@@ -155,7 +155,7 @@ def test_a_consistent_mistake_agrees_with_its_own_differences(name: str) -> None
 
     slope = (8 * (outputs(1e-4) - outputs(-1e-4)) - (outputs(2e-4) - outputs(-2e-4))) / 12e-4
     answer = mistake.answer(bench(setting), variant)
-    expected = sum(float(np.sum(a * answer[differences.gradient_name(k)])) for k, a in direction.items())
+    expected = sum(float(np.sum(a * answer[differences.gradient_names(case)[k]])) for k, a in direction.items())
     assert slope == pytest.approx(expected, rel=1e-7, abs=1e-7)
 
 

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
-from analysis import accuracy, benchmark, coverage, next_symbol, recipes, routes
+from analysis import next_symbol
+from analysis.mistakes import recipes
+from analysis.speed import benchmark
+from analysis.verify import accuracy, coverage, routes
 from numpy_lstm.check.mistakes import CATALOGUE
 from reference import frameworks, regimes
 

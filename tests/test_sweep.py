@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import sweep_tasks
 
+from analysis import networks
 from analysis import sweep as module
-from analysis.flow import networks, rates
+from analysis.flow import rates
 from analysis.sweep import SweepError, sweep
 
 ROOT = Path(__file__).parent.parent

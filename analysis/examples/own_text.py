@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_lstm import command, flow, forward
+from numpy_lstm import command, flow
 
-from .. import figures, text
-from ..flow import networks
+from .. import figures, networks, next_symbol, text
 
 SETTINGS = ["RNN:orthogonal", "GRU:orthogonal", "LSTM:orthogonal:1", "LSTM:orthogonal:chrono"]
 
@@ -48,22 +47,15 @@ def _main(argv: Sequence[str] | None) -> int:
     for name in SETTINGS:
         rng = np.random.default_rng(options.seed)
         setting = networks.setting(name)
-        cell = networks.CELLS[setting.cell]
+        cell = setting.page
         params = networks.params(setting, D, H, options.steps, rng)
         E, V = rng.standard_normal((A, D)), rng.standard_normal((A, H)) / np.sqrt(H)
-        layer_inputs = E[codes[:-1]]
-
-        hs = forward(cell, params, layer_inputs).hs
-        logits = hs[-1] @ V.T
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p = p / p.sum(axis=1, keepdims=True) - np.eye(A)[codes[-1]]  # d loss / d logits
-        (seen,) = flow.passes(cell, params, layer_inputs, dlast=cell.partial_state(h=p @ V))
-
-        seen = seen._replace(name=setting.label)
-        print(flow.diagnose(seen), "\n")
-        if flow.gates(cell, params, seen.run):
-            print(flow.saturation(seen), "\n")
-        norms = flow.norms(seen, ["h"])["h"][::-1]
+        w = next_symbol.Weights(E, params, cell.zero_state(16, H), V, np.zeros(A))
+        p = next_symbol.last_surprise(cell, w, codes)._replace(name=setting.label)
+        print(flow.diagnose(p), "\n")
+        if flow.gates(cell, params, p.run):
+            print(flow.saturation(p), "\n")
+        norms = flow.norms(p, ["h"])["h"][::-1]
         columns[setting.label] = norms / norms[0]
     lags = np.arange(options.steps)
     table = flow.Table("|dL/dh_t| relative to the last step", "steps back from the loss", lags, columns)

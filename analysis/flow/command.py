@@ -2,54 +2,44 @@
 
 import argparse
 import textwrap
-from pathlib import Path
 
-from .. import gradient_flow, text
-from . import gates, networks, rates, scalar, spectra, ungated
-from . import study as _study
-from .study import options, run
+from .. import networks, text
+from . import gates, rates, scalar, signals, spectra, study, ungated
 
-STUDIES = {**rates.STUDIES, **spectra.STUDIES, **ungated.STUDIES, **scalar.STUDIES, **gates.STUDIES}
-NAMES = ["text", *STUDIES]
-WINDOW = 1 + gradient_flow.SIZES["T"]
-
-SAYS = {"text": "|dL/dh_t| and |dL/dc_t| against lag, of an RNN and four LSTMs on text"}
-SAYS |= {name: study.title for name, study in STUDIES.items()}
-READS = {"text": ("text", "seeds")} | {name: study.reads for name, study in STUDIES.items()}
-
-__all__ = ["NAMES", "STUDIES", "arguments", "study"]
+STUDIES: dict[str, study.Study] = {}
+for room in (signals, rates, spectra, ungated, scalar, gates):
+    STUDIES |= room.STUDIES
+WINDOW = 1 + networks.SIZES["T"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The studies by name, their options, and what each shows."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="all, or some of the studies below; default: text")
-    _study.arguments(parser)
-    lines = [f"  {name:{max(map(len, NAMES))}}  {SAYS[name]}{_options(name)}" for name in NAMES]
+    study.arguments(parser)
+    width = max(map(len, STUDIES))
+    lines = [f"  {name:{width}}  {one.title}{_options(one)}" for name, one in STUDIES.items()]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = textwrap.fill(parser.description or "", 100)
     parser.epilog = "\n".join(["flow studies, what each shows, and the options that it reads beside --seed:", *lines])
 
 
-def _options(name: str) -> str:
-    return f" [{' '.join('--' + option.replace('_', '-') for option in READS[name])}]" if READS[name] else ""
+def _options(one: study.Study) -> str:
+    return f" [{' '.join('--' + option.replace('_', '-') for option in one.reads)}]" if one.reads else ""
 
 
-def study(given: argparse.Namespace, corpus: text.Corpus) -> bool:
+def run(given: argparse.Namespace, corpus: text.Corpus) -> None:
     """Run the flow studies named on the command line: the figure on text if none is, every one for ``all``.
 
     Raises InputError for a name that does not exist, and for an option that a study does not read.
     """
-    names = NAMES if "all" in given.names else given.names or ["text"]
-    if unknown := [name for name in names if name not in NAMES]:
-        raise text.InputError(f"no flow study {unknown[0]!r}; expected all or some of {', '.join(NAMES)}")
-    _study.refuse_unread(given, {name: READS[name] for name in names}, "all" in given.names)
-    chosen = options(given, corpus)
+    names = list(STUDIES) if "all" in given.names else given.names or ["text"]
+    if unknown := [name for name in names if name not in STUDIES]:
+        raise text.InputError(f"no flow study {unknown[0]!r}; expected all or some of {', '.join(STUDIES)}")
+    study.refuse_unread(given, {name: STUDIES[name].reads for name in names}, "all" in given.names)
+    chosen = study.options(given, corpus)
     for name in names:
-        if chosen.networks and name != "text" and (takes := STUDIES[name].takes) is not None:
-            networks.require(chosen.networks, takes)
+        one = STUDIES[name]
+        if chosen.networks and "networks" in one.reads and one.takes is not None:
+            networks.require(chosen.networks, one.takes)
     for name in names:
-        if name == "text":
-            gradient_flow.run(corpus, Path(given.out), given.seed, given.seeds)
-        else:
-            run(name, STUDIES[name], chosen)
-    return True
+        study.run(name, STUDIES[name], chosen)

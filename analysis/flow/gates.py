@@ -6,8 +6,7 @@ import numpy as np
 
 from numpy_lstm import flow, forward
 
-from .. import figures, text
-from . import networks
+from .. import figures, networks, text
 from .study import SWEPT, Found, Options, Study
 
 BINS = 50
@@ -17,7 +16,7 @@ DEPTH = 12  # decades of its colours
 
 def measure_gates(point: dict[str, Any]) -> dict[str, Any]:
     """Histogram of each gate over steps, rows and units; and for each unit the shares of time open and shut."""
-    p = networks.run(point)
+    p = networks.noise_pass(point)
     gates = {k: getattr(p.run.values, k) for k in flow.gates(p.cell, p.params, p.run)}
     bins = np.linspace(0, 1, BINS + 1)
     return {
@@ -37,14 +36,13 @@ def _gates(*run: Any) -> None:
 
 
 def gates(o: Options) -> Found:
-    """F18, at initialisation."""
+    """F18: densities of each gate, and how long its units are open and shut."""
     names = o.networks or ("LSTM:uniform:0", "LSTM:uniform:1", "LSTM:uniform:2", "LSTM:uniform:chrono")
     seeds = o.few
-    every = [{**o.sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(seeds)]
-    found = o.sweep("gates", measure_gates, every)
+    found = o.sweep("gates", measure_gates, [{**o.sizes, "network": n} for n in names], seeds)
     rows, summary, data = [], [], []
-    for n, name in enumerate(names):
-        part, label = found[n * seeds : (n + 1) * seeds], networks.setting(name).label
+    for name, part in zip(names, found, strict=True):
+        label = networks.setting(name).label
         for gate in part[0]:
             counts = np.sum([f[gate]["counts"] for f in part], axis=0)
             density = counts / np.sum(counts) * BINS
@@ -108,7 +106,7 @@ def draw_gates(data: Any, figure: Any) -> None:
 
 
 def connectivity(o: Options) -> Found:
-    """F20, at initialisation: inputs are the characters of a text, each a random vector."""
+    """F20: how strongly each output depends on each input; inputs are characters of a text, each a random vector."""
     corpus = text.load() if o.corpus is None else o.corpus
     names = o.networks or ("RNN", "LSTM:uniform:0", "LSTM:uniform:1", "LSTM:uniform:chrono")
     T, D, H = min(SHOWN, o.sizes["T"]), o.sizes["D"], o.sizes["H"]
@@ -117,15 +115,15 @@ def connectivity(o: Options) -> Found:
     for name in names:
         rng = np.random.default_rng([o.seed, 1])
         s = networks.setting(name)
-        cell = networks.CELLS[s.cell]
+        cell = s.page
         params = networks.params(s, D, H, T, rng)
         xs = rng.standard_normal((len(corpus.symbols), D))[codes]
         readout = rng.standard_normal((1, H)) / np.sqrt(H)
         run = forward(cell, params, xs)
-        seen = flow.sensitivity_map(cell, params, run, readout)[..., 0]
-        relative = seen / np.max(seen, axis=1, keepdims=True)
+        sensitivity = flow.sensitivity_map(cell, params, run, readout)[..., 0]
+        relative = sensitivity / np.max(sensitivity, axis=1, keepdims=True)
         maps.append((s.label, relative))
-        rows += [[name, a, b, float(seen[a, b])] for a in range(T) for b in range(a + 1)]
+        rows += [[name, a, b, float(sensitivity[a, b])] for a in range(T) for b in range(a + 1)]
         reach = [int(np.sum(row[: a + 1] > 0.01)) for a, row in enumerate(relative)][T // 2 :]
         summary.append([s.label, f"{np.median(reach):.0f}", f"{relative[-1, 0]:.1e}"])
     letters = "".join(corpus.symbols[c] for c in codes[:, 0])

@@ -37,7 +37,7 @@ def surface(w: Any, b: Any) -> tuple[Any, Any, Any]:
 
 
 def wall(o: Options) -> Found:
-    """F8."""
+    """F8: error and gradient on a grid of (w, b), and along the cut w = 5."""
     n = GRID["points"]
     w, b = np.linspace(*GRID["w"], n), np.linspace(*GRID["b"], n)
     error, dw, db = (a.reshape(n, n) for a in surface(np.repeat(w, n), np.tile(b, n)))
@@ -102,7 +102,7 @@ def draw_wall(data: Any, figure: Any) -> None:
 
 
 def step_size(o: Options) -> Found:
-    """F15."""
+    """F15: the error of central and forward differences in float64 and float32, and of the complex step."""
     cell = nl.LSTM
     rows: list[list[Any]] = []
     for T in (5, 50):
@@ -159,7 +159,7 @@ def _forward_difference(loss: Any, U: Any, step: float) -> Any:
 
 
 def draw_step_size(rows: Any, figure: Any) -> None:
-    """The V curves at T=5, the central one at T=50 too."""
+    """Error against step at T=5; the central difference at T=50 too."""
     axes = figure.subplots()
     steps = [r[1] for r in rows if r[0] == 5 and r[1]]
     names = {2: "central, T={}", 3: "forward, T={}", 4: "central, float32, T={}"}
@@ -193,12 +193,10 @@ def measure_curse(point: dict[str, Any]) -> dict[str, float]:
 
 
 def curse(o: Options) -> Found:
-    """F17."""
-    every = [{"lambda": m, "B": 500, "seed": [o.seed, k]} for m in MEMORIES for k in range(o.seeds)]
-    found = o.sweep("curse", measure_curse, every)
+    """F17: the mean squares of h and dh/dlambda beside their theory, for each memory lambda."""
+    found = o.sweep("curse", measure_curse, [{"lambda": m, "B": 500} for m in MEMORIES])
     rows = []
-    for n, m in enumerate(MEMORIES):
-        part = found[n * o.seeds : (n + 1) * o.seeds]
+    for m, part in zip(MEMORIES, found, strict=True):
         h, slope = (float(np.mean([f[k] for f in part])) for k in ("h", "slope"))
         rows.append([m, h, 1 / (1 - m**2), slope, (1 + m**2) / (1 - m**2) ** 3])
     summary = [[f"{r[0]:g}", *(f"{v:.4g}" for v in r[1:])] for r in rows]
@@ -213,7 +211,7 @@ def curse(o: Options) -> Found:
 
 
 def draw_curse(rows: Any, figure: Any) -> None:
-    """Log-log, slopes 1 and 3."""
+    """Both mean squares on logarithmic axes, where theory has slopes 1 and 3."""
     axes = figure.subplots()
     lam, h, h_theory, slope, slope_theory = np.array(rows).T
     memory = 1 / (1 - lam**2)

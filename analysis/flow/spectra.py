@@ -6,8 +6,8 @@ import numpy as np
 
 from numpy_lstm import flow
 
-from .. import figures
-from . import networks, rates
+from .. import figures, networks
+from . import rates
 from .study import SWEPT, Found, Options, Study
 
 LAGS = (1, 10, 30, 60)
@@ -28,7 +28,7 @@ SPAN = 10  # steps of the Jacobian whose singular values are shown
 
 def measure_paths(point: dict[str, Any]) -> dict[str, list[float]]:
     """Root mean squares of the direct path, the product of forget gates, and of all of dc_T/dc_t, at each lag."""
-    p = networks.run(point)
+    p = networks.noise_pass(point)
     T, H = p.run.hs.shape[0], p.run.hs.shape[2]
     start = T - point["lags"]
     factors = flow.carry_factors(p.cell, p.params, p.run, start)
@@ -44,20 +44,18 @@ def measure_paths(point: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def direct_path(o: Options) -> Found:
-    """F3."""
+    """F3: all of dc_T/dc_t beside its direct path, the product of the forget gates."""
     names, lags = o.networks or PATHS, min(LAGS[-1], o.sizes["T"] - 1)
     sizes = {**o.sizes, "B": 2, "lags": lags}
-    every = [{**sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(o.seeds)]
-    found = o.sweep("direct_path", measure_paths, every)
+    found = o.sweep("direct_path", measure_paths, [{**sizes, "network": n} for n in names])
     rows, summary, curves = [], [], []
-    for n, name in enumerate(names):
-        runs = found[n * o.seeds : (n + 1) * o.seeds]
-        total, direct = (np.median([r[k] for r in runs], axis=0) for k in ("total", "direct"))
+    for name, part in zip(names, found, strict=True):
+        total, direct = (np.median([f[k] for f in part], axis=0) for k in ("total", "direct"))
         ratio = total / direct
         curves.append((networks.setting(name).label, total, direct, ratio))
         rows += [[name, lag, float(total[lag]), float(direct[lag]), float(ratio[lag])] for lag in range(lags + 1)]
         summary.append([networks.setting(name).label, *(f"{ratio[lag]:.3g}" for lag in LAGS if lag <= lags)])
-    without = [n for n in names if "c" not in networks.CELLS[networks.setting(n).cell].State._fields]
+    without = [n for n in names if "c" not in networks.setting(n).page.State._fields]
     of = f" ({', '.join(without)}: of h, and of what each step multiplies it by)" if without else ""
     caption = (
         "Root mean square of all of dc_T/dc_t (line) and of its direct path, the product of the forget gates (thin)"
@@ -87,7 +85,7 @@ def draw_direct_path(curves: Any, figure: Any) -> None:
 
 def measure_exponent(point: dict[str, Any]) -> dict[str, float]:
     """The largest exponent by forward QR, and the log of the backward rate, over the same steps of the same network."""
-    p = networks.run(point)
+    p = networks.noise_pass(point)
     signal = "c" if "c" in p.cell.State._fields else "h"
     norms = flow.norms(p, [signal])[signal][::-1]
     fit = rates.fit_lags(point["T"])
@@ -100,39 +98,18 @@ def measure_exponent(point: dict[str, Any]) -> dict[str, float]:
 
 
 def lyapunov(o: Options) -> Found:
-    """F5."""
+    """F5: the largest Lyapunov exponent beside the log of the backward rate, for each network."""
     names, sizes = o.networks or EXPONENTS, {**o.sizes, "B": 2}
-    every = [{**sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(o.seeds)]
-    found = o.sweep("lyapunov", measure_exponent, every)
+    found = o.sweep("lyapunov", measure_exponent, [{**sizes, "network": n} for n in names])
     rows = []
-    for n, name in enumerate(names):
-        e, r = (np.array([f[k] for f in found[n * o.seeds : (n + 1) * o.seeds]]) for k in ("exponent", "rate"))
-        rows.append(
-            [
-                name,
-                *(
-                    float(v)
-                    for v in (
-                        np.median(e),
-                        np.median(r),
-                        np.median(r) - np.median(e),
-                        *np.quantile(e, [0.25, 0.75]),
-                        *np.quantile(r, [0.25, 0.75]),
-                    )
-                ),
-            ]
-        )
+    for name, part in zip(names, found, strict=True):
+        e, r = (np.array([f[k] for f in part]) for k in ("exponent", "rate"))
+        middle = (np.median(e), np.median(r), np.median(r) - np.median(e))
+        quartiles = (*np.quantile(e, [0.25, 0.75]), *np.quantile(r, [0.25, 0.75]))
+        rows.append([name, *(float(v) for v in (*middle, *quartiles))])
     summary = [[networks.setting(r[0]).label, *(f"{v:+.4f}" for v in r[1:4])] for r in rows]
-    header = [
-        "network",
-        "largest_exponent",
-        "log_backward_rate",
-        "difference",
-        "exponent_q1",
-        "exponent_q3",
-        "rate_q1",
-        "rate_q3",
-    ]
+    header = ["network", "largest_exponent", "log_backward_rate", "difference"]
+    header += ["exponent_q1", "exponent_q3", "rate_q1", "rate_q3"]
     caption = (
         "The largest Lyapunov exponent, by QR of forward Jacobians, against the log of the rate of the backward "
         "pass, in nats per step; bars: quartiles over seeds. The two share no code beyond one step's adjoint. "
@@ -144,7 +121,7 @@ def lyapunov(o: Options) -> Found:
 
 
 def draw_lyapunov(rows: Any, figure: Any) -> None:
-    """Points on the diagonal."""
+    """One point for each network, beside the diagonal on which the two agree."""
     axes = figure.subplots()
     ends = [min(min(r[1:3]) for r in rows) - 0.05, max(max(r[1:3]) for r in rows) + 0.05]
     axes.plot(ends, ends, color="0.6", linewidth=0.6)
@@ -171,14 +148,14 @@ def draw_lyapunov(rows: Any, figure: Any) -> None:
 
 def measure_singular_values(point: dict[str, Any]) -> dict[str, Any]:
     """The singular values of the Jacobian over the last SPAN steps, all rows together."""
-    p = networks.run(point)
+    p = networks.noise_pass(point)
     T = p.run.hs.shape[0]
     values = flow.singular_values(flow.jacobian_product(p.cell, p.params, p.run, T - SPAN, T))
     return {"values": np.ravel(values).tolist(), "size": values.shape[-1]}
 
 
 def singular_values(o: Options) -> Found:
-    """F7."""
+    """F7: the spectrum of the Jacobian of the state over ten steps."""
     names = o.networks or (
         "RNN",
         "RNN:orthogonal",
@@ -189,11 +166,9 @@ def singular_values(o: Options) -> Found:
         "LSTM:uniform:5",
     )
     seeds, sizes = o.few, {**o.sizes, "B": 2}
-    every = [{**sizes, "network": n, "seed": [o.seed, k]} for n in names for k in range(seeds)]
-    found = o.sweep("singular_values", measure_singular_values, every)
+    found = o.sweep("singular_values", measure_singular_values, [{**sizes, "network": n} for n in names], seeds)
     rows, summary, curves = [], [], []
-    for n, name in enumerate(names):
-        part = found[n * seeds : (n + 1) * seeds]
+    for name, part in zip(names, found, strict=True):
         spectrum = np.median(np.concatenate([np.reshape(f["values"], (-1, f["size"])) for f in part]), axis=0)
         share = float(np.mean(np.concatenate([f["values"] for f in part]) > 0.1))
         curves.append((networks.setting(name).label, spectrum, share))

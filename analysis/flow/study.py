@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from numpy_lstm import command
 
 from .. import figures, output, text
+from ..networks import SIZES, setting
 from ..sweep import sweep
-from .networks import SIZES, setting
 
 SWEPT = ("seeds", "jobs", "dask")  # the options of a study that runs many networks
 OWN = {"networks": None, "forget_bias": None, "gains": None, "seeds": 20, "jobs": 1, "dask": None, "text": None}
@@ -34,13 +34,24 @@ class Options(NamedTuple):
         """Seeds of a study for which five are enough, unless another number is asked for."""
         return 5 if self.seeds == OWN["seeds"] else self.seeds
 
-    def sweep(self, name: str, task: Callable[[Any], Any], points: list[dict[str, Any]]) -> list[Any]:
-        """The task at every point, in parallel if asked for, kept under ``out``/sweep/``name``."""
-        return sweep(task, points, self.out / "sweep" / name, self.jobs, self.dask)
+    def sweep(
+        self, name: str, task: Callable[[Any], Any], points: list[dict[str, Any]], seeds: int | None = None
+    ) -> list[list[Any]]:
+        """For each point the results of the task with every seed (``seeds`` of them; default: all of the options).
+
+        In parallel if asked for; kept under ``out``/sweep/``name``.
+        """
+        n = self.seeds if seeds is None else seeds
+        every = [{**point, "seed": [self.seed, k]} for point in points for k in range(n)]
+        found = sweep(task, every, self.out / "sweep" / name, self.jobs, self.dask)
+        return [found[k : k + n] for k in range(0, len(found), n)]
 
 
 class Found(NamedTuple):
-    """The result of a study: a table of ``rows`` under ``header``, a short one to print, and what ``draw`` needs."""
+    """The result of a study: a table of ``rows`` under ``header``, a short one to print, and what ``draw`` needs.
+
+    ``tables`` are further ones, header and rows by the word that is added to the name of the file.
+    """
 
     caption: str
     header: list[str]
@@ -48,13 +59,14 @@ class Found(NamedTuple):
     summary_header: list[str]
     summary: list[list[str]]
     data: Any
+    tables: dict[str, tuple[list[str], list[list[Any]]]] = {}  # noqa: RUF012
 
 
 class Study(NamedTuple):
     """A figure of gradient flow: ``compute`` makes the numbers, ``draw`` the picture, ``size`` in mm.
 
     ``reads`` are the options that it takes beside ``seed``; ``takes``, called with the cell, parameters and run of a
-    network, raises TypeError for one that it cannot show.
+    network, raises TypeError for one that it cannot show. ``stem`` names its files where its own name does not.
     """
 
     title: str
@@ -63,6 +75,7 @@ class Study(NamedTuple):
     size: tuple[float, float]
     reads: tuple[str, ...]
     takes: Callable[..., Any] | None = None
+    stem: str = ""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,22 +105,24 @@ def refuse_unread(given: argparse.Namespace, reads: dict[str, tuple[str, ...]], 
     """Raise InputError for an option that a named study (``together``: none of them) does not read."""
     chosen = [k for k, default in OWN.items() if getattr(given, k, default) != default]
     for option in chosen:
-        deaf = [name for name, options in reads.items() if option not in options]
-        if deaf and (not together or len(deaf) == len(reads)):
-            raise text.InputError(f"flow {deaf[0]} does not read --{option.replace('_', '-')}: see flow --help")
+        without = [name for name, options in reads.items() if option not in options]
+        if without and (not together or len(without) == len(reads)):
+            raise text.InputError(f"flow {without[0]} does not read --{option.replace('_', '-')}: see flow --help")
 
 
 def run(name: str, study: Study, o: Options) -> Found:
     """Compute, print, and save the figure and its numbers as ``name``.svg, .png, .csv and .json."""
-    found = study.compute(o)
+    found, stem = study.compute(o), o.out / (study.stem or name)
     print(f"{study.title}\n\n{output.table(found.summary_header, found.summary)}\n\n{found.caption}\n")
-    output.write_csv(o.out / f"{name}.csv", found.header, found.rows)
+    output.write_csv(stem.with_suffix(".csv"), found.header, found.rows)
+    for more, (header, rows) in found.tables.items():
+        output.write_csv(stem.with_name(f"{stem.name}_{more}.csv"), header, rows)
     numbers = [dict(zip(found.summary_header, row, strict=True)) for row in found.summary]
     command = f"python -m analysis flow {name} --seed {o.seed} --seeds {o.seeds}"
     command += "".join(
         f" --{k.replace('_', '-')} {' '.join(map(str, v))}" for k in GROUPS if (v := getattr(o, k)) is not None
     )
     told = {"title": study.title, "caption": found.caption, "command": command, "seed": o.seed, "numbers": numbers}
-    output.write_json(o.out / f"{name}.json", told)
-    figures.drawn(lambda figure: study.draw(found.data, figure), study.size, o.out / name)
+    output.write_json(stem.with_suffix(".json"), told)
+    figures.drawn(lambda figure: study.draw(found.data, figure), study.size, stem)
     return found

@@ -25,26 +25,25 @@ def measure_radius(point: dict[str, Any]) -> dict[str, float]:
     xs, last = rng.standard_normal((T, B, D)), rng.standard_normal((B, H))
     found = {}
     for name, cell, x in (("linear", LINEAR, xs), ("tanh, no input", nl.RNN, 0 * xs), ("tanh, driven", nl.RNN, xs)):
-        seen = flow.passes(cell, p, x, dlast=cell.State(h=last))[0]
-        h = flow.norms(seen, ["h"])["h"][::-1]
+        passed = flow.passes(cell, p, x, dlast=cell.State(h=last))[0]
+        h = flow.norms(passed, ["h"])["h"][::-1]
         found[name] = flow.fit_rate(np.median(h / h[0], axis=1), rates.fit_lags(T))
     return found
 
 
 def radius(o: Options) -> Found:
-    """F4."""
+    """F4: the rate for each spectral radius: linear, tanh without input, tanh with input."""
     radii = o.gains or RADII
-    every = [{**o.sizes, "rho": r, "seed": [o.seed, k]} for r in radii for k in range(o.seeds)]
-    found = o.sweep("spectral_radius", measure_radius, every)
-    kinds = list(found[0])
+    found = o.sweep("spectral_radius", measure_radius, [{**o.sizes, "rho": r} for r in radii])
+    kinds = list(found[0][0])
     rows = [
         [
             kind,
             rho,
-            *(float(v) for v in np.quantile([f[kind] for f in found[n * o.seeds : (n + 1) * o.seeds]], [0.5, 0, 1])),
+            *(float(v) for v in np.quantile([f[kind] for f in part], [0.5, 0, 1])),
         ]
         for kind in kinds
-        for n, rho in enumerate(radii)
+        for rho, part in zip(radii, found, strict=True)
     ]
     summary = [[kind, *(f"{r[2]:.7f}" for r in rows if r[0] == kind)] for kind in kinds]
     worst = max(abs(np.log(r[3 + n]) - np.log(r[1])) for r in rows if r[0] == "linear" for n in (0, 1))
@@ -63,14 +62,9 @@ def radius(o: Options) -> Found:
 
 
 def draw_radius(rows: Any, figure: Any) -> None:
-    """Rate against rho."""
+    """Rate against spectral radius, with bands from the least to the largest."""
     axes = figure.subplots()
-    labels = []
-    for k, kind in enumerate(dict.fromkeys(r[0] for r in rows)):
-        rho, middle, low, high = np.array([r[1:] for r in rows if r[0] == kind], float).T
-        size = 7 if k == 0 else 3.5
-        figures.band(axes, rho, low, middle, high, k, marker=figures.marker(k), markersize=size)
-        labels.append((middle[-1], kind, k))
+    rho, labels = figures.bands(axes, rows, first=7)
     axes.axhline(1, color="0.6", linewidth=0.6)
     axes.axvline(1, color="0.6", linewidth=0.6)
     axes.text(1.02, axes.get_ylim()[0], r"$\rho=\sigma_{\max}=1/\gamma$", color=figures.GREY, va="bottom")
@@ -92,13 +86,11 @@ def measure_autonomous(point: dict[str, Any]) -> dict[str, float]:
 
 
 def gain(o: Options) -> Found:
-    """F6."""
+    """F6: the largest Lyapunov exponent for each gain, beside log g and log rho(U)."""
     gains, seeds, N, T = o.gains or AUTONOMOUS, o.few, 100, 20 * o.sizes["T"]
-    every = [{"gain": g, "N": N, "T": T, "seed": [o.seed, k]} for g in gains for k in range(seeds)]
-    found = o.sweep("gain", measure_autonomous, every)
+    found = o.sweep("gain", measure_autonomous, [{"gain": g, "N": N, "T": T} for g in gains], seeds)
     rows = []
-    for n, g in enumerate(gains):
-        part = found[n * seeds : (n + 1) * seeds]
+    for g, part in zip(gains, found, strict=True):
         e = np.quantile([f["exponent"] for f in part], [0.5, 0, 1])
         rows.append([g, *(float(v) for v in e), float(np.log(g)), float(np.median([f["log_rho"] for f in part]))])
     summary = [[f"{r[0]:g}", *(f"{v:+.3f}" for v in (r[1], r[4], r[5]))] for r in rows]

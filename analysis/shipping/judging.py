@@ -17,7 +17,7 @@ from numpy_lstm.check.report import Report
 from numpy_lstm.check.suspects import Lineup, Suspect
 
 from . import course_table
-from .studies import HERE, PAST_TANH, PEEPHOLES, RIGHT, UNNAMED, Arrays, Carried, Run, Study
+from .studies import HERE, PAST_TANH, PEEPHOLES, RIGHT, UNNAMED, Arrays, Carried, CaseStudy, Trial
 
 SIZES = {"T": 5, "B": 3, "D": 4, "H": 6}
 LIMIT = 600  # seconds for a script
@@ -25,18 +25,18 @@ PRINTED = 1e-6  # normwise; the course prints eight decimals
 
 
 class NotRun(Exception):
-    """The software is not there: says what is needed."""
+    """The software is not installed: says what is needed."""
 
 
 class Broken(Exception):
-    """The software is there and its script ended without an answer."""
+    """The software is installed and its script ended without an answer."""
 
 
 class Finding(NamedTuple):
     """What the judge found: its first word, ``left`` of the error by it, normwise errors, and where it first shows."""
 
-    study: Study
-    run: Run
+    study: CaseStudy
+    trial: Trial
     versions: dict[str, str]
     said: str
     left: float | None
@@ -46,29 +46,29 @@ class Finding(NamedTuple):
     @property
     def as_expected(self) -> bool:
         """Whether the judge said what it should."""
-        return self.said == self.run.expected
+        return self.said == self.trial.expected
 
 
-def case(study: Study, run: Run, seed: int, sizes: dict[str, int] = SIZES, given: Arrays | None = None) -> Case:
-    """The case of a run; ``given`` inputs in place of random ones. That of the course is its own."""
+def case(study: CaseStudy, trial: Trial, seed: int, sizes: dict[str, int] = SIZES, given: Arrays | None = None) -> Case:
+    """The case of a trial; ``given`` inputs in place of random ones. That of the course is its own."""
     if study.name == "course":
-        arrays = course_table.inputs(run.options[0].partition("_")[0])
+        arrays = course_table.inputs(trial.options[0].partition("_")[0])
     else:
         arrays = dict(given or Case.random(PEEPHOLES, RECORDS, sizes, np.random.default_rng(seed)).arrays)
-        arrays = {k: a for k, a in arrays.items() if run.network is PEEPHOLES or not k.startswith("p_")}
-        arrays = run.change(study.fit(arrays))
-    return Case(f"{study.name}, {run.what}", run.network, RECORDS, "float64", arrays, {}, {})
+        arrays = {k: a for k, a in arrays.items() if trial.network is PEEPHOLES or not k.startswith("p_")}
+        arrays = trial.change(study.fit(arrays))
+    return Case(f"{study.name}, {trial.what}", trial.network, RECORDS, "float64", arrays, {}, {})
 
 
-def answer(study: Study, run: Run, of: Case, python: Path | None) -> tuple[Arrays, dict[str, str]]:
+def answer(study: CaseStudy, trial: Trial, of: Case, python: Path | None) -> tuple[Arrays, dict[str, str]]:
     """The arrays that the software gives, and the versions of what ran; ``python`` is that of its environment."""
     if study.answer is not None:
-        return study.answer(of.arrays, *run.options), {"numpy": np.__version__}
+        return study.answer(of.arrays, *trial.options), {"numpy": np.__version__}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
         np.savez(source, **of.arrays)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        command = [str(python), str(HERE / study.script), str(source), str(target), *run.options]
+        command = [str(python), str(HERE / study.script), str(source), str(target), *trial.options]
         try:
             done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=LIMIT)
         except subprocess.TimeoutExpired:
@@ -81,8 +81,8 @@ def answer(study: Study, run: Run, of: Case, python: Path | None) -> tuple[Array
             return dict(file), json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def environment(study: Study, folder: Path, install: bool) -> Path | None:
-    """The interpreter of the study's environment, made and filled if asked for; None for a study without packages."""
+def environment(study: CaseStudy, folder: Path, install: bool) -> Path | None:
+    """The Python of the case study's own environment, made and filled if asked for; None where no package is needed."""
     if not study.script:
         return None
     python = folder.absolute() / study.name / "bin" / "python"
@@ -98,9 +98,9 @@ def environment(study: Study, folder: Path, install: bool) -> Path | None:
     return python
 
 
-def judged(study: Study, run: Run, of: Case, arrays: Arrays, versions: dict[str, str]) -> Finding:
-    """Hold the answer against the truth and the catalogue."""
-    arrays = {k: a for k, a in arrays.items() if not run.only or k in run.only}
+def judged(study: CaseStudy, trial: Trial, of: Case, arrays: Arrays, versions: dict[str, str]) -> Finding:
+    """Compare the answer with the truth, and name the mistake in the catalogue that explains it."""
+    arrays = {k: a for k, a in arrays.items() if not trial.only or k in trial.only}
     if study.name == "course":
         report, suspects, first = _entries(of, arrays)
     else:
@@ -111,7 +111,7 @@ def judged(study: Study, run: Run, of: Case, arrays: Arrays, versions: dict[str,
             suspects = sorted([*suspects, *_own(judgement.case, arrays)], key=lambda s: s.left)
     said = suspects[0].label if suspects else RIGHT if report.verdict == "pass" else UNNAMED
     rows = {row.name: (row.normwise, row.verdict) for row in report}
-    return Finding(study, run, versions, said, suspects[0].left if suspects else None, rows, first)
+    return Finding(study, trial, versions, said, suspects[0].left if suspects else None, rows, first)
 
 
 def _own(of: Case, arrays: Arrays) -> list[Suspect]:
@@ -122,7 +122,7 @@ def _own(of: Case, arrays: Arrays) -> list[Suspect]:
 
 
 def _entries(of: Case, printed: Arrays) -> tuple[Report, list[Suspect], str]:
-    """The same for single entries: NaN stands where nothing was printed."""
+    """As ``judged``, where single entries were printed: NaN stands for the others."""
     lineup = Lineup(check.truth.fill(of))
 
     def entries(other: Arrays) -> Arrays:

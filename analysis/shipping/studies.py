@@ -1,6 +1,7 @@
 """The case studies: what is run, on which inputs, and what the judge is to say first."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from numpy_lstm.check.mistakes import Mistake
 from numpy_lstm.check.mistakes.in_shipping import carried_tanh
-from numpy_lstm.check.network import Network
+from numpy_lstm.check.network import Network, Parts
 
 from . import course_table, retyped
 
@@ -25,10 +26,13 @@ class Carried(Network):
         return super().of_cell(lambda cell: carried_tanh(edit(cell)))
 
 
-def _with_its_cell(run: Any) -> Any:
-    """The run with c itself where the page of this network has what is carried, tanh(c)."""
-    v = run.values
-    return run._replace(values=v._replace(c=v.f * v.c_prev + v.i * v.g))
+def past_tanh(cell: Any) -> Any:
+    """The page whose adjoint adds what comes from step t+1 to dc as it is, not through tanh'."""
+
+    def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+        return cell.adjoint(F, p, v._replace(c=v.f * v.c_prev + v.i * v.g), d)  # v.c is tanh(c) where it is carried
+
+    return replace(cell, adjoint=adjoint)
 
 
 LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
@@ -37,14 +41,15 @@ PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",
     "hipsternet",
     lambda b: [""] * isinstance(b.case.network, Carried),
-    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(), _with_its_cell(b.run))),
+    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(parts=Parts(cell=past_tanh)), b.run)),
 )
 
 
-class Run(NamedTuple):
-    """One run of a study: ``options`` of its script or function, the network that is the reference, the name to hear.
+class Trial(NamedTuple):
+    """One way in which software is tried: ``options`` of its script or function, and the name to hear first.
 
-    ``only`` these results are judged; all if none is given. ``change`` makes the inputs special.
+    ``network`` is the reference. ``only`` these results are judged; all if none is given. ``change`` makes the inputs
+    special.
     """
 
     what: str
@@ -55,15 +60,15 @@ class Run(NamedTuple):
     change: Callable[[Arrays], Arrays] = lambda arrays: arrays
 
 
-class Study(NamedTuple):
-    """Software, its ``runs``, and what ``avoids`` the defect. ``script`` needs the environment of this name.
+class CaseStudy(NamedTuple):
+    """Software, its ``trials``, and what ``avoids`` the defect. ``script`` needs the environment of this name.
 
     ``fit`` makes the inputs such as the software can take; ``answer`` computes it here where no package is needed.
     """
 
     name: str
     about: str
-    runs: tuple[Run, ...]
+    trials: tuple[Trial, ...]
     avoids: str
     script: str = ""
     fit: Callable[[Arrays], Arrays] = lambda arrays: arrays
@@ -104,80 +109,80 @@ def one_step(arrays: Arrays) -> Arrays:
 
 THINC = "first-step-skipped-new-state-added-to-weights"
 VALUES = ("output", "h_n", "c_n")
-STUDIES = (
-    Study(
+CASE_STUDIES = (
+    CaseStudy(
         "tensorflow",
         "TensorFlow, raw_ops.BlockLSTMV2 under autodiff (python/ops/rnn_grad.py)",
         (
-            Run("tape", (), "gates-exchanged-in-backward[fg]"),
-            Run("tape, peepholes", ("--peepholes",), "gates-exchanged-in-backward[fg]", PEEPHOLES),
-            Run("tf.function", ("--how", "graph"), "gates-exchanged-in-backward[fg]"),
-            Run("BlockLSTMGradV2 by hand", ("--how", "by_hand"), RIGHT),
-            Run("BlockLSTM, tape", ("--how", "v1"), RIGHT),
+            Trial("tape", (), "gates-exchanged-in-backward[fg]"),
+            Trial("tape, peepholes", ("--peepholes",), "gates-exchanged-in-backward[fg]", PEEPHOLES),
+            Trial("tf.function", ("--how", "graph"), "gates-exchanged-in-backward[fg]"),
+            Trial("BlockLSTMGradV2 by hand", ("--how", "by_hand"), RIGHT),
+            Trial("BlockLSTM, tape", ("--how", "v1"), RIGHT),
         ),
         "BlockLSTMGradV2 called by hand; the older BlockLSTM",
         "tensorflow_block_lstm_v2.py",
     ),
-    Study(
+    CaseStudy(
         "onnxruntime",
         "onnxruntime-training, LSTMGrad with peepholes (lstm_grad_compute.cc, microsoft/onnxruntime PR 15034)",
         (
-            Run("gradient graph, peepholes", (), "no-peephole-in-cell", PEEPHOLES),
-            Run("nodes by hand, peepholes", ("--how", "by_hand"), "no-peephole-in-cell", PEEPHOLES),
-            Run("gradient graph, P of zeros", (), RIGHT, PEEPHOLES, change=zeros("p_i", "p_f", "p_o")),
-            Run("gradient graph, no P", ("--no-peepholes",), RIGHT),
+            Trial("gradient graph, peepholes", (), "no-peephole-in-cell", PEEPHOLES),
+            Trial("nodes by hand, peepholes", ("--how", "by_hand"), "no-peephole-in-cell", PEEPHOLES),
+            Trial("gradient graph, P of zeros", (), RIGHT, PEEPHOLES, change=zeros("p_i", "p_f", "p_o")),
+            Trial("gradient graph, no P", ("--no-peepholes",), RIGHT),
         ),
         "no input P, or P of zeros",
         "onnxruntime_lstm_grad.py",
     ),
-    Study(
+    CaseStudy(
         "thinc",
         "thinc, LSTM layer (backends/numpy_ops.pyx backprop_lstm, explosion/thinc PR 459)",
         (
-            Run("NumpyOps", (), THINC),
-            Run("NumpyOps, zero first state", (), THINC, change=zeros("h_0", "c_0")),
-            Run("NumpyOps, one row", (), THINC, change=one_row),
+            Trial("NumpyOps", (), THINC),
+            Trial("NumpyOps, zero first state", (), THINC, change=zeros("h_0", "c_0")),
+            Trial("NumpyOps, one row", (), THINC, change=one_row),
         ),
         "nothing that was tried",
         "thinc_lstm.py",
         one_state,
     ),
-    Study(
+    CaseStudy(
         "course",
         "deeplearning.ai, Sequence Models week 1: printed entries of lstm_backward and lstm_cell_backward",
         (
-            Run("revised table", ("sequence_revised",), RIGHT),
-            Run("table of circulating solutions", ("sequence_solutions",), "truncated-windows[1]"),
-            Run("first notebook", ("sequence_first",), "steps-apart-biases-of-forget-gate"),
-            Run("forum topic 67533", ("sequence_topic_67533",), "first-df-from-new-cell"),
-            Run("forum topic 8480", ("sequence_topic_8480",), UNNAMED),
-            Run("cell table", ("cell_expected",), RIGHT),
-            Run("forum topic 22398, cell", ("cell_topic_22398",), UNNAMED),
-            Run("question of May 2023, cell", ("cell_question_2023",), UNNAMED),
+            Trial("revised table", ("sequence_revised",), RIGHT),
+            Trial("table of circulating solutions", ("sequence_solutions",), "truncated-windows[1]"),
+            Trial("first notebook", ("sequence_first",), "steps-apart-biases-of-forget-gate"),
+            Trial("forum topic 67533", ("sequence_topic_67533",), "first-df-from-new-cell"),
+            Trial("forum topic 8480", ("sequence_topic_8480",), UNNAMED),
+            Trial("cell table", ("cell_expected",), RIGHT),
+            Trial("forum topic 22398, cell", ("cell_topic_22398",), UNNAMED),
+            Trial("question of May 2023, cell", ("cell_question_2023",), UNNAMED),
         ),
         "carrying dh and dc, as in the revised table",
         answer=lambda arrays, name: course_table.printed(name, arrays),
     ),
-    Study(
+    CaseStudy(
         "hipsternet",
         "hipsternet, class LSTM (hipsternet/neuralnet.py at 563de65), equations typed again",
         (
-            Run("values, against the LSTM", (), "tanh-of-cell-carried", only=VALUES),
-            Run("all, against its own recurrence", (), "carry-past-tanh-derivative", OWN),
-            Run("T = 1, d_c_n = 0, against its own recurrence", (), RIGHT, OWN, change=one_step),
-            Run("put right, against its own recurrence", ("--repaired",), RIGHT, OWN),
-            Run("put right, against the LSTM", ("--repaired",), "tanh-of-cell-carried"),
+            Trial("values, against the LSTM", (), "tanh-of-cell-carried", only=VALUES),
+            Trial("all, against its own recurrence", (), "carry-past-tanh-derivative", OWN),
+            Trial("T = 1, d_c_n = 0, against its own recurrence", (), RIGHT, OWN, change=one_step),
+            Trial("put right, against its own recurrence", ("--repaired",), RIGHT, OWN),
+            Trial("put right, against the LSTM", ("--repaired",), "tanh-of-cell-carried"),
         ),
         "T = 1 without a cotangent of the last cell",
         answer=lambda arrays, *options: retyped.hipsternet(arrays, bool(options)),
     ),
-    Study(
+    CaseStudy(
         "tmva",
         "TMVA, rememberState (ROOT, tmva/tmva/inc/TMVA/DNN/RNN/LSTMLayer.h at 07f10ce), equations typed again",
         (
-            Run("state carried over", (), "initial-state-zero-in-backward"),
-            Run("zero first state", (), RIGHT, change=zeros("h_0", "c_0")),
-            Run("put right", ("--repaired",), RIGHT),
+            Trial("state carried over", (), "initial-state-zero-in-backward"),
+            Trial("zero first state", (), RIGHT, change=zeros("h_0", "c_0")),
+            Trial("put right", ("--repaired",), RIGHT),
         ),
         "a first state of zeros",
         fit=without_cell_cotangent,

@@ -1,6 +1,6 @@
 """Mistakes as they shipped: several that stand together, each edit alone where it can, and one other recurrence.
 
-``python -m analysis.case_studies`` runs the software in which they were found, or its equations typed again.
+``python -m analysis case_studies`` runs the software in which they were found, or its equations typed again.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Who takes part in the benchmark: each a callable that runs forward and backward once on the same numbers.
+"""The peers of the benchmark: each a callable that runs forward and backward once on the same numbers.
 
 Gradients of x, of the first state and of all parameters, from cotangents of every h_t and of the last state.
 """
@@ -6,59 +6,44 @@ Gradients of x, of the first state and of all parameters, from cotangents of eve
 import importlib.util
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import tree
+from numpy_lstm.check import Outputs, Problem
 
 CELLS = {"LSTM": nl.LSTM, "GRU": nl.GRU, "RNN": nl.RNN}
 
 
-class Task(NamedTuple):
-    """One shape, cell and dtype, with numbers."""
-
-    cell: Any
-    params: Any
-    xs: Any
-    first: Any
-    dhs: Any
-    dlast: Any
-
-    @classmethod
-    def random(cls, name: str, shape: tuple[int, int, int, int], dtype: Any, seed: int) -> "Task":
-        """Normal inputs, states and cotangents; torch's uniform initialisation."""
-        (T, B, D, H), cell, g = shape, CELLS[name], np.random.default_rng(seed)
-        params = tree.map(
-            lambda a: (g.uniform(-1, 1, a.shape) / np.sqrt(H)).astype(dtype), cell.init(D, H, g, np.float32)
-        )
-        first, dlast = (tree.random_like(cell.zero_state(B, H, dtype), g) for _ in range(2))
-        xs, dhs = (g.standard_normal((T, B, n)).astype(dtype) for n in (D, H))
-        return cls(cell, params, xs, first, dhs, dlast)
+def problem(name: str, shape: tuple[int, int, int, int], dtype: Any, seed: int) -> Problem:
+    """A random problem of one cell, shape (T, B, D, H) and dtype, with cotangents as a layer above sends them."""
+    drawn = Problem.random(CELLS[name], *shape, np.random.default_rng(seed), dtype)
+    states, last = drawn.cotangents
+    return drawn._replace(cotangents=Outputs(drawn.cell.partial_state(h=states.h), last))
 
 
-def _ours(engine: Any) -> Callable[[Task], Callable[[], Any]]:
-    def peer(task: Task) -> Callable[[], Any]:
-        cell, params, xs, first, dhs, dlast = task
+def _ours(engine: Any) -> Callable[[Problem], Callable[[], Any]]:
+    def peer(problem: Problem) -> Callable[[], Any]:
+        cell, (params, xs, first), (states, last) = problem
 
         def call() -> Any:
             run = engine.forward(cell, params, xs, first)
-            return engine.backward(cell, params, run, dhs=dhs, dlast=dlast)
+            return engine.backward(cell, params, run, dhs=states.h, dlast=last)
 
         return call
 
     return peer
 
 
-def floor(task: Task) -> Callable[[], None]:
-    """The products nobody can avoid, in the arrangement that this BLAS likes best, and nothing else."""
-    T, B, D = task.xs.shape
-    H, dtype = task.first.h.shape[1], task.xs.dtype
-    G = {"lstm": 4, "gru": 3, "rnn": 1}[task.cell.equations] * H
+def floor(problem: Problem) -> Callable[[], None]:
+    """The matrix products that every implementation needs, in the layout fastest for this BLAS, and nothing else."""
+    _, xs, first = problem.point
+    (T, B, D), dtype, H = xs.shape, xs.dtype, first.h.shape[1]
+    G = {"lstm": 4, "gru": 3, "rnn": 1}[problem.cell.equations] * H
     ones = [np.ones(s, dtype) for s in ((H, G), (G, H), (D, G), (G, D), (B, H), (B, G), (T * B, G), (T * B, H))]
     Ut, U, Wt, W, h, d, ds, hs = ones
-    x, a, dh = task.xs.reshape(T * B, D), np.empty((B, G), dtype), np.empty((B, H), dtype)
+    x, a, dh = xs.reshape(T * B, D), np.empty((B, G), dtype), np.empty((B, H), dtype)
 
     def call() -> None:
         x @ Wt, ds @ W, ds.T @ x, ds.T @ hs
@@ -69,10 +54,10 @@ def floor(task: Task) -> Callable[[], None]:
     return call
 
 
-def _torch(task: Task) -> Callable[[], Any]:
+def _torch(problem: Problem) -> Callable[[], Any]:
     from reference import torch_oracle
 
-    return torch_oracle.timed(*task)
+    return torch_oracle.timed(problem)
 
 
 def _scan_loss(np_like: Any, sigmoid: Any, page: str) -> Callable[..., Any]:
@@ -96,16 +81,18 @@ def _scan_loss(np_like: Any, sigmoid: Any, page: str) -> Callable[..., Any]:
     return {"lstm": lstm, "gru": gru, "rnn": rnn}[page]
 
 
-def _stacked(task: Task) -> tuple[Any, ...]:
-    arrays = nl.layouts.dump("torch", task.params, task.cell)
-    return tuple(arrays[f"{k}_l0"] for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+def _arguments(problem: Problem) -> tuple[Any, ...]:
+    """Weights stacked as torch has them, xs, and the first state."""
+    arrays = nl.layouts.dump("torch", problem.point.params, problem.cell)
+    stacked = tuple(arrays[f"{k}_l0"] for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    return stacked, problem.point.xs, tuple(problem.point.first)
 
 
-def _jax(task: Task) -> Callable[[], Any]:
+def _jax(problem: Problem) -> Callable[[], Any]:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    step = _scan_loss(jax.numpy, jax.nn.sigmoid, task.cell.equations)
+    step = _scan_loss(jax.numpy, jax.nn.sigmoid, problem.cell.equations)
 
     def loss(p: Any, xs: Any, first: Any, dhs: Any, dlast: Any) -> Any:
         def body(s: Any, x: Any) -> Any:
@@ -116,29 +103,30 @@ def _jax(task: Task) -> Callable[[], Any]:
         return (dhs * hs).sum() + sum((d * a).sum() for d, a in zip(dlast, last, strict=True))
 
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
-    arguments = jax.device_put((_stacked(task), task.xs, tuple(task.first), task.dhs, tuple(task.dlast)))
+    states, last = problem.cotangents
+    arguments = jax.device_put((*_arguments(problem), states.h, tuple(last)))
     return lambda: jax.block_until_ready(gradient(*arguments))
 
 
-def _autograd(task: Task) -> Callable[[], Any]:
+def _autograd(problem: Problem) -> Callable[[], Any]:
     import autograd
     from autograd import numpy as anp
 
-    step = _scan_loss(anp, lambda a: 0.5 * anp.tanh(0.5 * a) + 0.5, task.cell.equations)
-    weights = _stacked(task)
+    step = _scan_loss(anp, lambda a: 0.5 * anp.tanh(0.5 * a) + 0.5, problem.cell.equations)
+    states, last = problem.cotangents
 
     def loss(arguments: Any) -> Any:
         p, xs, state = arguments
         total = 0.0
         for t in range(len(xs)):
             state = step(p, xs[t], state)
-            total = total + (task.dhs[t] * state[0]).sum()
-        return total + sum((d * a).sum() for d, a in zip(task.dlast, state, strict=True))
+            total = total + (states.h[t] * state[0]).sum()
+        return total + sum((d * a).sum() for d, a in zip(last, state, strict=True))
 
-    return lambda: autograd.grad(loss)((weights, task.xs, tuple(task.first)))
+    return lambda: autograd.grad(loss)(_arguments(problem))
 
 
-PEERS: dict[str, Callable[[Task], Callable[[], Any]]] = {
+PEERS: dict[str, Callable[[Problem], Callable[[], Any]]] = {
     "fast": _ours(nl.fast),
     "explicit": _ours(nl),
     "floor": floor,
@@ -149,11 +137,11 @@ PEERS: dict[str, Callable[[Task], Callable[[], Any]]] = {
 
 
 def installed() -> list[str]:
-    """Those that can be measured here."""
+    """The names of those that can be measured here."""
     return [name for name in PEERS if name in {"fast", "explicit", "floor"} or importlib.util.find_spec(name)]
 
 
 def versions() -> dict[str, str]:
-    """By distribution."""
+    """The version of NumPy and of each of these libraries, by name."""
     names = ["numpy", *(name for name in installed() if name in {"torch", "jax", "autograd"})]
     return {name: metadata.version(name) for name in names}

@@ -12,13 +12,14 @@ from numpy_lstm import check
 from numpy_lstm.check import truth
 from reference import regimes
 
-from . import next_symbol, output, routes, text
-from .progress import bar
+from .. import next_symbol, output, text
+from ..progress import bar
+from . import routes
 
 WINDOW = 1 + routes.SIZES["T"]
 
 
-class Outcome(NamedTuple):
+class Comparison(NamedTuple):
     """``error`` is normwise unless the route says otherwise; ``K`` is None where S is not defined."""
 
     network: str
@@ -34,18 +35,18 @@ class Outcome(NamedTuple):
         return self.error <= self.bound
 
 
-def verify(corpus: text.Corpus, seed: int) -> list[Outcome]:
+def verify(corpus: text.Corpus, seed: int) -> list[Comparison]:
     """All routes on all networks."""
-    outcomes = []
+    rows = []
     with bar(total=len(next_symbol.NETWORKS) * len(routes.ROUTES), desc="verify") as shown:
         for index, network in enumerate(next_symbol.NETWORKS):
-            c = routes.case(network, corpus, np.random.default_rng([seed, index]))
+            subject = routes.subject(network, corpus, np.random.default_rng([seed, index]))
             for route, (compare, bound) in routes.ROUTES.items():
                 start = time.perf_counter()
-                error, K = compare(c)
-                outcomes.append(Outcome(network, route, error, K, time.perf_counter() - start, bound))
+                error, K = compare(subject)
+                rows.append(Comparison(network, route, error, K, time.perf_counter() - start, bound))
                 shown.update()
-    return outcomes
+    return rows
 
 
 def saturated(seed: int, seeds: int = 3) -> dict[str, dict[str, float]]:
@@ -73,11 +74,11 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine()} | versions
 
 
-def markdown(outcomes: list[Outcome], worst: dict[str, dict[str, float]]) -> str:
-    """Both tables."""
-    by = {(o.network, o.route): o for o in outcomes}
+def markdown(compared: list[Comparison], worst: dict[str, dict[str, float]]) -> str:
+    """The table of routes and networks, and the table of saturated gates."""
+    by = {(o.network, o.route): o for o in compared}
 
-    def entry(o: Outcome) -> str:
+    def entry(o: Comparison) -> str:
         error = f"{o.error:.3f}" if o.bound > 1e-3 else f"{o.error:.1e}"
         return error + ("" if o.K is None else f" · {o.K:.2g}") + ("" if o.passed else " FAILED")
 
@@ -100,8 +101,8 @@ def markdown(outcomes: list[Outcome], worst: dict[str, dict[str, float]]) -> str
 
 def run(corpus: text.Corpus, out: Path, seed: int) -> list[str]:
     """Verify, print and save; returns what failed."""
-    outcomes, worst = verify(corpus, seed), saturated(seed)
-    report = markdown(outcomes, worst)
+    compared, worst = verify(corpus, seed), saturated(seed)
+    report = markdown(compared, worst)
     print(report)
     output.write_text(out / "verification.md", report)
     output.write_json(
@@ -112,11 +113,11 @@ def run(corpus: text.Corpus, out: Path, seed: int) -> list[str]:
             "text": str(corpus),
             "seed": seed,
             "sizes": routes.SIZES,
-            "routes": [o._asdict() | {"passed": o.passed} for o in outcomes],
+            "routes": [o._asdict() | {"passed": o.passed} for o in compared],
             "saturated": worst,
         },
     )
-    failed = [f"{o.network}, {o.route}: {o.error:.3g}, bound {o.bound:g}" for o in outcomes if not o.passed]
+    failed = [f"{o.network}, {o.route}: {o.error:.3g}, bound {o.bound:g}" for o in compared if not o.passed]
     for regime, k in worst.items():
         if not k["numpy-lstm"] <= check.BOUND:
             failed.append(f"saturated gates, {regime}: K {k['numpy-lstm']:.3g}, bound {check.BOUND:g}")

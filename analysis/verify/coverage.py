@@ -11,8 +11,9 @@ from numpy_lstm import check, layouts, tree
 from numpy_lstm.check import truth
 from reference import frameworks
 
-from . import output, routes
-from .progress import bar
+from .. import output
+from ..progress import bar
+from . import routes
 
 SIZES = {"T": 12, "B": 3, "D": 5, "H": 7}
 CELLS = [
@@ -110,7 +111,7 @@ def layout(name: str, cell: nl.Page, seed: int) -> float:
 def markdown(
     cell_rows: list[dict[str, Any]], twin_rows: list[dict[str, Any]], errors: dict[str, dict[str, Any]]
 ) -> str:
-    """The three tables."""
+    """The tables of cells, wirings and layouts."""
 
     def listed(rows: list[dict[str, Any]], first: str) -> str:
         columns = [key for key in rows[0] if key != "name"]
@@ -149,5 +150,5 @@ def run(out: Path, seed: int) -> list[str]:
 
 
 def bound(column: str) -> float:
-    """Of a column of the tables."""
+    """The bound of a column of the tables."""
     return check.BOUND if column == "K" else BOUND

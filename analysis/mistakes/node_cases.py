@@ -13,7 +13,7 @@ from numpy_lstm.check.network import Network
 
 Arrays = dict[str, Any]
 HAS_ONNX = util.find_spec("onnx") is not None
-NODES = {
+NODE_CASES = {
     "lstm": ("defaults", "with_initial_bias", "with_peepholes", "batchwise"),
     "gru": ("defaults", "with_initial_bias", "seq_length", "batchwise"),
     "simple_rnn": ("defaults", "with_initial_bias", "batchwise"),
@@ -29,7 +29,7 @@ def load() -> list[tuple[Workbench, Arrays]]:
 
     root = Path(onnx.__file__).parent / "backend" / "test" / "data" / "node"
     found = []
-    for op, names in NODES.items():
+    for op, names in NODE_CASES.items():
         for name in names:
             folder = root / f"test_{op}_{name}"
             graph = onnx.load(folder / "model.onnx").graph
@@ -45,11 +45,11 @@ def load() -> list[tuple[Workbench, Arrays]]:
             }
             outputs = [k for k, given in enumerate(graph.node[0].output) if given and k < 2]
             expected = {("output", "h_n")[k]: read("output", i) for i, k in enumerate(outputs)}
-            found.append(_node(f"test_{op}_{name}", inputs, expected, name == "batchwise"))
+            found.append(_as_case(f"test_{op}_{name}", inputs, expected, name == "batchwise"))
     return found
 
 
-def _node(name: str, inputs: Arrays, expected: Arrays, batchwise: bool) -> tuple[Workbench, Arrays]:
+def _as_case(name: str, inputs: Arrays, expected: Arrays, batchwise: bool) -> tuple[Workbench, Arrays]:
     cell = {"lstm": "LSTM", "gru": "GRUResetBefore"}.get(name.split("_")[1], "RNN")
     network = Network("PeepholeLSTM" if "P" in inputs else cell)
     inputs["x"] = np.swapaxes(inputs["x"], 0, 1) if batchwise else inputs["x"]

@@ -1,8 +1,8 @@
 """How fast: forward and backward against PyTorch, JAX, autograd, the explicit path, and the BLAS's own floor.
 
-All peers of a task run in one process, in turn, round after round; threads and kernels are fixed by the environment of
-that process, before NumPy is loaded. So every combination of them is a process of its own: ``python -m
-analysis.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
+All peers of a problem run in one process, in turn, round after round. Threads and kernels are fixed by the environment
+of that process, before NumPy is loaded, so every combination of them is a process of its own: ``python -m
+analysis.speed.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import numpy as np
 from numpy_lstm import doctor
 from numpy_lstm.command import need, positive
 
-from . import figures, output, peers
+from .. import figures, output
+from . import peers
 
 SHAPES = (
     (100, 32, 64, 128),
@@ -32,17 +33,17 @@ SHAPES = (
 )
 BASE = {"T": 100, "B": 16, "D": 32, "H": 64}
 SCALING = {"T": (25, 50, 100, 200, 400), "B": (4, 8, 16, 32, 64), "H": (32, 64, 128, 256)}
-ROUNDS, BUDGET = (3, 25), 4.0  # fewest and most rounds, and seconds for each peer of a task within these
+ROUNDS, BUDGET = (3, 25), 4.0  # fewest and most rounds, and seconds for each peer and problem within these
 
 
 def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seconds of every round by task and peer, in this process."""
+    """Seconds of every round by problem and peer, in this process."""
     rows = []
     for name in options["cells"]:
         for shape in options["shapes"]:
             for dtype in options["dtypes"]:
-                task = peers.Task.random(name, tuple(shape), np.dtype(dtype).type, options["seed"])
-                calls = {peer: peers.PEERS[peer](task) for peer in options["peers"]}
+                problem = peers.problem(name, tuple(shape), np.dtype(dtype).type, options["seed"])
+                calls = {peer: peers.PEERS[peer](problem) for peer in options["peers"]}
                 seconds: dict[str, list[float]] = {peer: [] for peer in calls}
                 for call in calls.values():
                     call()
@@ -62,7 +63,7 @@ def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, An
     env = os.environ | {f"{lib}_NUM_THREADS": count for lib in ("OPENBLAS", "OMP", "MKL")}
     if kernel is not None:
         env["OPENBLAS_CORETYPE"] = kernel
-    command = [sys.executable, "-m", "analysis.benchmark", json.dumps(options | {"threads": threads})]
+    command = [sys.executable, "-m", "analysis.speed.benchmark", json.dumps(options | {"threads": threads})]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the measuring process failed:\n{done.stderr[-2000:]}")
@@ -71,7 +72,7 @@ def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, An
 
 
 def worker(text: str) -> None:
-    """The other end of ``in_process``."""
+    """What the process that ``in_process`` starts does: measure, and print JSON."""
     options = json.loads(text)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, doctor.affinity()[: options["threads"]])
@@ -111,8 +112,29 @@ def slopes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return curves
 
 
+def draw_scaling(curves: list[dict[str, Any]], caption: str, stem: Path) -> None:
+    """Time against T, B and H, both axes logarithmic, with the fitted exponents."""
+    names = list(dict.fromkeys(c["axis"] for c in curves))
+    measured = list(dict.fromkeys(c["peer"] for c in curves))
+    styles = {p: figures.style(k) | {"marker": figures.marker(k), "ms": 3} for k, p in enumerate(measured)}
+    with figures.look_of(figures.RC):
+        drawing = figures.figure(9, 3.6)
+        panels = drawing.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        for axes, name in zip(panels, names, strict=True):
+            for c in (c for c in curves if c["axis"] == name):
+                label = f"{c['peer']}: {name}$^{{{c['slope']:.2f}}}$"
+                axes.loglog(c["values"], [1e3 * s for s in c["seconds"]], label=label, **styles[c["peer"]])
+            axes.set_xticks(c["values"], [str(n) for n in c["values"]])
+            axes.minorticks_off()
+            axes.set_xlabel(name)
+            axes.legend(frameon=False, fontsize=6.5)
+        panels[0].set_ylabel("median ms, forward + backward")
+        drawing.supxlabel(caption, fontsize=6, color="0.35")
+        figures.save(drawing, stem)
+
+
 def environment(found: list[dict[str, Any]]) -> str:
-    """One line for every table."""
+    """Processor, BLAS and versions, in one line for the head of a table."""
     versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items())
     return f"{_processor()}, {len(doctor.affinity())} processors; {found[0]['blas']}; {versions}"
 
@@ -126,7 +148,7 @@ def _processor() -> str:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this study."""
+    """Options of this command."""
     only = parser.add_argument_group("benchmark only")
     only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=shape, help="default: seven of them")
     only.add_argument("--threads", metavar="N", nargs="+", type=positive, help="default: 1 and all processors")
@@ -136,7 +158,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(out: Path, asked: argparse.Namespace) -> list[str]:
-    """Measure, print and save tables and figure; there is no bound here to miss."""
+    """Measure, print and save tables and figure; nothing here can fail, so the list is empty."""
     widest = doctor.widest(doctor.diagnose())
     options = {
         "cells": asked.cells or ["LSTM"],
@@ -165,7 +187,7 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
         text += f"\n{exponents}"
         base = ", ".join(f"{k} = {n}" for k, n in BASE.items())
         caption = f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found)}"
-        figures.scaling(curves, caption, out / "scaling")
+        draw_scaling(curves, caption, out / "scaling")
     output.write_json(out / "benchmark.json", saved)
     output.write_text(out / "benchmark.md", text)
     return []

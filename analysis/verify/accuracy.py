@@ -7,10 +7,12 @@ import numpy as np
 
 import numpy_lstm as nl
 from numpy_lstm import check
-from reference import regimes, truth
+from numpy_lstm.check import truth
+from reference import regimes
 
-from . import output, routes
-from .progress import bar
+from .. import output
+from ..progress import bar
+from . import routes
 
 REGIMES = [(cell, regime) for cell in (nl.LSTM, nl.GRU, nl.RNN) for regime in regimes.OF_PAGE[cell.equations]]
 BOUND = 16
@@ -18,11 +20,11 @@ KINDS = ["K", "float64", "float32"]
 
 
 def gradient(p: check.Problem) -> check.Point:
-    """Of the fast path."""
+    """The gradient that the fast path gives."""
     params, xs, first = p.point
     states, last = p.cotangents
     run = nl.fast.forward(p.cell, params, xs, first)
-    back = nl.fast.backward(p.cell, params, run, dlast=last, dstates=states)
+    back = nl.fast.backward(p.cell, params, run, dhs=states.h, dcs=getattr(states, "c", None), dlast=last)
     return check.Point(back.dparams, back.dxs, back.dfirst)
 
 

@@ -1,6 +1,6 @@
-"""A formula-free check of the 50-digit truth: differences in 70 digits with step 1e-22.
+"""Differences in 70 digits with step 1e-22, which check the 50-digit truth.
 
-``central_difference`` uses the loss alone, so that no derivative rule enters anywhere. It agrees with
+``central_difference`` uses the loss alone: no rule of differentiation is used anywhere. It agrees with
 ``check.truth.gradient`` to about 1e-43.
 """
 

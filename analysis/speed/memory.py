@@ -4,6 +4,7 @@ Peaks are resident bytes as Linux counts them (VmHWM), so they hold for every li
 are part of them. A checkpointed run is compared with the full one of its engine in memory and in time.
 """
 
+import ctypes
 import json
 import os
 import subprocess
@@ -16,25 +17,27 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import checkpointed
+from numpy_lstm.check import Problem
 from numpy_lstm.command import NoVerdict
 
-from . import output, peers
+from .. import output
+from . import peers
 
 SHAPE = (1000, 16, 64, 256)
 LONG = (100_000, 1, 16, 32)
 CODES = ("torch", "fast", "fast, checkpointed", "explicit", "explicit, checkpointed")
 
 
-def call(code: str, task: peers.Task) -> Callable[[], Any]:
+def call(code: str, problem: Problem) -> Callable[[], Any]:
     """Forward and backward by one of ``CODES``."""
     engine, _, how = code.partition(", ")
     if not how:
-        return peers.PEERS[code](task)
-    cell, params, xs, first, dhs, dlast = task
+        return peers.PEERS[code](problem)
+    cell, (params, xs, first), (states, last) = problem
 
     def bounded() -> Any:
         run = checkpointed.forward(cell, params, xs, first, engine=engine)
-        return run.hs, checkpointed.backward(cell, params, run, dhs=dhs, dlast=dlast)
+        return run.hs, checkpointed.backward(cell, params, run, dhs=states.h, dlast=last)
 
     return bounded
 
@@ -42,8 +45,10 @@ def call(code: str, task: peers.Task) -> Callable[[], Any]:
 def worker(code: str, shape: list[int], seed: int) -> None:
     """Print the peak in bytes and the best of three times in seconds."""
     T, B, D, H = shape
-    call(code, peers.Task.random("LSTM", (2, B, D, H), np.float64, seed))()
-    work = call(code, peers.Task.random("LSTM", (T, B, D, H), np.float64, seed))
+    call(code, peers.problem("LSTM", (2, B, D, H), np.float64, seed))()
+    work = call(code, peers.problem("LSTM", (T, B, D, H), np.float64, seed))
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)  # give back what drawing the numbers has freed: it would be used again and not be counted
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _status("VmRSS")
     start = time.perf_counter()
@@ -64,14 +69,17 @@ def _status(field: str) -> int:
 def measured(code: str, shape: tuple[int, ...], seed: int) -> tuple[int, float]:
     """Peak bytes and seconds in a new process on one thread."""
     env = os.environ | {f"{lib}_NUM_THREADS": "1" for lib in ("OPENBLAS", "OMP", "MKL")}
-    command = [sys.executable, "-m", "analysis.memory", code, json.dumps(shape), str(seed)]
+    command = [sys.executable, "-m", "analysis.speed.memory", code, json.dumps(shape), str(seed)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     peak, seconds = json.loads(done.stdout)
     return peak, seconds
 
 
 def run(out: Path, seed: int) -> list[str]:
-    """Measure, print and save; there is no bound here to miss. Raises NoVerdict where the system does not tell."""
+    """Measure, print and save; nothing here can fail, so the list is empty.
+
+    Raises NoVerdict where Linux's counters are missing.
+    """
     if not Path("/proc/self/clear_refs").exists():
         raise NoVerdict("not measured; this needs Linux's /proc/self/clear_refs")
     codes = [c for c in CODES if c.partition(", ")[0] in peers.installed()]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy_lstm as nl
 from numpy_lstm import flow, init
 
-from .. import text
+from . import text
 
 CELLS = {cell.name: cell for cell in (*nl.PAGES, nl.ReLURNN)}
 INITS = ("uniform", "orthogonal", "identity")
@@ -28,6 +28,11 @@ class Setting(NamedTuple):
         """For a figure: ``orth. LSTM, b_f=1``."""
         forget = "" if self.forget is None else ", chrono" if self.forget == "chrono" else f", b_f={self.forget:g}"
         return f"{LABELS[self.init]}{self.cell}{forget}"
+
+    @property
+    def page(self) -> nl.Page:
+        """The cell itself."""
+        return CELLS[self.cell]
 
 
 def setting(name: str) -> Setting:
@@ -53,7 +58,7 @@ def setting(name: str) -> Setting:
 def require(names: Sequence[str], instrument: Callable[..., Any]) -> None:
     """Raise InputError for a network whose cell this instrument of a run refuses."""
     for name in names:
-        p = run({"network": name, "seed": 0, "T": 2, "B": 1, "D": 2, "H": 3})
+        p = noise_pass({"network": name, "seed": 0, "T": 2, "B": 1, "D": 2, "H": 3})
         try:
             instrument(p.cell, p.params, p.run)
         except TypeError as error:
@@ -66,7 +71,7 @@ def params(s: Setting, D: int, H: int, T: int, rng: np.random.Generator, gain: f
     ``uniform``: in +-1/sqrt(H), PyTorch's, but with zero biases; ``orthogonal``: U, and Glorot-uniform W; ``identity``:
     U, and tiny W (Le et al. 2015). U is scaled by ``gain``; chrono holds memories up to T steps.
     """
-    cell = CELLS[s.cell]
+    cell = s.page
     if s.init == "uniform":
         p = init.uniform(cell.Params, cell.sizes(H, D=D), rng)
         p = p._replace(**{k: np.zeros_like(a) for k, a in p._asdict().items() if k[0] == "b"})
@@ -83,7 +88,7 @@ def params(s: Setting, D: int, H: int, T: int, rng: np.random.Generator, gain: f
     return nl.tree.map(lambda a: a.astype(dtype), p)
 
 
-def run(point: dict[str, Any]) -> flow.Pass:
+def noise_pass(point: dict[str, Any]) -> flow.Pass:
     """A network with white-noise inputs and zero first state; the loss is a random unit vector times the last h.
 
     ``point`` has network, seed, and T, B, D, H; gain, dtype and input (the standard deviation of x) may be absent.
@@ -95,5 +100,4 @@ def run(point: dict[str, Any]) -> flow.Pass:
     xs = (point.get("input", 1.0) * rng.standard_normal((T, B, D))).astype(dtype)
     last = rng.standard_normal((B, H))
     last = (last / np.linalg.norm(last, axis=1, keepdims=True)).astype(dtype)
-    cell = CELLS[s.cell]
-    return flow.passes(cell, p, xs, dlast=cell.partial_state(h=last))[0]
+    return flow.passes(s.page, p, xs, dlast=s.page.partial_state(h=last))[0]

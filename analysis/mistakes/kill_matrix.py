@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from numpy_lstm.check.mistakes import CATALOGUE, Mistake
 
-from . import figures, output
+from .. import figures, output
+from ..progress import bar
+from ..verify.routes import HAS_TORCH
+from .homes import HOMES, Home, suite
 from .node_cases import HAS_ONNX
-from .progress import bar
-from .recipes import SETTINGS, Setting, recipes, suite
-from .routes import HAS_TORCH
+from .recipes import recipes
 
 FOOTNOTES = (
     "A mistake with variants (a gate, an order of gates, a length) is caught if each of at most six of them is.",
@@ -21,34 +22,34 @@ FOOTNOTES = (
 
 
 class Row(NamedTuple):
-    """A mistake, the setting in which it was made, its variants, and by recipe how many of them were caught."""
+    """A mistake, the network in which it was made, its variants, and by recipe how many of them were caught."""
 
     mistake: str
-    setting: str
+    network: str
     consistent: bool
     variants: list[str]
     caught: dict[str, int]
 
 
-def home(mistake: Mistake, seed: int, most: int = 6) -> tuple[Setting, list[str]]:
-    """The first setting in which the mistake can be made, and its variants there; of many, ``most`` evenly chosen."""
-    for setting in SETTINGS:
-        variants = [v for b in suite(setting, seed, 1.0) for v in mistake.variants(b)]
+def home_of(mistake: Mistake, seed: int, most: int = 6) -> tuple[Home, list[str]]:
+    """The first home in which the mistake can be made, and its variants there; of many, ``most`` evenly chosen."""
+    for home in HOMES:
+        variants = [v for b in suite(home, seed, 1.0) for v in mistake.variants(b)]
         if variants:
             variants = list(dict.fromkeys(variants))
-            return setting, variants[:: -(-len(variants) // most)]
-    raise LookupError(f"{mistake.name} can be made in no setting")
+            return home, variants[:: -(-len(variants) // most)]
+    raise LookupError(f"{mistake.name} can be made in no network")
 
 
 def matrix(seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) -> list[Row]:
     """One row for each mistake, all of the catalogue if no others are given."""
     rows, columns = [], recipes()
     for mistake in bar(list(mistakes), desc="kill matrix"):
-        setting, variants = home(mistake, seed)
-        caught = {r.name: sum(r.catches(setting, mistake, v, seed) for v in variants) for r in columns}
-        rows.append(Row(mistake.name, setting.name, mistake.consistent, variants, caught))
-    order = [setting.name for setting in SETTINGS]
-    return sorted(rows, key=lambda row: order.index(row.setting))
+        home, variants = home_of(mistake, seed)
+        caught = {r.name: sum(r.catches(home, mistake, v, seed) for v in variants) for r in columns}
+        rows.append(Row(mistake.name, home.name, mistake.consistent, variants, caught))
+    order = [home.name for home in HOMES]
+    return sorted(rows, key=lambda row: order.index(row.network))
 
 
 def counts(rows: list[Row]) -> dict[str, dict[str, int]]:
@@ -75,7 +76,7 @@ def markdown(rows: list[Row]) -> str:
 
     whole = output.table(
         ["mistake", "network", *(str(k + 1) for k in range(len(about)))],
-        [[row.mistake, row.setting, *(entry(row, name) for name in row.caught)] for row in rows],
+        [[row.mistake, row.network, *(entry(row, name) for name in row.caught)] for row in rows],
     )
     left = [name for name, there in (("torch", HAS_TORCH), ("onnx", HAS_ONNX)) if not there]
     missing = f"\n{' and '.join(left)} not installed: their recipes were left out.\n" if left else ""
@@ -100,6 +101,51 @@ def caption(rows: list[Row]) -> str:
     )
 
 
+def draw(rows: list[Row], stem: Path) -> None:
+    """One line for each mistake, one column for each recipe: pale where it is caught, dark where it is missed."""
+    from matplotlib.patches import Patch
+
+    found = counts(rows)
+    names = list(found)
+    width, height = len(names), len(rows)
+    with figures.look_of(figures.RC):
+        drawing = figures.figure(8.2, 0.118 * height + 2.6)
+        axes = drawing.subplots()
+        for y, row in enumerate(rows):
+            for x, name in enumerate(names):
+                _square(axes, x, y, row.caught[name] / len(row.variants))
+        axes.set_xlim(-0.5, width - 0.5)
+        axes.set_ylim(height + 0.2, -0.5)
+        axes.set_xticks(range(width), names, rotation=55, ha="left", rotation_mode="anchor", fontsize=7)
+        axes.xaxis.tick_top()
+        axes.set_yticks(range(height), [row.mistake for row in rows], fontsize=5.6, family="monospace")
+        axes.tick_params(length=0, pad=2)
+        axes.spines[:].set_visible(False)
+        starts = [y for y in range(height) if y == 0 or rows[y].network != rows[y - 1].network]
+        for y, stop in zip(starts, [*starts[1:], height], strict=True):
+            axes.plot([-0.5, width - 0.5], [y - 0.5, y - 0.5], color="0.35", linewidth=0.5, clip_on=False)
+            axes.text(width - 0.3, (y + stop - 1) / 2, rows[y].network, fontsize=6, va="center", color="0.25")
+        for x, name in enumerate(names):
+            missed = found[name]["missed"] + found[name]["partly"]
+            axes.text(x, height + 0.4, str(missed), ha="center", va="center", fontsize=7, fontweight="bold")
+        axes.text(-0.7, height + 0.4, "not caught, or not in every variant", ha="right", va="center", fontsize=6)
+        key = [(0.0, "missed"), (0.5, "some variants missed"), (1.0, "caught")]
+        handles = [Patch(facecolor=_SHADES[share], edgecolor="0.6", linewidth=0.4, label=text) for share, text in key]
+        drawing.legend(handles=handles, loc="outside upper left", ncols=1, frameon=False, fontsize=7)
+        drawing.supxlabel(caption(rows), fontsize=6.5, color="0.35")
+        figures.save(drawing, stem)
+
+
+_SHADES = {0.0: "#A33B00", 0.5: "#E9A36F", 1.0: "#F2F2F2"}  # vermilion, darker and lighter: apart in grey, too
+
+
+def _square(axes: Any, x: float, y: float, share: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    shade = _SHADES[share if share in (0.0, 1.0) else 0.5]
+    axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, facecolor=shade, linewidth=0))
+
+
 def run(out: Path, seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) -> list[str]:
     """Make, print and save the matrix; returns what our suite misses at one loss scale or more."""
     start = time.perf_counter()
@@ -111,11 +157,11 @@ def run(out: Path, seed: int, mistakes: Iterable[Mistake] = CATALOGUE.values()) 
     output.write_csv(
         out / "kill_matrix.csv",
         ["mistake", "network", "consistent", "variants", *names],
-        [[r.mistake, r.setting, int(r.consistent), len(r.variants), *r.caught.values()] for r in rows],
+        [[r.mistake, r.network, int(r.consistent), len(r.variants), *r.caught.values()] for r in rows],
     )
     saved: dict[str, Any] = {"schema": 1, "seed": seed, "counts": counts(rows), "rows": [r._asdict() for r in rows]}
     output.write_json(out / "kill_matrix.json", saved)
-    figures.kill_matrix(rows, counts(rows), caption(rows), out / "kill_matrix")
+    draw(rows, out / "kill_matrix")
     survivors = {
         r.mistake for r in rows for name in names if name.startswith("ours") and r.caught[name] < len(r.variants)
     }

@@ -1,7 +1,7 @@
 """Ways in which people check a gradient, each a function: does it catch this mistake?
 
-Each makes a case of its own, so weak or strong as it is, and holds what somebody with the mistake would answer there
-against derivatives. A mistake that cannot be made in that case, or gives nothing wrong there, is missed. One whose
+Each makes a case of its own, weak or strong, and compares what code with the mistake would answer there with
+derivatives. A mistake that cannot be made in that case, or gives nothing wrong there, is missed. One whose
 forward pass is wrong in the same way agrees with its own differences, which the tests of the catalogue prove, and is
 missed by all that compare with nothing else.
 """
@@ -13,72 +13,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_lstm import check
-from numpy_lstm.check.case import Case, is_gradient
+from numpy_lstm.check.case import is_gradient
 from numpy_lstm.check.mistakes import Mistake, Workbench
-from numpy_lstm.check.network import Network
 
-from . import differences, node_cases, routes
+from ..verify import routes
+from . import differences, node_cases
+from .homes import SIZES, Home, bench, suite
 
 Arrays = dict[str, Any]
-
-
-class Setting(NamedTuple):
-    """Where a mistake is at home: a network, how its weights are stored, and whether its rows have lengths."""
-
-    name: str
-    network: Network
-    layout: str
-    lengths: bool = False
-
-
-SETTINGS = (
-    Setting("LSTM", Network("LSTM"), "torch"),
-    Setting("LSTM with lengths", Network("LSTM"), "torch", True),
-    Setting("LSTM, two layers", Network("LSTM", layers=2), "torch"),
-    Setting("LSTM, both directions", Network("LSTM", direction="bidirectional"), "torch", True),
-    Setting("LSTM, projected", Network("LSTM", projection=2), "torch"),
-    Setting("LSTM, zoneout", Network("LSTM", zoneout=True), "torch"),
-    Setting("LSTM, peepholes", Network("PeepholeLSTM"), "onnx"),
-    Setting("LSTM, coupled gates", Network("CoupledLSTM"), "records"),
-    Setting("LSTM, layer norm", Network("LayerNormLSTM"), "records"),
-    Setting("GRU", Network("GRU"), "torch"),
-    Setting("GRU, reset before", Network("GRUResetBefore"), "keras"),
-    Setting("RNN", Network("RNN"), "torch"),
-)
-SIZES = {"T": 4, "B": 3, "D": 2, "H": 3}
 GRADCHECK = (4, 2, 3, 2)  # T, B, D, H: a hundred numbers to differentiate by
 
 
-@cache
-def bench(setting: Setting, seed: int, sizes: tuple[int, ...] = tuple(SIZES.values()), **options: Any) -> Workbench:
-    """A random case in this setting; options: ``scale`` of the weights, ``cotangents``, ``zero`` and ``given``."""
-    T, B, _, _ = sizes
-    zero, given = options.pop("zero", False), options.pop("given", "all")
-    lengths = [*([max(1, T // 2), T, 1] * B)[:B]] if B > 1 else [max(1, T - 1)]
-    case = Case.random(
-        setting.network,
-        setting.layout,
-        dict(zip("TBDH", sizes, strict=True)),
-        np.random.default_rng([seed, SETTINGS.index(setting)]),
-        lengths=lengths if setting.lengths else None,
-        **options,
-    )
-    changed = {}
-    for k, a in case.arrays.items():
-        if (zero and k.endswith("_0")) or (given != "all" and k.endswith("_n") and "d_" in k):
-            changed[k] = 0 * a
-    if given == "last":
-        last = np.arange(T)[:, None, None] == np.array(case.arrays.get("lengths", [T] * B))[None, :, None] - 1
-        changed["d_output"] = case.arrays["d_output"] * last
-    return Workbench(case._replace(arrays=case.arrays | changed))
-
-
 class Recipe(NamedTuple):
-    """A check by name; ``about`` says what it is. ``catches`` gets a setting, a mistake, a variant and a seed."""
+    """A check by name; ``about`` says what it is. ``catches`` gets a home, a mistake, a variant and a seed."""
 
     name: str
     about: str
-    catches: Callable[[Setting, Mistake, str, int], bool]
+    catches: Callable[[Home, Mistake, str, int], bool]
 
 
 @cache
@@ -108,7 +59,7 @@ def parameters(b: Workbench) -> list[str]:
 
 def everything(b: Workbench) -> list[str]:
     """The names of the gradients of all inputs."""
-    return [differences.gradient_name(k) for k in differences.inputs(b.case)]
+    return list(differences.gradient_names(b.case).values())
 
 
 def _answer(b: Workbench, mistake: Mistake, variant: str) -> Arrays | None:
@@ -127,26 +78,26 @@ def _by(
     names: Callable[[Workbench], list[str]] = everything,
     sizes: tuple[int, ...] = tuple(SIZES.values()),
     **options: Any,
-) -> Callable[[Setting, Mistake, str, int], bool]:
-    def catches(setting: Setting, mistake: Mistake, variant: str, seed: int) -> bool:
-        b = bench(setting, seed, sizes, **options)
+) -> Callable[[Home, Mistake, str, int], bool]:
+    def catches(home: Home, mistake: Mistake, variant: str, seed: int) -> bool:
+        b = bench(home, seed, sizes, **options)
         return _worst(b, mistake, variant, truth(b), names(b)) > tolerance
 
     return catches
 
 
-def _check_grad(setting: Setting, mistake: Mistake, variant: str, seed: int) -> bool:
+def _check_grad(home: Home, mistake: Mistake, variant: str, seed: int) -> bool:
     """``scipy.optimize.check_grad`` is the norm of the difference, with a forward difference."""
-    b = bench(setting, seed)
+    b = bench(home, seed)
     answer = None if mistake.consistent else _answer(b, mistake, variant)
     if answer is None:
         return False
     return float(np.sqrt(sum(np.sum((answer[k] - a) ** 2) for k, a in _forward(b).items()))) > 1e-5
 
 
-def _element_by_element(setting: Setting, mistake: Mistake, variant: str, seed: int) -> bool:
+def _element_by_element(home: Home, mistake: Mistake, variant: str, seed: int) -> bool:
     """Parameters, from a zero state and for the last output, each element to 1 %."""
-    b = bench(setting, seed, zero=True, given="last")
+    b = bench(home, seed, zero=True, given="last")
     answer = None if mistake.consistent else _answer(b, mistake, variant)
     if answer is None:
         return False
@@ -158,40 +109,29 @@ def _element_by_element(setting: Setting, mistake: Mistake, variant: str, seed: 
 def _losses(b: Workbench) -> Callable[[list[Any]], float]:
     """The loss as a function of a list of arrays, remembered: gradcheck asks for the same points again and again."""
     known: dict[bytes, float] = {}
-    names = differences.inputs(b.case)
+    names = differences.gradient_names(b.case)
 
     def loss(arrays: list[Any]) -> float:
         key = b"".join(a.tobytes() for a in arrays)
         if key not in known:
             given = {k: a.copy() for k, a in zip(names, arrays, strict=True)}
-            known[key] = float(differences.loss(b.case._replace(arrays=b.case.arrays | given)))
+            known[key] = float(differences.loss(b.case, given))
         return known[key]
 
     return loss
 
 
-def _gradcheck(fast: bool, cotangents: float = 1.0) -> Callable[[Setting, Mistake, str, int], bool]:
-    def catches(setting: Setting, mistake: Mistake, variant: str, seed: int) -> bool:
-        b = bench(setting, seed, GRADCHECK, cotangents=cotangents)
+def _gradcheck(fast: bool, cotangents: float = 1.0) -> Callable[[Home, Mistake, str, int], bool]:
+    def catches(home: Home, mistake: Mistake, variant: str, seed: int) -> bool:
+        b = bench(home, seed, GRADCHECK, cotangents=cotangents)
         answer = None if mistake.consistent else _answer(b, mistake, variant)
         if answer is None:
             return False
-        names = differences.inputs(b.case)
-        gradients = [answer[differences.gradient_name(k)] for k in names]
-        arrays = [b.case.arrays[k] for k in names]
+        names = differences.gradient_names(b.case)
+        gradients, arrays = [answer[name] for name in names.values()], [b.case.arrays[k] for k in names]
         return not routes.torch_oracle.gradcheck(_losses(b), gradients, arrays, fast)
 
     return catches
-
-
-def suite(setting: Setting, seed: int, cotangents: float) -> list[Workbench]:
-    """The cases of our suite: D unlike H, D = H, and cotangents so large that nothing that clips stays unseen."""
-    square = (SIZES["T"], SIZES["B"], SIZES["H"], SIZES["H"])
-    return [
-        bench(setting, seed, cotangents=cotangents),
-        bench(setting, seed, square, cotangents=cotangents),
-        bench(setting, seed, cotangents=1024.0),
-    ]
 
 
 @cache
@@ -208,9 +148,9 @@ def killed(b: Workbench, answer: Arrays) -> bool:
     return far > 2e-15 or K > 32
 
 
-def _ours(cotangents: float) -> Callable[[Setting, Mistake, str, int], bool]:
-    def catches(setting: Setting, mistake: Mistake, variant: str, seed: int) -> bool:
-        for b in suite(setting, seed, cotangents):
+def _ours(cotangents: float) -> Callable[[Home, Mistake, str, int], bool]:
+    def catches(home: Home, mistake: Mistake, variant: str, seed: int) -> bool:
+        for b in suite(home, seed, cotangents):
             answer = _answer(b, mistake, variant)
             if answer is not None and killed(b, answer):
                 return True
@@ -219,7 +159,7 @@ def _ours(cotangents: float) -> Callable[[Setting, Mistake, str, int], bool]:
     return catches
 
 
-def _onnx(_: Setting, mistake: Mistake, variant: str, __: int) -> bool:
+def _onnx(_: Home, mistake: Mistake, variant: str, __: int) -> bool:
     for b, expected in node_cases.load():
         answer = _answer(b, mistake, variant)
         if answer is not None and not all(np.allclose(answer[k], a, rtol=1e-3, atol=1e-7) for k, a in expected.items()):

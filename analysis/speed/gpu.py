@@ -1,4 +1,4 @@
-"""CuPy arrays on a device: every room against NumPy, then the fast path timed against cuDNN through torch."""
+"""CuPy arrays on a GPU: every room against NumPy, then the fast path timed against cuDNN through torch."""
 
 import argparse
 import time
@@ -11,7 +11,10 @@ from numpy_lstm import check, tree
 from numpy_lstm.command import NoVerdict
 from numpy_lstm.fast import cuda, device
 
-from . import benchmark, output, peers, rooms
+from .. import output
+from ..verify import rooms
+from ..verify.instruments import EXACT
+from . import benchmark, peers
 
 BOUND = {"float64": 1e-13, "float32": 1e-4}
 SHAPES = (  # T, B, D, H
@@ -28,7 +31,7 @@ ROUNDS = 15
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this study."""
+    """Options of this command."""
     only = parser.add_argument_group("gpu only")
     only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="cells to time; default: all")
     only.add_argument(
@@ -42,15 +45,15 @@ def unavailable() -> str | None:
     import cupy
 
     try:
-        return None if cupy.cuda.runtime.getDeviceCount() else "CuPy finds no device"
+        return None if cupy.cuda.runtime.getDeviceCount() else "CuPy finds no GPU"
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"CuPy finds no device: {error}"
+        return f"CuPy finds no GPU: {error}"
 
 
 def run(out: Path, asked: argparse.Namespace) -> list[str]:
-    """Check, time, print and save; returns what is beyond its bound. Raises NoVerdict without a device."""
+    """Check, time, print and save; returns what is beyond its bound. Raises NoVerdict without a GPU."""
     if (reason := unavailable()) is not None:
-        raise NoVerdict(f"nothing was run: {reason}")
+        raise NoVerdict(f"no GPU was available: {reason}")
     import cupy
 
     texts, failed, rows = [environment(cupy)], [], []
@@ -90,7 +93,7 @@ def every_room(cupy: Any, seed: int) -> tuple[list[str], str]:
         start = time.perf_counter()
         try:
             error = case()
-            right, said = error <= rooms.EXACT, f"{error:.1e}"
+            right, said = error <= EXACT, f"{error:.1e}"
         except Exception as fault:  # whatever it is, the others are looked at too
             right, said = False, f"{type(fault).__name__}: {str(fault)[:120]}"
         failed += [] if right else [f"{name}: {said}"]
@@ -100,17 +103,16 @@ def every_room(cupy: Any, seed: int) -> tuple[list[str], str]:
 
 def timed(cupy: Any, name: str, shape: tuple[int, int, int, int], dtype: str, seed: int) -> dict[str, Any]:
     """Seconds of forward and backward, ours and cuDNN's in turn; the error against NumPy; how the recurrence ran."""
-    task = peers.Task.random(name, shape, np.dtype(dtype).type, seed)
-    moved = {k: tree.map(cupy.asarray, v) for k, v in task._asdict().items() if k != "cell"}
-    there = task._replace(**moved)
+    problem = peers.problem(name, shape, np.dtype(dtype).type, seed)
+    there = check.Problem(problem.cell, *tree.map(cupy.asarray, (problem.point, problem.cotangents)))
     calls = {"ours": peers.PEERS["fast"](there)}
     if "torch" in peers.installed():
         from reference import torch_oracle
 
-        if (call := torch_oracle.timed(*task, device="cuda")) is not None:
+        if (call := torch_oracle.timed(problem, device="cuda")) is not None:
             calls["cuDNN"] = call
     got = tree.map(cupy.asnumpy, tuple(calls["ours"]())[:3])
-    error = check.normwise(got, tuple(peers.PEERS["fast"](task)())[:3])
+    error = check.normwise(got, tuple(peers.PEERS["fast"](problem)())[:3])
     seconds: dict[str, list[float]] = {k: [] for k in calls}
     for call in calls.values():
         for _ in range(3):
@@ -126,12 +128,13 @@ def timed(cupy: Any, name: str, shape: tuple[int, int, int, int], dtype: str, se
     return row | {"seconds": {k: float(np.median(v)) for k, v in seconds.items()}}
 
 
-def _way(task: peers.Task) -> str:
+def _way(problem: check.Problem) -> str:
     """How the recurrence runs."""
-    kind, (_, B, _), H = cuda.KINDS[task.cell.equations], task.xs.shape, task.first.h.shape[1]
-    if (gpu := device.of(task.xs, kind)) is None:
+    _, xs, first = problem.point
+    kind, (_, B, _), H = cuda.KINDS[problem.cell.equations], xs.shape, first.h.shape[1]
+    if (gpu := device.of(xs, kind)) is None:
         return "as NumPy arrays"
-    if (plan := gpu.choose(kind, task.xs.dtype, B, H)) is None:
+    if (plan := gpu.choose(kind, xs.dtype, B, H)) is None:
         return "stepped"
     blocks = "cluster" if plan.cluster else "grid" if plan.C > 1 else "block"
     return f"persistent: {plan.groups} x {blocks} of {plan.C}, {plan.R} rows"

@@ -8,20 +8,24 @@ import numpy as np
 
 import numpy_lstm as nl
 from numpy_lstm import check, tree
-from reference import mechanical, truth
+from numpy_lstm.check import truth
+from reference import differences, mechanical
 
-from . import next_symbol, text
+from .. import next_symbol, text
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 SIZES = {"T": 20, "B": 4, "D": 6, "H": 10}
+Outcome = tuple[float, float | None]  # error and K; None where S is not defined
 SMALL = {"T": 3, "B": 2, "D": 3, "H": 2}  # where a 70-digit difference of every component takes a tenth of a second
 
 
-class Case(NamedTuple):
-    """One network on one piece of text: the whole loss, and the recurrent layer with the cotangents it receives."""
+class Subject(NamedTuple):
+    """One network on one piece of text, and all that the routes need.
 
-    network: str
-    cell: nl.Page
+    ``codes`` and ``weights`` give the whole loss; ``problem`` is the recurrent layer with the cotangents that it
+    receives there, ``small`` the same at small size; ``gradient`` and ``paths`` (S of ``check.K``) are ours.
+    """
+
     codes: Any
     weights: next_symbol.Weights
     problem: check.Problem
@@ -31,14 +35,14 @@ class Case(NamedTuple):
     direction: Any
 
 
-def case(network: str, corpus: text.Corpus, rng: np.random.Generator) -> Case:
+def subject(network: str, corpus: text.Corpus, rng: np.random.Generator) -> Subject:
     """The network at full and at small size, with what all routes are compared with."""
     codes, w, problem = _problem(network, corpus, rng, SIZES)
     _, _, small = _problem(network, corpus, rng, SMALL)
     direction = tree.random_like(problem.point, rng)
     direction = tree.scale(1 / tree.norm(direction), direction)
     gradient, paths = problem.gradient(), problem.absolute_paths()
-    return Case(network, problem.cell, codes, w, problem, small, gradient, paths, direction)
+    return Subject(codes, w, problem, small, gradient, paths, direction)
 
 
 def _problem(network: str, corpus: text.Corpus, rng: np.random.Generator, sizes: dict[str, int]) -> Any:
@@ -47,10 +51,11 @@ def _problem(network: str, corpus: text.Corpus, rng: np.random.Generator, sizes:
     The layer's h_t receive the gradient of the next-symbol loss; every c_t and the last state receive a random
     one of like size, as from further layers and a following window, so that no path is checked at zero.
     """
-    cell, _ = next_symbol.NETWORKS[network]
+    setting = next_symbol.NETWORKS[network]
+    cell = setting.page
     T, B, D, H = (sizes[k] for k in "TBDH")
     codes = text.windows(corpus, T + 1, B, rng)
-    w = next_symbol.weights(network, len(corpus.symbols), B, D, H, 100, rng)
+    w = next_symbol.weights(setting, len(corpus.symbols), B, D, H, 100, rng)
     w = _rounded(w)
     xs = next_symbol.embed(w, codes[:-1])
     hs = nl.forward(cell, w.params, xs, w.first).hs
@@ -66,12 +71,12 @@ def _rounded(value: Any) -> Any:
     return tree.map(lambda a: a.astype(np.float32).astype(np.float64), value)
 
 
-def _against(route: Callable[[check.Problem], check.Point]) -> Callable[[Case], tuple[float, float | None]]:
+def _against(route: Callable[[check.Problem], check.Point]) -> Callable[[Subject], Outcome]:
     """The hand-derived gradient compared with that of a route; what a route leaves absent is left out."""
 
-    def outcome(c: Case) -> tuple[float, float | None]:
-        other = route(c.problem)
-        ours, paths = (tree.map(lambda a, b: None if b is None else a, part, other) for part in (c.gradient, c.paths))
+    def outcome(s: Subject) -> Outcome:
+        other = route(s.problem)
+        ours, paths = (tree.map(lambda a, b: None if b is None else a, part, other) for part in (s.gradient, s.paths))
         return check.normwise(ours, other), check.K(ours, other, paths)
 
     return outcome
@@ -82,25 +87,25 @@ def by_complex_step(p: check.Problem) -> check.Point:
     return check.complex_step(p.loss, p.point, chunk=256)
 
 
-def _swept(route: Callable[..., Any], steps: list[float]) -> Callable[[Case], tuple[float, float | None]]:
+def _swept(route: Callable[..., Any], steps: list[float]) -> Callable[[Subject], Outcome]:
     """A difference route at the best of several steps: between truncation and rounding, which differ by network."""
 
-    def outcome(c: Case) -> tuple[float, float | None]:
-        p = c.problem
+    def outcome(s: Subject) -> Outcome:
+        p = s.problem
         tried = [route(p.loss, p.point, step, chunk=256) for step in steps]
-        best = min(tried, key=lambda other: check.normwise(c.gradient, other))
-        return check.normwise(c.gradient, best), check.K(c.gradient, best, c.paths)
+        best = min(tried, key=lambda other: check.normwise(s.gradient, other))
+        return check.normwise(s.gradient, best), check.K(s.gradient, best, s.paths)
 
     return outcome
 
 
-def _whole_loss(c: Case) -> tuple[float, float | None]:
-    stepped = check.complex_step(lambda w: next_symbol.loss(c.cell, w, c.codes), c.weights, chunk=64)
-    return check.normwise(next_symbol.gradient(c.cell, c.weights, c.codes), stepped), None
+def _whole_loss(s: Subject) -> Outcome:
+    stepped = check.complex_step(lambda w: next_symbol.loss(s.problem.cell, w, s.codes), s.weights, chunk=64)
+    return check.normwise(next_symbol.gradient(s.problem.cell, s.weights, s.codes), stepped), None
 
 
-def _dot(c: Case) -> tuple[float, float | None]:
-    p = c.problem
+def _dot(s: Subject) -> Outcome:
+    p = s.problem
     return check.dot_test(
         lambda v: check.directional(p.outputs, p.point, v),
         lambda w: p._replace(cotangents=w).gradient(),
@@ -111,29 +116,29 @@ def _dot(c: Case) -> tuple[float, float | None]:
     ).error, None
 
 
-def _taylor(order: int) -> Callable[[Case], tuple[float, float | None]]:
-    def outcome(c: Case) -> tuple[float, float | None]:
-        p = c.problem.astype(np.longdouble)
-        curvature = check.hessian_vector(p.gradient, p.point, c.direction) if order == 3 else None
-        slope = check.taylor_test(p.loss, p.gradient(), p.point, c.direction, curvature).slope
+def _taylor(order: int) -> Callable[[Subject], Outcome]:
+    def outcome(s: Subject) -> Outcome:
+        p = s.problem.astype(np.longdouble)
+        curvature = check.hessian_vector(p.gradient, p.point, s.direction) if order == 3 else None
+        slope = check.taylor_test(p.loss, p.gradient(), p.point, s.direction, curvature).slope
         return abs(slope - order), None
 
     return outcome
 
 
-def _hessian_vector(c: Case) -> tuple[float, float | None]:
-    p = c.problem
-    Hv = check.hessian_vector(p.gradient, p.point, c.direction)
-    return check.normwise(Hv, truth.hessian_vector(p, c.direction)), None
+def _hessian_vector(s: Subject) -> Outcome:
+    p = s.problem
+    Hv = check.hessian_vector(p.gradient, p.point, s.direction)
+    return check.normwise(Hv, differences.hessian_vector(p, s.direction)), None
 
 
-def _formula_free(c: Case) -> tuple[float, float | None]:
+def _formula_free(s: Subject) -> Outcome:
     """At small size, 50-digit back-propagation against a 70-digit difference of the loss alone; the worst array."""
-    rows = check.compare(truth.gradient(c.small), truth.central_difference(c.small), c.small.absolute_paths())
+    rows = check.compare(truth.gradient(s.small), differences.central_difference(s.small), s.small.absolute_paths())
     return check.worst(row.normwise for row in rows), None
 
 
-ROUTES: dict[str, tuple[Callable[[Case], tuple[float, float | None]], float]] = {
+ROUTES: dict[str, tuple[Callable[[Subject], Outcome], float]] = {
     "50-digit truth": (_against(truth.gradient), 1e-15),
     "complex step": (_against(by_complex_step), 2e-15),
     "complex step, whole loss": (_whole_loss, 2e-15),
