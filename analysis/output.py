@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from numpy_lstm import tree
-from numpy_lstm.check.atomic import write as write
-from numpy_lstm.check.report import table as table
+from numpy_lstm.files import write as write
+from numpy_lstm.tables import table as table
 
 
 def write_text(path: Path, text: str) -> Path:

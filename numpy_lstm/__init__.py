@@ -13,7 +13,8 @@ cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLS
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
-checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth, the judge and its catalogue
+checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
+judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -32,7 +33,7 @@ from . import checkpointed, fast, layouts
 from .layers import EachStep, Layer, Masked, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
 from .wiring import walk
 from . import nn, onnx
-from . import check, flow  # isort: skip
+from . import check, flow, cases, mistakes, judge  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -70,6 +71,9 @@ __all__ = [
     "backward",
     "check",
     "flow",
+    "cases",
+    "mistakes",
+    "judge",
     "checkpointed",
     "fast",
     "forward",

@@ -70,6 +70,24 @@ def type_name(value: object) -> str:
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
+def as_numpy(array: Any) -> Any:
+    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
+
+    What CuPy holds is fetched. bfloat16, which NumPy lacks, becomes float32, exactly.
+    """
+    if is_cupy(array):
+        return array.get()
+    if not hasattr(array, "detach"):
+        return np.asarray(array)
+    array = array.detach().cpu()
+    return np.asarray((array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy())
+
+
+def as_array(array: Any) -> Any:
+    """``array`` as it is if CuPy holds it, so that it stays on its device; else as a NumPy array."""
+    return array if is_cupy(array) else as_numpy(array)
+
+
 def library(array: Array) -> str:
     """The name of the library that ``array`` belongs to: ``numpy``, ``cupy``, ``array_api_strict``."""
     return namespace(array).__name__.partition(".")[0]

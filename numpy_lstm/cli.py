@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, check, doctor, layouts
-from .check import files, mistakes, vectors
-from .check.case import RECORDS, Case
-from .check.network import CELLS, DIRECTIONS, CaseError, Network
+from . import __version__, check, doctor, layouts, mistakes
+from . import judge as judging
+from .cases import RECORDS, Case, files
+from .cases.network import CELLS, DIRECTIONS, Network
+from .check import CaseError
 from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run
 from .layouts.table import TABLE
+from .mistakes import vectors
 
 STATUS = {"pass": RIGHT, "fail": WRONG}  # all other verdicts: none
 Options = argparse.Namespace
@@ -31,11 +33,11 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def judge(options: Options) -> int:
     """Judge an answer, or a folder of answers to a set of cases."""
-    judged: check.Judgement | check.SetJudgement
+    judged: judging.Judgement | judging.SetJudgement
     if options.case.is_dir() or options.answer.is_dir():
-        judged = check.judge_set(options.case, options.answer, options.seed, partial=options.partial)
+        judged = judging.judge_set(options.case, options.answer, options.seed, partial=options.partial)
     else:
-        judged = check.judge(options.case, options.answer, options.seed, partial=options.partial)
+        judged = judging.judge(options.case, options.answer, options.seed, partial=options.partial)
     if options.json is not None:
         files.write_text(options.json, json.dumps(judged.to_dict(), indent=1) + "\n")
     print(judged.markdown() if options.markdown else judged)
@@ -67,7 +69,7 @@ def list_mistakes(options: Options) -> int:
     bench = mistakes.Workbench(
         Case.random(network, options.layout, {"T": 6, "B": 3, "D": 4, "H": 5}, rng, lengths=[3, 6, 1])
     )
-    for mistake, variant in mistakes.made(bench):
+    for mistake, variant in mistakes.possible(bench):
         answer = mistake.answer(bench, variant)
         gap = check.worst(check.normwise(answer[k], a) for k, a in bench.right.items())
         print(f"{gap:8.1e}  {mistakes.label(mistake, variant)}: {mistake.says}")

@@ -175,7 +175,7 @@ class Node:
         if self.clip is not None and not self.clip >= 0:
             raise OnnxError(f"clip is {self.clip:g}; expected a threshold of at least 0, or no clip")
 
-        self.given = {k: layouts.as_array(a) for k, a in self._known("input", inputs, self.operator.inputs).items()}
+        self.given = {k: arrays.as_array(a) for k, a in self._known("input", inputs, self.operator.inputs).items()}
         if missing := [name for name in "XWR" if name not in self.given]:
             raise OnnxError(f"{', '.join(missing)} missing; {op_type} needs X, W, R")
         if flat := [name for name in "XR" if self.given[name].ndim != 3]:
@@ -200,7 +200,7 @@ class Node:
 
     def read(self, name: str, array: Any) -> Any:
         """An input or the cotangent of an output, from the node's order of axes to ours."""
-        array, like, (theirs, ours) = layouts.as_array(array), self.given["X"].dtype, self._orders(name)
+        array, like, (theirs, ours) = arrays.as_array(array), self.given["X"].dtype, self._orders(name)
         if array.shape != tuple(self._sizes[k] for k in theirs):
             expected = ", ".join(f"{self._names[k]}={self._sizes[k]}" for k in theirs)
             raise OnnxError(f"{name} has shape {array.shape}; expected ({expected})")

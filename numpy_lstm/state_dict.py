@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import layouts
-from .arrays import library, type_name
+from .arrays import as_array, library, type_name
 from .pages import Page
 
 Shapes = dict[str, tuple[int, ...]]
@@ -35,7 +35,7 @@ def read(source: Any, expected: Shapes, dtype: Any, cell: Page, prefix: str = ""
         if given[name] is None:
             raise layouts.LayoutError(f"{name} is None; expected an array of shape {shape}")
         try:
-            array = layouts.as_array(given[name])
+            array = as_array(given[name])
         except (TypeError, ValueError) as error:
             raise layouts.LayoutError(f"{name} cannot be read as an array: {error}") from error
         if array.shape != shape:

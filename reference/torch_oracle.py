@@ -4,7 +4,6 @@ Two routes: the cells as tutorials write them, from tensor operations, and ``tor
 g, o (r, z, n) and two biases.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch.nn.functional import layer_norm
 
 from numpy_lstm import check, layouts, tree
 from numpy_lstm.activations import Activation
+from numpy_lstm.cases.names import GRADIENT, parse
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": torch.sigmoid,
@@ -249,7 +249,7 @@ def ragged(twin: Any, x: Any, lengths: list[int], cotangents: list[Any]) -> list
 
 
 def answer(case: Any) -> dict[str, Any]:
-    """torch.nn's answer to a ``check.Case`` in the layout of torch: packed if it has lengths, in the case's dtype.
+    """torch.nn's answer to a ``Case`` in the layout of torch: packed if it has lengths, in the case's dtype.
 
     Every output and gradient that torch.nn gives, by the names of the case; the cells and cotangents of single steps
     are not among them.
@@ -257,8 +257,8 @@ def answer(case: Any) -> dict[str, Any]:
     network, sizes = case.network, case.sizes
     ways = ("", "_reverse") if network.direction == "bidirectional" else ("",)
     leaf = {k: torch.tensor(a, dtype=getattr(torch, case.dtype)) for k, a in case.arrays.items() if k != "lengths"}
-    leaf = {k: a if k.rpartition(".")[2].startswith("d_") else a.requires_grad_() for k, a in leaf.items()}
-    layer = getattr(torch.nn, network.cell)(
+    leaf = {k: a if parse(k).role == GRADIENT else a.requires_grad_() for k, a in leaf.items()}
+    layer = getattr(torch.nn, network.page.name)(
         *(sizes["D"], sizes["H"], network.layers),
         bidirectional=len(ways) == 2,
         dtype=getattr(torch, case.dtype),
@@ -282,9 +282,12 @@ def answer(case: Any) -> dict[str, Any]:
     values = {"output": out}
     for k, stacked in zip(fields, last if len(fields) > 1 else [last], strict=True):
         values |= {f"{place}{k}_n": a for place, a in zip(network.places(), stacked, strict=True)}
-    given = {k: re.sub(r"(output|[hc]_n)$", r"d_\1", k) for k in values}
-    sum((leaf[d] * values[k]).sum() for k, d in given.items()).backward()
-    gradients = {re.sub(r"(^|\.)(?=[^.]*$)", r"\1d_", k): a.grad for k, a in leaf.items() if a.grad is not None}
+
+    def gradient(name: str) -> str:
+        return str(parse(name)._replace(role=GRADIENT))
+
+    sum((leaf[gradient(k)] * a).sum() for k, a in values.items()).backward()
+    gradients = {gradient(k): a.grad for k, a in leaf.items() if a.grad is not None}
     return {k: a.detach().numpy() for k, a in (values | gradients).items()}
 
 
@@ -313,7 +316,7 @@ def timed(problem: check.Problem, device: str = "cpu") -> Any:
     Cotangents of every h and of the last state. Threads as torch finds them in the environment. None if torch has no
     such device.
     """
-    cell, (params, xs, first), (states, last) = problem
+    cell, (params, xs, first), (states, last) = problem[:3]
     if device == "cuda" and not torch.cuda.is_available():
         return None
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32

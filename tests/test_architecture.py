@@ -12,18 +12,23 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "numpy_lstm"
 # Each room may import rooms further up this list, and those of its own line never import one another.
 ORDER = [
-    "command",
+    "command files tables",
     "arrays doctor",
     "ops tree shapes",
     "init activations",
     "pages",
-    "scan layouts",
+    "scan",
+    "wiring",
+    "check layouts",
     "fast each_step",
-    "checkpointed wiring",
+    "checkpointed",
     "layers",
     "state_dict",
     "twin",
-    "nn onnx check flow",
+    "nn onnx flow",
+    "cases",
+    "mistakes",
+    "judge",
     "cli",
     "__main__",
 ]
@@ -95,3 +100,25 @@ def test_every_page_has_its_derivation() -> None:
     pages = {f.stem for f in PAGES} | {"projected", "zoneout"}
     assert {f.stem for f in (PACKAGE / "pages").glob("*.md")} == pages
     assert {f.stem for f in (ROOT / "reference" / "equations").glob("*.txt")} == pages
+
+
+@pytest.mark.parametrize("room", ["check", "cases", "mistakes", "judge"])
+def test_no_file_outside_a_page_asks_for_a_page_by_its_file_name(room: str) -> None:
+    for path in (PACKAGE / room).glob("*.py"):
+        strings = {
+            n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant)
+        }
+        assert not strings & {f.stem for f in PAGES}, path.name
+        assert ".equations" not in path.read_text(encoding="utf-8"), path.name
+
+
+@pytest.mark.parametrize("room", ["check", "cases", "mistakes", "judge"])
+def test_names_are_not_read_by_patterns(room: str) -> None:
+    assert all("re" not in imported(path) for path in (PACKAGE / room).glob("*.py"))
+
+
+def test_no_room_is_more_than_a_fifth_of_the_house() -> None:
+    house = [f for top in ("numpy_lstm", "reference", "analysis") for f in (ROOT / top).rglob("*.py")]
+    lines = {f: len(f.read_text(encoding="utf-8").splitlines()) for f in house}
+    for room in {f.parent for f in house} - {PACKAGE, ROOT / "analysis"}:
+        assert sum(n for f, n in lines.items() if f.is_relative_to(room)) <= sum(lines.values()) / 5, room

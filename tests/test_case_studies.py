@@ -9,8 +9,8 @@ import pytest
 from analysis.__main__ import main
 from analysis.shipping import case_studies, judging, page, recordings, studies
 from numpy_lstm import check
-from numpy_lstm.check.case import is_gradient
-from numpy_lstm.check.mistakes import CATALOGUE, Workbench
+from numpy_lstm.cases.names import is_gradient
+from numpy_lstm.mistakes import CATALOGUE, Workbench
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ["course", "hipsternet", "tmva"]

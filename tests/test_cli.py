@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numpy_lstm import check, cli
-from numpy_lstm.check import files, mistakes
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import Network
+import numpy_lstm as nl
+from numpy_lstm import cli, mistakes
+from numpy_lstm.cases import files
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
 
 
 @pytest.fixture
 def case(tmp_path: Path) -> Path:
     made = Case.random(Network(), "torch", {"T": 5, "B": 3, "D": 4, "H": 6}, np.random.default_rng(0))
-    files.write_case(tmp_path / "case.json", check.truth.fill(made))
+    files.write_case(tmp_path / "case.json", nl.cases.truth.fill(made))
     return tmp_path / "case.json"
 
 
@@ -51,7 +52,7 @@ def test_cannot_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     """A chaotic network: what comes out depends on roundings."""
     sizes = {"T": 80, "B": 2, "D": 5, "H": 16}
     chaotic = Case.random(Network("RNN"), "torch", sizes, np.random.default_rng(2), scale=10.0)
-    files.write_case(tmp_path / "case.npz", check.truth.fill(chaotic))
+    files.write_case(tmp_path / "case.npz", nl.cases.truth.fill(chaotic))
     files.write_answer(tmp_path / "answer.npz", chaotic.run())
     assert cli.main(["judge", str(tmp_path / "case.npz"), str(tmp_path / "answer.npz")]) == 2
     printed = capsys.readouterr().out
@@ -108,7 +109,7 @@ def test_a_set_of_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     cases = [files.read_case(path) for path in written if path.suffix == ".npz"]
     assert len(cases) >= 3
     for made in cases:
-        assert check.judge(made, made.run()).verdict == "pass", "arrays that the file leaves out are judged too"
+        assert nl.judge.judge(made, made.run()).verdict == "pass", "arrays that the file leaves out are judged too"
 
 
 def test_every_command_has_help_and_a_seed() -> None:

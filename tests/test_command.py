@@ -19,7 +19,7 @@ from analysis import __main__ as studies
 from analysis import text
 from analysis.examples import own_text
 from numpy_lstm import cli, command
-from numpy_lstm.check import files
+from numpy_lstm.cases import files
 
 ROOT = Path(__file__).parent.parent
 SET = ROOT / "reference" / "vectors" / "rnn"
@@ -108,7 +108,7 @@ def test_a_set_and_a_folder_of_answers(answers: Path, tmp_path: Path, capsys: py
     assert "not given" in verdicts["layers"]
     assert verdicts["large"].endswith("; halved[all]")
     assert '"verdict": "fail"' in (tmp_path / "found.json").read_text(encoding="utf-8")
-    judged = nl.check.judge_set(SET, answers)
+    judged = nl.judge.judge_set(SET, answers)
     unsure: Any = SimpleNamespace(verdict="cannot tell")
     rest = {k: v for k, v in judged.judgements.items() if k != "large"}
     for left, verdict, status in (
@@ -119,7 +119,7 @@ def test_a_set_and_a_folder_of_answers(answers: Path, tmp_path: Path, capsys: py
         ({"layers": None, "plain": unsure}, "cannot tell", 2),
         ({"plain": unsure, "large": judged.judgements["large"]}, "fail", 1),
     ):
-        found = nl.check.SetJudgement(left)
+        found = nl.judge.SetJudgement(left)
         assert found.verdict == verdict
         assert cli.STATUS.get(found.verdict, 2) == status
 

@@ -16,8 +16,9 @@ import numpy_lstm as nl
 from analysis.speed import gpu
 from emulated import HOPPER, Emulated, build
 from numpy_lstm import check, fast, tree
+from numpy_lstm.check import truth
 from numpy_lstm.fast import cuda, device, plan
-from reference import regimes, truth
+from reference import regimes
 
 CELLS = [nl.LSTM, nl.GRU, nl.RNN]
 DTYPES = [np.float64, np.float32]

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import stat
 import sys
 import zipfile
 from functools import cache
@@ -14,9 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numpy_lstm.check import files
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import CaseError, Network
+from numpy_lstm import flow
+from numpy_lstm.cases import files
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
+from numpy_lstm.check import CaseError
 
 
 def small(network: Network = Network(), lengths: Any = None, **sizes: int) -> Case:  # noqa: B008
@@ -81,6 +85,30 @@ def save_file(arrays: dict[str, Any], path: Path) -> None:
     from safetensors import numpy
 
     numpy.save_file(arrays, path)
+
+
+def test_a_file_reaches_the_disk_before_its_name_and_then_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    flush, rename = os.fsync, Path.replace
+
+    def fsync(handle: int) -> None:
+        done.append("directory" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        flush(handle)
+
+    def replace(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    files.write_case(tmp_path / "case.json", small())
+    assert done == ["file", "rename", "directory"]
+    table = flow.table.Table("c", "t", np.arange(2), {"c": np.ones(2)})
+    table.to_csv(tmp_path / "c.csv")
+    assert done == 2 * ["file", "rename", "directory"]
+    assert (tmp_path / "c.csv").read_text() == "t,c\n0,1.0\n1,1.0\n"
 
 
 # ---- Bad input ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ LENGTHS = [20, 7, 1, 13]
 
 def seen(cell: nl.Page, lengths: Any = None, dcs: bool = True, seed: int = 0) -> tuple[flow.Pass, nl.Backward]:
     """The standard problem as a Pass, with gradient into every h_t, c_t and the last state; and its backward pass."""
-    (params, xs, first), (states, last) = standard(cell, seed)[1:]
+    (params, xs, first), (states, last) = standard(cell, seed)[1:3]
     given = {"dhs": states.h, "dcs": getattr(states, "c", None) if dcs else None, "dlast": last}
     run = nl.forward(cell, params, xs, first, lengths)
     back = nl.backward(cell, params, run, **given)
@@ -46,7 +46,7 @@ def test_the_paths_are_those_of_the_equations(cell: nl.Page) -> None:
     """Each part written out by hand, at each step."""
     p, back = seen(cell)
     params, v, d = p.params, p.run.values, back.cotangents
-    _, (states, last) = standard(cell)[1:]
+    _, (states, last) = standard(cell)[1:3]
     slope = v.o / np.cosh(v.c) ** 2
     parts = flow.split(p)
     for t in range(20):
@@ -91,7 +91,7 @@ def _unflatten(rows: Any, like: Any) -> Any:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_the_product_of_jacobians_is_the_backward_pass(cell: nl.Page, lengths: Any) -> None:
     problem = standard(cell)
-    (params, xs, first), (_, last) = problem[1:]
+    (params, xs, first), (_, last) = problem[1:3]
     run = nl.forward(cell, params, xs, first, lengths)
     back = nl.backward(cell, params, run, dlast=last)
     product = flow.jacobian_product(cell, params, run)

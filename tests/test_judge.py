@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import cases
+import numpy_lstm as nl
 from cases import seeds
-from numpy_lstm import check
-from numpy_lstm.check import mistakes
-from numpy_lstm.check.case import RECORDS, Case, seen
-from numpy_lstm.check.judge import SCHEMA
-from numpy_lstm.check.locate import first_cotangent
-from numpy_lstm.check.network import Network
-from numpy_lstm.check.suspects import Lineup
+from numpy_lstm import check, mistakes
+from numpy_lstm.cases.case import RECORDS, Case, computed
+from numpy_lstm.cases.network import Network
+from numpy_lstm.judge.judgement import SCHEMA
+from numpy_lstm.judge.locate import first_cotangent
+from numpy_lstm.judge.suspects import Lineup
 from reference import torch_oracle
 
 NETWORKS = {
@@ -58,7 +58,7 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
     Every fourth mistake, others in each network; all of them with --thorough.
     """
     case = drawn(name, 1, ragged)
-    judge = check.Judge(case)
+    judge = nl.judge.Judge(case)
     lineup = Lineup(case)
     missed, planted = [], 0
     offset, every = (0, 1) if cases.THOROUGH else (LINEUP.index((name, ragged)) % 4, 4)
@@ -82,16 +82,16 @@ def test_every_mistake_stood_in_the_lineup() -> None:
     stood = {
         mistake.name
         for name, ragged in LINEUP
-        for mistake, _ in mistakes.made(mistakes.Workbench(drawn(name, 1, ragged)))
+        for mistake, _ in mistakes.possible(mistakes.Workbench(drawn(name, 1, ragged)))
     }
     square = mistakes.Workbench(drawn("LSTM", 1, T=6, B=3, D=5, H=5))
-    assert stood | {mistake.name for mistake, _ in mistakes.made(square)} == set(mistakes.CATALOGUE)
+    assert stood | {mistake.name for mistake, _ in mistakes.possible(square)} == set(mistakes.CATALOGUE)
 
 
 def test_it_passes_our_own_run_with_every_array() -> None:
     for name in NETWORKS:
         case = drawn(name, 3, True)._replace(expected={})
-        judgement = check.judge(case, case.run())
+        judgement = nl.judge.judge(case, case.run())
         assert judgement.verdict == "pass", f"{judgement}"
         assert not judgement.suspects
         assert judgement.value is None
@@ -119,7 +119,7 @@ def test_torch_is_not_failed(network: Network, shift: dict[str, float], dtype: s
                 network, "torch", {"T": 9, "B": 3, "D": 4, "H": 5}, np.random.default_rng(seed), lengths=[4, 9, 1],
                 shift=shift, cotangents=cotangents,
             )._replace(dtype=dtype)  # fmt: skip
-            judgement = check.judge(case, torch_oracle.answer(case))
+            judgement = nl.judge.judge(case, torch_oracle.answer(case))
             if shift and dtype == "float32":  # there torch loses more than half its digits, or all of them
                 assert {row.reason for row in judgement.report if row.verdict == "cannot tell"} <= {"cancellation"}
                 assert judgement.verdict != "fail", f"{judgement}"
@@ -133,8 +133,8 @@ def test_torch_is_not_failed(network: Network, shift: dict[str, float], dtype: s
 def test_float32_answers_to_a_float64_case_are_judged_as_float32() -> None:
     case = drawn("LSTM", 0)
     single = torch_oracle.answer(case._replace(dtype="float32"))
-    assert check.judge(case, single).verdict == "pass"
-    promised = check.judge(case, {k: a.astype(np.float64) for k, a in single.items()})
+    assert nl.judge.judge(case, single).verdict == "pass"
+    promised = nl.judge.judge(case, {k: a.astype(np.float64) for k, a in single.items()})
     assert promised.verdict == "fail"
     assert {row.reason for row in promised.report if row.verdict == "fail"} == {"single-precision"}
     assert promised.suspects[0].label.startswith("computed-in-float32")
@@ -144,9 +144,9 @@ def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
     """T=20, B=4, H=7, cotangents of every step given; localisation of every mistake that says where it is."""
     case = Case.random(Network(), "torch", {"T": 20, "B": 4, "D": 5, "H": 7}, np.random.default_rng(0), cotangents=20.0)
     case = case._replace(expected=case.run())
-    bench, judge = mistakes.Workbench(case), check.Judge(case)
+    bench, judge = mistakes.Workbench(case), nl.judge.Judge(case)
     located = 0
-    for mistake, variant in mistakes.made(bench):
+    for mistake, variant in mistakes.possible(bench):
         if mistake.at is None:
             continue
         judgement = judge(mistake.answer(bench, variant))
@@ -163,7 +163,7 @@ def test_locating_is_quick() -> None:
     case = case._replace(expected=case.run())
     bench = mistakes.Workbench(case)
     answer = mistakes.CATALOGUE["cell-carry-dropped"].answer(bench, "")
-    report, paths = check.judge(case, answer).report, case.textbook_paths()
+    report, paths = nl.judge.judge(case, answer).report, case.textbook_paths()
     paths = {k: paths.get(k, np.ones(1)) for k in answer}
     start = time.process_time()
     first_cotangent(case, answer, case.expected, paths, report)
@@ -177,7 +177,7 @@ def test_a_mistake_in_one_row_at_one_step() -> None:
     answer["cotangents.a_f"][3, 2] *= 1 + 1e-8
     answer["values.c"] = answer["values.c"].copy()
     answer["values.c"][5, 1] *= 1 + 1e-8
-    judgement = check.judge(case, answer)
+    judgement = nl.judge.judge(case, answer)
     assert judgement.cotangent[:3] == ("cotangents.a_f", 3, (2,))
     assert judgement.value[:3] == ("values.c", 5, (1,))
     assert "cotangents.a_f at step 3, batch row 2: off by" in str(judgement)
@@ -190,7 +190,7 @@ def test_without_cotangents_of_steps_dx_tells_the_step() -> None:
         case = case._replace(expected=case.run())
         bench = mistakes.Workbench(case)
         answer = mistakes.CATALOGUE["hidden-carry-dropped"].answer(bench, "")
-        judgement = check.judge(case, {"d_x": answer["d_x"]})
+        judgement = nl.judge.judge(case, {"d_x": answer["d_x"]})
         assert (judgement.cotangent.name, judgement.cotangent.step) == ("d_x", step)
 
 
@@ -199,28 +199,28 @@ def test_blocks_and_patterns() -> None:
     answer = {k: a.copy() for k, a in case.expected.items() if k.startswith("d_")}
     H = case.sizes["H"]
     answer["d_weight_ih_l0"][2 * H : 3 * H] *= 2
-    judgement = check.judge(case, answer)
+    judgement = nl.judge.judge(case, answer)
     rows = {row.name: row.verdict for row in judgement.report}
     assert [rows[f"d_weight_ih_l0[W_{k}]"] for k in "ifgo"] == ["pass", "pass", "fail", "pass"]
     assert "d_weight_ih_l0[W_g]" in str(judgement)
     assert "d_weight_hh_l0[U_g]" not in str(judgement)
 
     W, U = case.expected["d_weight_ih_l0"], case.expected["d_weight_hh_l0"].reshape(4, H, H)
-    looks = check.judge(case, {"d_weight_ih_l0": W / case.sizes["B"]}).patterns
+    looks = nl.judge.judge(case, {"d_weight_ih_l0": W / case.sizes["B"]}).patterns
     assert looks["d_weight_ih_l0"] == [f"{1 / case.sizes['B']:.6g} times the truth = 1/B"]
-    looks = check.judge(case, {"d_weight_hh_l0": U[[1, 0, 2, 3]].reshape(4 * H, H)}).patterns
+    looks = nl.judge.judge(case, {"d_weight_hh_l0": U[[1, 0, 2, 3]].reshape(4 * H, H)}).patterns
     assert looks["d_weight_hh_l0"] == ["U_i holds the gradient of U_f, U_f holds the gradient of U_i"]
-    looks = check.judge(case, {"d_h_0": case.expected["d_c_0"]}).patterns
+    looks = nl.judge.judge(case, {"d_h_0": case.expected["d_c_0"]}).patterns
     assert looks["d_h_0"] == ["the truth of d_c_0"]
     rnn = drawn("RNN", 0)
-    looks = check.judge(rnn, {"d_weight_hh_l0": rnn.expected["d_weight_hh_l0"].T}).patterns
+    looks = nl.judge.judge(rnn, {"d_weight_hh_l0": rnn.expected["d_weight_hh_l0"].T}).patterns
     assert looks["d_weight_hh_l0"] == ["the truth transposed"]
 
 
 def test_what_no_catalogue_has() -> None:
     case = drawn("LSTM", 8)
     rng = np.random.default_rng(0)
-    judgement = check.judge(case, {k: a + rng.standard_normal(a.shape) for k, a in case.expected.items()})
+    judgement = nl.judge.judge(case, {k: a + rng.standard_normal(a.shape) for k, a in case.expected.items()})
     assert judgement.verdict == "fail"
     assert judgement.suspects == []
     assert "no single mistake of the catalogue" in str(judgement)
@@ -230,21 +230,21 @@ def test_chaotic_weights() -> None:
     """Large weights: the judge says that rounding the inputs moves the truth, and how far, and allows for no more."""
     sizes = {"T": 60, "B": 2, "D": 5, "H": 7}
     case = Case.random(Network(), "torch", sizes, np.random.default_rng(2), scale=8 * np.sqrt(7))
-    judgement = check.judge(case, torch_oracle.answer(case))
+    judgement = nl.judge.judge(case, torch_oracle.answer(case))
     assert judgement.verdict == "pass", f"{judgement}"
     assert any("forward errors dominate" in note for note in judgement.notes)
     wrong = {k: (1 + 1e-8) * a for k, a in case.run().items()}
-    assert check.judge(case, wrong).verdict == "fail"
+    assert nl.judge.judge(case, wrong).verdict == "fail"
 
     case = Case.random(Network("RNN"), "torch", sizes | {"H": 16, "T": 80}, np.random.default_rng(2), scale=10.0)
-    assert check.judge(case, torch_oracle.answer(case)).verdict == "cannot tell"
-    assert check.judge(case, {k: 1.5 * a for k, a in case.run().items()}).verdict == "fail"
+    assert nl.judge.judge(case, torch_oracle.answer(case)).verdict == "cannot tell"
+    assert nl.judge.judge(case, {k: 1.5 * a for k, a in case.run().items()}).verdict == "fail"
 
 
 def test_json(tmp_path: Path) -> None:
     case = drawn("LSTM", 9)
     bench = mistakes.Workbench(case)
-    judgement = check.judge(case, mistakes.CATALOGUE["cell-carry-dropped"].answer(bench, ""))
+    judgement = nl.judge.judge(case, mistakes.CATALOGUE["cell-carry-dropped"].answer(bench, ""))
     said = json.loads(json.dumps(judgement.to_dict(), allow_nan=False))
     assert said["schema"] == SCHEMA
     assert said["verdict"] == "fail"
@@ -268,12 +268,12 @@ def test_json(tmp_path: Path) -> None:
 )
 def test_bad_answers(answer: dict, says: str) -> None:
     with pytest.raises(check.CaseError, match=says):
-        check.judge(drawn("LSTM", 0), answer)
+        nl.judge.judge(drawn("LSTM", 0), answer)
 
 
 def test_no_case() -> None:
     with pytest.raises(check.CaseError, match=r"^case is a dict; expected a Case, or the file of one$"):
-        check.judge({}, {})
+        nl.judge.judge({}, {})
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -285,8 +285,8 @@ def test_numbers_that_are_not_finite_are_wrong(bad: float, suffix: str, tmp_path
     wrong[2, 1, :2] = bad
     answer: Any = case.expected | {"d_x": wrong}
     if suffix:
-        answer = check.files.write_answer(tmp_path / f"answer{suffix}", answer)
-    judgement = check.judge(case, answer)
+        answer = nl.cases.files.write_answer(tmp_path / f"answer{suffix}", answer)
+    judgement = nl.judge.judge(case, answer)
     rows = {row.name: (row.verdict, row.reason) for row in judgement.report if "[" not in row.name}
     assert judgement.verdict == "fail"
     assert rows.pop("d_x") == ("fail", "not-finite")
@@ -299,7 +299,7 @@ def test_numbers_that_are_not_finite_are_wrong(bad: float, suffix: str, tmp_path
 def test_a_mistake_is_named_beside_numbers_that_are_not_finite() -> None:
     case = drawn("LSTM", 9)
     answer = mistakes.CATALOGUE["cell-carry-dropped"].answer(mistakes.Workbench(case), "")
-    judgement = check.judge(case, answer | {"output": np.nan * answer["output"]})
+    judgement = nl.judge.judge(case, answer | {"output": np.nan * answer["output"]})
     assert judgement.suspects[0].label == "cell-carry-dropped"
 
 
@@ -308,27 +308,27 @@ def test_what_is_missing_leaves_no_verdict() -> None:
     case = drawn("LSTM, 2 layers", 0)
     asked = {k: a for k, a in case.expected.items() if "values." not in k and "cotangents." not in k}
     assert len(asked) == 18
-    assert check.judge(case, asked).verdict == "pass"
+    assert nl.judge.judge(case, asked).verdict == "pass"
     for left_out in asked:
         given = {k: a for k, a in asked.items() if k != left_out}
-        judgement = check.judge(case, given)
+        judgement = nl.judge.judge(case, given)
         assert (judgement.verdict, judgement.reason, judgement.absent) == ("cannot tell", "not given", [left_out])
         assert f"not given, so not judged: {left_out} (to judge a part alone, say --partial" in str(judgement)
     assert judgement.to_dict()["reason"] == "not given"
     with pytest.raises(AssertionError, match=r"^cannot tell\n\nCANNOT TELL \(not given\): "):
-        check.assert_gradients(case, given)
-    for passing in (check.judge(case, given, partial=True), check.Judge(case, partial=True)(given)):
+        nl.judge.assert_gradients(case, given)
+    for passing in (nl.judge.judge(case, given, partial=True), nl.judge.Judge(case, partial=True)(given)):
         assert (passing.verdict, passing.reason) == ("pass", "")
-    assert check.assert_gradients(case, given, partial=True).absent == [left_out]
-    wrong = check.judge(case, {"output": 2 * case.expected["output"]})
+    assert nl.judge.assert_gradients(case, given, partial=True).absent == [left_out]
+    wrong = nl.judge.judge(case, {"output": 2 * case.expected["output"]})
     assert (wrong.verdict, wrong.reason) == ("fail", "")
     small = case._replace(expected={"output": case.expected["output"]})
-    assert check.judge(small, {"output": small.expected["output"]}).verdict == "cannot tell"
+    assert nl.judge.judge(small, {"output": small.expected["output"]}).verdict == "cannot tell"
 
 
 def test_every_value_of_a_step_can_be_given() -> None:
     case = drawn("PeepholeLSTM", 0)
-    assert {f"{kind}.{k}" for k in seen(case.network.of_cell()) for kind in ("values", "cotangents")} <= set(
+    assert {f"{kind}.{k}" for k in computed(case.network.of_cell()) for kind in ("values", "cotangents")} <= set(
         case.expected
     )
 
@@ -360,6 +360,6 @@ def test_jax_is_not_failed(dtype: str) -> None:
 
             (_, values), gradients = jax.value_and_grad(loss, has_aux=True)(leaves)
             answer = values | {f"d_{k}": a for k, a in gradients.items()}
-            judgement = check.judge(case, {k: np.asarray(a) for k, a in answer.items()})
+            judgement = nl.judge.judge(case, {k: np.asarray(a) for k, a in answer.items()})
         assert judgement.verdict == "pass", f"{judgement}"
         assert judgement.dtype == dtype

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.mistakes import homes, kill_matrix, recipes
-from numpy_lstm.check.mistakes import CATALOGUE, Mistake
+from numpy_lstm.mistakes import CATALOGUE, Mistake
 
 RECIPES = {recipe.name: recipe for recipe in recipes.recipes()}
 OURS = [name for name in RECIPES if name.startswith("ours")]

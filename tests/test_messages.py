@@ -1,6 +1,7 @@
 """Calls that people get wrong: each raises one line that says what came and what to do. The text is held exactly."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import numpy_lstm as nl
 from cases import standard
 from numpy_lstm import check, layouts
+from numpy_lstm.activations import ONE
 
 Call = Callable[[Path], Any]
 P = standard(nl.LSTM, T=3, B=2, D=5, H=6)
@@ -30,6 +32,11 @@ STORED = "torch stores LSTM as weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l
 
 def under(*prefixes: str) -> dict[str, Any]:
     return {p + k: a for p in prefixes for k, a in STATE.items()} | {"fc.weight": np.ones((2, 6))}
+
+
+def case_of(page: nl.Page) -> nl.cases.Case:
+    sizes = {"T": 2, "B": 2, "D": 2, "H": 2}
+    return nl.cases.Case.random(nl.cases.Network(page), "records", sizes, np.random.default_rng(0))
 
 
 def load(source: Any, **options: Any) -> Call:
@@ -269,33 +276,50 @@ BAD: dict[str, tuple[Call, str]] = {
         "LSTM carries h, c from step to step; expected a page without",
     ),
     "a case of a name": (
-        lambda _: check.Case.random("LSTM", "torch", {}, np.random.default_rng(0)),  # type: ignore[arg-type]
+        lambda _: nl.cases.Case.random("LSTM", "torch", {}, np.random.default_rng(0)),  # type: ignore[arg-type]
         "network is a str; expected a Network, such as Network('LSTM')",
     ),
     "a case with a seed": (
-        lambda _: check.Case.random(check.Network(), "torch", {}, 0),  # type: ignore[arg-type]
+        lambda _: nl.cases.Case.random(nl.cases.Network(), "torch", {}, 0),  # type: ignore[arg-type]
         "rng is a int; expected a Generator: numpy.random.default_rng(seed)",
     ),
     "an answer file without a gradient": (
-        lambda p: check.files.write_answer(p / "a.json", {"d_x": None}),
+        lambda p: nl.cases.files.write_answer(p / "a.json", {"d_x": None}),
         f"d_x is None; {check.given.NO_GRADIENT}",
     ),
     "an answer file of a list": (
-        lambda p: check.files.write_answer(p / "a.json", [XS]),  # type: ignore[arg-type]
+        lambda p: nl.cases.files.write_answer(p / "a.json", [XS]),  # type: ignore[arg-type]
         "the answer is a list; expected arrays by name",
     ),
     # Networks
     "an unknown cell": (
-        lambda _: check.Network("LTSM").layer(),
-        f"cell is 'LTSM'; expected one of those known: {', '.join(check.network.CELLS)}",
+        lambda _: nl.cases.Network("LTSM").layer(),
+        f"cell is 'LTSM'; expected one of those known: {', '.join(nl.cases.network.CELLS)}; "
+        "numpy_lstm.cases.register(page) makes your own known",
     ),
-    "a cell itself": (
-        lambda _: check.Network(nl.GRU).layer(),  # type: ignore[arg-type]
-        f"cell is <Page GRU>; expected one of those known by its name, 'GRU': {', '.join(check.network.CELLS)}",
+    "no cell at all": (
+        lambda _: nl.cases.Network(3).layer(),  # type: ignore[arg-type]
+        "cell is a int; expected a Page, or the name of one",
     ),
-    "a cell of one's own": (
-        lambda _: check.Network(nl.projected(nl.LSTM, 3)).check(),  # type: ignore[arg-type]
-        f"cell is <Page projected(LSTM, 3)>; expected one of those known: {', '.join(check.network.CELLS)}",
+    "a cell with something around it": (
+        lambda _: nl.cases.Network(nl.projected(nl.LSTM, 3)).check(),
+        "cell is <Page projected(LSTM, 3)>, a page around another; expected <Page LSTM>, and projection or zoneout",
+    ),
+    "a cell of one's own with another's name": (
+        lambda p: nl.cases.files.write_case(p / "a.json", case_of(nl.LSTM.having("GRU", f=ONE))),
+        "GRU is the name of another page; give yours a title of its own",
+    ),
+    "a name that is taken": (
+        lambda _: nl.cases.register(nl.LSTM.having("GRU", f=ONE)),
+        "GRU is the name of another page; give yours a title of its own",
+    ),
+    "no page to register": (
+        lambda _: nl.cases.register("MGU"),  # type: ignore[arg-type]
+        "page is a str; expected a Page",
+    ),
+    "a page with axes of its own": (
+        lambda _: case_of(replace(nl.RNN, title="Wide", Params=nl.shapes.record("Params", {"W": "KD"}))),
+        "Wide has axes K; a case has T, B, D, H and R alone",
     ),
 }
 

@@ -83,9 +83,7 @@ def test_the_wheel_in_a_clean_environment(built: Built, tmp_path: Path) -> None:
 
     assert said(python.with_name("numpy-lstm"), "--version") == f"numpy-lstm {nl.__version__}\n"
     assert said(python, "-m", "numpy_lstm", "mistakes").endswith(" mistakes\n")
-    assert "# Cases and answers" in said(
-        python, "-c", "from numpy_lstm import check; print(check.vectors.description())"
-    )
+    assert "# Cases and answers" in said(python, "-c", "from numpy_lstm.cases import files; print(files.description())")
     first = (ROOT / "README.md").read_text(encoding="utf-8").partition("```\n")[0].partition("```python\n")[2]
     (tmp_path / "first.txt").write_text(first, encoding="utf-8")
     run = "import doctest, numpy_lstm; print(numpy_lstm.__file__, doctest.testfile('first.txt', False))"

@@ -19,7 +19,7 @@ from analysis import next_symbol
 from analysis.mistakes import recipes
 from analysis.speed import benchmark
 from analysis.verify import accuracy, coverage, routes
-from numpy_lstm.check.mistakes import CATALOGUE
+from numpy_lstm.mistakes import CATALOGUE
 from reference import frameworks, regimes
 
 ROOT = Path(__file__).parent.parent

@@ -242,8 +242,12 @@ BAD_CHECKS: dict[str, tuple[Callable[[], Any], str]] = {
         "w has dtype complex128 and shape (3,); expected real numbers, at least one",
     ),
     "a part of plain arrays": (
-        lambda: check.assert_gradients({"w": W}, {"w": W}, partial=True),
+        lambda: nl.judge.assert_gradients({"w": W}, {"w": W}, partial=True),
         "partial is for a case; of plain arrays, expect only those that are given",
+    ),
+    "the file of a case": (
+        lambda: check.assert_gradients("case.json", {"w": W}),
+        "expected is a str; numpy_lstm.judge.assert_gradients takes a case",
     ),
     "normwise of other shapes": (
         lambda: check.normwise({"w": np.ones((3, 1))}, {"w": np.ones(3)}),

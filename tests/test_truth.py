@@ -18,10 +18,13 @@ import pytest
 import numpy_lstm as nl
 from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import IDENTITY, RELU
-from numpy_lstm.check import network as networks
-from numpy_lstm.check import truth
-from numpy_lstm.check.case import Case, is_gradient
-from numpy_lstm.check.network import CaseError, Network
+from numpy_lstm.cases import network as networks
+from numpy_lstm.cases import truth as case_truth
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.names import is_gradient
+from numpy_lstm.cases.network import Network
+from numpy_lstm.check import CaseError, truth
+from numpy_lstm.check.balls import Balls, value_of
 from numpy_lstm.layers import Backward
 
 needs_flint = pytest.mark.skipif(
@@ -72,7 +75,7 @@ ARITHMETICS = [False, pytest.param(True, marks=needs_flint)]
 @pytest.mark.parametrize("certify", ARITHMETICS, ids=["mpmath", "balls"])
 @pytest.mark.parametrize("name", WIRINGS)
 def test_every_bit_is_that_of_a_difference_of_losses(name: str, certify: bool) -> None:
-    found = truth.results(WIRINGS[name], certify=certify)
+    found = case_truth.results(WIRINGS[name], certify=certify)
     assert equal(found.values, by_differences(WIRINGS[name]))
     assert found.certified == (found.total if certify else None)
     assert found.total == sum(a.size for a in found.values.values())
@@ -91,7 +94,7 @@ def test_a_wrong_page_differs_however_well_its_numbers_are_known(
     case = WIRINGS["LSTM with lengths"]
     differences = by_differences(case)
     monkeypatch.setitem(networks.CELLS, "LSTM", replace(nl.LSTM, adjoint=wrong))
-    found = truth.results(case, certify=certify)
+    found = case_truth.results(case, certify=certify)
     assert not equal(found.values, differences)
     assert equal(found.values, {k: a for k, a in differences.items() if not is_gradient(k)})
 
@@ -104,15 +107,15 @@ def test_a_wrong_page_differs_however_well_its_numbers_are_known(
 )
 def test_every_component_is_certified_and_mpmath_agrees(more: Any) -> None:
     case = drawn(Network(), sizes=LARGE, **more)
-    proved = truth.results(case)
+    proved = case_truth.results(case)
     assert proved.certified == proved.total == 13756
-    assert equal(proved.values, truth.results(case, certify=False).values)
+    assert equal(proved.values, case_truth.results(case, certify=False).values)
 
 
 @needs_flint
 @pytest.mark.parametrize("cell", networks.CELLS)
 def test_every_cell_is_certified(cell: str) -> None:
-    found = truth.results(drawn(Network(cell), lengths=[3, 2]), certify=True)
+    found = case_truth.results(drawn(Network(cell), lengths=[3, 2]), certify=True)
     assert found.certified == found.total
 
 
@@ -122,14 +125,14 @@ def test_padding_has_no_influence_whatever_it_holds() -> None:
     x[:, 0] = x[2, 1] = np.nan
     spoiled = case._replace(arrays=case.arrays | {"x": x, "lengths": np.array([0, 2])})
     clean = spoiled._replace(arrays=spoiled.arrays | {"x": np.nan_to_num(x)})
-    expected = truth.results(clean, certify=False).values
+    expected = case_truth.results(clean, certify=False).values
     assert not expected["d_x"][:, 0].any()
     for certify in (None, False):
-        assert equal(truth.results(spoiled, certify=certify).values, expected)
+        assert equal(case_truth.results(spoiled, certify=certify).values, expected)
 
 
 def test_no_steps() -> None:
-    found = truth.results(drawn(Network(), "torch", SMALL | {"T": 0}))
+    found = case_truth.results(drawn(Network(), "torch", SMALL | {"T": 0}))
     assert not found.values["d_weight_ih_l0"].any()
     assert found.certified in (None, found.total)
 
@@ -151,14 +154,14 @@ def test_biases_are_added_in_many_digits() -> None:
     moved = case._replace(arrays=case.arrays | {"bias_hh_l0": tiny})
     still = case._replace(arrays=case.arrays | {"bias_hh_l0": 0 * tiny})
     with mpmath.workdps(50):
-        a, b = (truth._run(c, truth.exact, lambda z: z)["output"][0, 0, 0] for c in (moved, still))
+        a, b = (case_truth._run(c, truth.exact, lambda z: z)["output"][0, 0, 0] for c in (moved, still))
         assert 0 < abs(a - b) < 2.0**-60
 
 
 def test_filling_a_case() -> None:
     case = WIRINGS["ReLU"]._replace(about={"why": "a test"})
-    full = truth.fill(case, certify=False)
-    assert equal(full.expected, truth.results(case).values)
+    full = case_truth.fill(case, certify=False)
+    assert equal(full.expected, case_truth.results(case).values)
     assert full.about["why"] == "a test"
     assert full.about["truth"].keys() == {"arithmetic", "digits"}
     assert full.arrays is case.arrays
@@ -168,7 +171,7 @@ def test_filling_a_case() -> None:
 
 @needs_flint
 def test_filling_a_case_with_proof() -> None:
-    about = truth.fill(WIRINGS["ReLU"], digits=40, certify=True).about["truth"]
+    about = case_truth.fill(WIRINGS["ReLU"], digits=40, certify=True).about["truth"]
     assert about["certified"] == about["total"]
     assert about["digits"] == 40
     assert "balls of 133 bits" in about["arithmetic"]
@@ -178,16 +181,16 @@ def test_filling_a_case_with_proof() -> None:
 @pytest.mark.parametrize("digits", [3, 16])
 def test_too_few_digits(digits: int) -> None:
     with pytest.raises(ValueError, match=f"^digits is {digits}; expected at least the 17 of float64$"):
-        truth.results(WIRINGS["ReLU"], digits)
+        case_truth.results(WIRINGS["ReLU"], digits)
 
 
 @pytest.mark.parametrize(("module", "package"), [("flint", "python-flint"), ("mpmath", "mpmath")])
 def test_a_missing_library_is_named(module: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=rf"^{package} is not installed; pip install 'numpy-lstm\[truth\]'$"):
-        truth.results(WIRINGS["ReLU"], certify=module == "flint")
+        case_truth.results(WIRINGS["ReLU"], certify=module == "flint")
     if module == "flint":
-        assert truth.results(WIRINGS["ReLU"]).certified is None
+        assert case_truth.results(WIRINGS["ReLU"]).certified is None
 
 
 def test_importing_it_loads_neither_library() -> None:
@@ -236,7 +239,7 @@ def encloses(enter: Any, f: Any, kink: float) -> bool:
 
     for middle in (-4e-4, 0.0, 4e-4):
         ball = flint.arb(kink) + flint.arb(middle, 1e-3)
-        found = truth._value(f(enter(np.array([ball], dtype=object))))[0]
+        found = value_of(f(enter(np.array([ball], dtype=object))))[0]
         for at in np.linspace(middle - 1e-3, middle + 1e-3, 21)[1:-1]:
             z = mpmath.mpf(kink) + mpmath.mpf(float(at))
             low, high = (mpmath.ldexp(*map(int, end.man_exp())) for end in (found.lower(), found.upper()))
@@ -253,7 +256,7 @@ def test_a_ball_across_a_branch_holds_both_sides(name: str) -> None:
     function, kink = STRADDLING[name]
     with flint.ctx.workprec(200), mpmath.workdps(50):
         for f in (function.f, function.d, function.complement):
-            assert encloses(truth.Balls, f, kink)
+            assert encloses(Balls, f, kink)
 
 
 @needs_flint
@@ -290,7 +293,7 @@ def test_no_proof_at_a_kink() -> None:
 def test_proof_where_a_smooth_function_meets_the_same_zero() -> None:
     """tanh has no kink: all is known but what is 0 by cancellation, here the gradients of the output gate."""
     problem = cancelling(nl.LSTM.having("smooth", g=IDENTITY))
-    balls = truth._run(problem, lambda v: truth._numbers(v, lambda z: _ball(z)), truth.Balls)
+    balls = truth._run(problem, lambda v: truth._numbers(v, lambda z: _ball(z)), Balls)
     assert not any(z.is_exact() for z in balls["params.b_i"])
     found = truth.results(problem, certify=True)
     unproved = {"params.W_o", "params.U_o", "params.b_o"}
@@ -309,7 +312,7 @@ def _ball(z: float) -> Any:
 def test_zeros_are_certified_only_when_exact() -> None:
     case = drawn(Network(), lengths=[3, 1])
     silent = case._replace(arrays=case.arrays | {k: 0 * a for k, a in case.arrays.items() if is_gradient(k)})
-    found = truth.results(silent, certify=True)
+    found = case_truth.results(silent, certify=True)
     assert found.certified == found.total
     assert not found.values["d_x"].any()
 
@@ -320,9 +323,9 @@ def test_precision_is_given_back() -> None:
 
     with flint.ctx.workprec(77), mpmath.workdps(19):
         for certify in (True, False):
-            truth.results(WIRINGS["ReLU"], certify=certify)
+            case_truth.results(WIRINGS["ReLU"], certify=certify)
             with pytest.raises(CaseError):
-                truth.results(WIRINGS["ReLU"]._replace(arrays={}), certify=certify)
+                case_truth.results(WIRINGS["ReLU"]._replace(arrays={}), certify=certify)
             assert (flint.ctx.prec, mpmath.mp.dps) == (77, 19)
 
 

@@ -18,9 +18,11 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from numpy_lstm import cli, onnx
-from numpy_lstm.check import files, normwise, onnx_cases, vectors
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.network import CaseError, Network
+from numpy_lstm.cases import files, onnx_cases
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
+from numpy_lstm.check import CaseError, normwise
+from numpy_lstm.mistakes import vectors
 
 HERE = Path(__file__).parent.parent / "reference" / "vectors"
 COMMANDS = dict(re.findall(r"^\| `(\w+)` \| `numpy-lstm (vectors .+)` \|$", (HERE / "README.md").read_text(), re.M))
@@ -231,7 +233,7 @@ def test_other_cells_and_layouts(cell: str, layout: str) -> None:
 
 def test_unknown_names(tmp_path: Path) -> None:
     for call, message in (
-        (lambda: vectors.cases("LTSM", "torch"), "cell is 'LTSM'; expected one of those known: RNN"),
+        (lambda: vectors.cases("LTSM", "torch"), "cell is 'LTSM'; expected one of those known: RNN, LSTM"),
         (lambda: vectors.cases("LSTM", "tensor"), "'tensor' is no layout; known are torch"),
         (lambda: vectors.cases("PeepholeLSTM", "torch"), "torch has no place for the parameters of PeepholeLSTM"),
         (lambda: vectors.cases("LSTM", "torch", only=["plan"]), "'plan' is no recipe; known are plain"),
@@ -243,7 +245,7 @@ def test_unknown_names(tmp_path: Path) -> None:
 
 
 def test_the_page_names_what_the_files_have() -> None:
-    page = vectors.description()
+    page = files.description()
     assert all(word in page for word in (files.CASE, files.ANSWER, *files.FORMATS, *Network()._fields))
     assert all(f"about.{k}`" in page for k in ("digits", "conditioning", "kills", "survivors"))
     assert max(map(len, page.splitlines())) <= 180
@@ -257,7 +259,7 @@ def onnx_set(cell: str, dtype: str = "float64") -> list[Case]:
     return vectors.cases(cell, "onnx", dtype, 0, ["plain", "lengths", "bidirectional"], mistakes=False)
 
 
-@pytest.mark.parametrize("cell", onnx_cases.OPERATORS)
+@pytest.mark.parametrize("cell", [page.name for page in onnx_cases.OPERATORS])
 def test_node_tests(cell: str, tmp_path: Path) -> None:
     for case in onnx_set(cell):
         paths = onnx_cases.write_onnx(tmp_path / case.name, case)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from numpy_lstm import check, cli
+import numpy_lstm as nl
+from numpy_lstm import cli
 
 VECTORS = Path(__file__).parent.parent / "reference" / "vectors"
 
@@ -50,7 +51,7 @@ class MyCellUpdate(torch.autograd.Function):
         return dc * g, dc * c, dc * i, dc_prev
 
 
-def run_mine(case: check.Case) -> dict[str, Any]:
+def run_mine(case: nl.cases.Case) -> dict[str, Any]:
     """The answer of MyLSTMCell to a case in the layout of torch."""
     given = {k: torch.tensor(a) for k, a in case.arrays.items()}
     cell = MyLSTMCell(case.sizes["D"], case.sizes["H"])

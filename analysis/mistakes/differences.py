@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import check
-from numpy_lstm.check.case import Case
+from numpy_lstm.cases.case import Case
 
 Arrays = dict[str, Any]
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.mistakes import Workbench
-from numpy_lstm.check.network import Network
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
+from numpy_lstm.mistakes import Workbench
 
 
 class Home(NamedTuple):

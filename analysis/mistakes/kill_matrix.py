@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpy_lstm.check.mistakes import CATALOGUE, Mistake
+from numpy_lstm.mistakes import CATALOGUE, Mistake
 
 from .. import figures, output
 from ..progress import bar

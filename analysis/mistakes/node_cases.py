@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm.check.case import Case
-from numpy_lstm.check.mistakes import Workbench
-from numpy_lstm.check.network import Network
+from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.network import Network
+from numpy_lstm.mistakes import Workbench
 
 Arrays = dict[str, Any]
 HAS_ONNX = util.find_spec("onnx") is not None

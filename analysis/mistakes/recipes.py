@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_lstm import check
-from numpy_lstm.check.case import is_gradient
-from numpy_lstm.check.mistakes import Mistake, Workbench
+from numpy_lstm.cases.names import is_gradient
+from numpy_lstm.mistakes import Mistake, Workbench
 
 from ..verify import routes
 from . import differences, node_cases

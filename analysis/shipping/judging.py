@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+import numpy_lstm as nl
 from numpy_lstm import check
-from numpy_lstm.check.case import RECORDS, Case, is_gradient
-from numpy_lstm.check.mistakes import Workbench
+from numpy_lstm.cases.case import RECORDS, Case
+from numpy_lstm.cases.names import is_gradient
 from numpy_lstm.check.report import Report
-from numpy_lstm.check.suspects import Lineup, Suspect
+from numpy_lstm.judge.suspects import Lineup, Suspect
+from numpy_lstm.mistakes import Workbench
 
 from . import course_table
 from .studies import HERE, PAST_TANH, PEEPHOLES, RIGHT, UNNAMED, Arrays, Carried, CaseStudy, Trial
@@ -104,7 +106,7 @@ def judged(study: CaseStudy, trial: Trial, of: Case, arrays: Arrays, versions: d
     if study.name == "course":
         report, suspects, first = _entries(of, arrays)
     else:
-        judgement = check.Judge(of)(arrays)
+        judgement = nl.judge.Judge(of)(arrays)
         report, suspects = judgement.report, judgement.suspects
         first = str(judgement.value or judgement.cotangent or "")
         if isinstance(of.network, Carried) and judgement.verdict == "fail":
@@ -123,7 +125,7 @@ def _own(of: Case, arrays: Arrays) -> list[Suspect]:
 
 def _entries(of: Case, printed: Arrays) -> tuple[Report, list[Suspect], str]:
     """As ``judged``, where single entries were printed: NaN stands for the others."""
-    lineup = Lineup(check.truth.fill(of))
+    lineup = Lineup(nl.cases.truth.fill(of))
 
     def entries(other: Arrays) -> Arrays:
         return {k: other[k][~np.isnan(a)] for k, a in printed.items()}

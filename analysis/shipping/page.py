@@ -5,8 +5,8 @@ import platform
 
 import numpy as np
 
-from numpy_lstm.check.case import is_gradient
-from numpy_lstm.check.mistakes import CATALOGUE
+from numpy_lstm.cases.names import is_gradient
+from numpy_lstm.mistakes import CATALOGUE
 
 from .. import output
 from .judging import SIZES, Finding, gradients

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm.check.case import RECORDS, Case
+from numpy_lstm.cases.case import RECORDS, Case
 
 from .. import output
 from . import judging

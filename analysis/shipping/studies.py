@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_lstm.check.mistakes import Mistake
-from numpy_lstm.check.mistakes.in_shipping import carried_tanh
-from numpy_lstm.check.network import Network, Parts
+from numpy_lstm.cases.network import Network, Parts
+from numpy_lstm.mistakes import Mistake
+from numpy_lstm.mistakes.network_pages import carried_tanh
 
 from . import course_table, retyped
 
@@ -36,6 +36,7 @@ def past_tanh(cell: Any) -> Any:
 
 
 LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
+PAST = Parts(cell=lambda cell: carried_tanh(cell, right=False))
 PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "carry-past-tanh-derivative",
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",

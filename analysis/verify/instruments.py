@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import check, flow, layers, tree
+from numpy_lstm import cases, check, flow, judge, layers, tree
 
 T, B, D, H = 9, 4, 5, 6
 LENGTHS = [9, 1, 5, 0]
@@ -132,8 +132,9 @@ def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str
         return float(gap(got, check.hessian_vector(small.gradient, small.point, direction)))
 
     def asserted() -> float:
-        check.assert_gradients(small.gradient().params._asdict(), on_device.gradient().params._asdict())
-        check.assert_gradients(on_device.gradient().params._asdict(), small.gradient().params._asdict())
+        got, want = (one.gradient().params._asdict() for one in (on_device, small))
+        check.assert_gradients(got, want)
+        check.assert_gradients(want, got)
         return 0.0
 
     def verified(loss: Callable[[Any], Any], route: str, chunk: int | None = None) -> float:
@@ -144,6 +145,19 @@ def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str
         last, states = on_device.cotangents.last, on_device.cotangents.states
         return check.Problem.of(nl.LSTM, *on_device.point, dlast=last, dstates=states)
 
+    def ragged(of: Any) -> float:
+        """Gradient, complex step, S and the textbook's, of a page or a layer, masks of NumPy within."""
+        page, width, masks = isinstance(of, nl.Page), 1 if isinstance(of, nl.Page) else 2, rng.random((T, B, D))
+        wired = of if page else layers.Masked(of, {"x": masks})
+        params, xs = of.init(D, 3, rng), rng.standard_normal((T, B, D))
+        dhs, found = rng.standard_normal((T, B, 3 * width)), []
+        for p, x, d in (there((params, xs, dhs)), (params, xs, dhs)):
+            problem = check.Problem.of(wired, p, x, dhs=d, lengths=LENGTHS)
+            stepped = check.complex_step(problem.loss, problem.point)
+            found.append((problem.gradient(), stepped, problem.absolute_paths(), problem.textbook_paths()))
+        (got, got_step, *got_paths), (want, _, *want_paths) = found
+        return max(gap(got, want), gap(got_step, want), check.normwise(got_paths, want_paths))
+
     def refused() -> float:
         """A gradient that is wrong on the device."""
         wrong = tree.scale(1.001, on_device.gradient())
@@ -151,8 +165,8 @@ def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str
 
     def judged() -> float:
         sizes = {"T": 3, "B": 2, "D": 2, "H": 3}
-        case = check.Case.random(check.Network("LSTM"), "torch", sizes, rng)
-        verdict = check.judge(case, there(dict(case.run()))).verdict
+        case = cases.Case.random(cases.Network("LSTM"), "torch", sizes, rng)
+        verdict = judge.judge(case, there(dict(case.run()))).verdict
         return 0.0 if verdict == "pass" else 1.0
 
     yield "gradient", lambda: gap(on_device.gradient(), small.gradient())
@@ -170,4 +184,6 @@ def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str
     yield "verify by differences", lambda: verified(lambda p: float(on_device.loss(p).real), "Richardson")
     yield "verify, wrong", refused
     yield "Problem.of", lambda: gap(again().gradient(), small.gradient())
+    yield "Problem, ragged", lambda: ragged(nl.GRU)
+    yield "Problem of a layer, ragged", lambda: ragged(nl.bidirectional(nl.LSTM))
     yield "judge", judged

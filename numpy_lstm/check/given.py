@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import type_name
-from ..layouts import as_numpy
-from .network import CaseError
+from ..arrays import as_numpy, type_name
 from .routes import expect_arrays
 
 NO_GRADIENT = "expected an array (torch leaves .grad None where no gradient arrived: before backward(), or unused)"
+
+
+class CaseError(ValueError):
+    """What was handed to a check, a case or an answer cannot be read or does not fit: what came, what was expected."""
 
 
 def floats(point: Any) -> Any:

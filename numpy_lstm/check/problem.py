@@ -1,12 +1,16 @@
-"""A gradient to be checked: a cell, the point at which it is differentiated, and a loss linear in every state."""
+"""A gradient to be checked: a page or layer, where it is differentiated, and a loss linear in its outputs."""
 
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import arrays, scan, tree
+from ..arrays import type_name
 from ..pages.page import Page, take
 from ..shapes import axes
+from ..wiring import map_run
 from .paths import Sized, blurred, textbook, total_size
 
 
@@ -19,7 +23,10 @@ class Point(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """All that a loss can see: ``states``, what a page gives and carries with T in front, and the ``last`` state."""
+    """All that a loss can see: ``states``, what a page gives and carries with T in front, and the ``last`` state.
+
+    Of a layer, ``states`` are its outputs hs (T,B,N).
+    """
 
     states: Any
     last: Any
@@ -28,32 +35,58 @@ class Outputs(NamedTuple):
 class Problem(NamedTuple):
     """The loss sum <cotangents, outputs>, as a function of the point; absent cotangents (None) count as zero.
 
-    ``outputs`` and ``loss`` only ever call the cell's forward step, so that what judges a backward pass shares
-    nothing with it. Both accept a point whose leaves all carry the same leading axis, one entry per direction,
-    and then have that axis too. Arrays of NumPy or CuPy, T >= 1.
+    ``cell`` is a Page, or a layer: whatever has ``forward(params, xs, first, lengths)`` and ``backward(params, run,
+    dhs, dlast=...)``. ``outputs`` and ``loss`` only ever call the forward step, so that what judges a backward pass
+    shares nothing with it. Of a Page, both accept a point whose leaves all carry the same leading axis, one entry per
+    direction, and then have that axis too. Arrays of NumPy or CuPy, T >= 1.
     """
 
-    cell: Page
+    cell: Any
     point: Point
     cotangents: Outputs
+    lengths: tuple[int, ...] | None = None
 
     @classmethod
     def of(
         cls,
-        cell: Page,
-        params: Any,
-        xs: Any,
+        source: Any,
+        params: Any = None,
+        xs: Any = None,
         first: Any = None,
         dhs: Any = None,
         dcs: Any = None,
         dlast: Any = None,
         *,
         dstates: Any = None,
+        lengths: Any = None,
     ) -> "Problem":
-        """The problem that ``forward`` and ``backward`` solve with these arguments; raises as they do."""
-        sizes, first = scan.bind_inputs(cell, params, xs, first)
-        given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
-        return cls(cell, Point(params, xs, first), Outputs(given, cell.partial_state() if dlast is None else dlast))
+        """The problem that ``forward`` and ``backward`` of a page or layer solve with these arguments.
+
+        Or, with ``source`` alone, what its ``problem()`` answers: that of a case, say. Raises as they do, and TypeError
+        for arguments beside such a source.
+        """
+        arguments = {"params": params, "xs": xs, "first": first, "dhs": dhs, "dcs": dcs, "dlast": dlast}
+        arguments |= {"dstates": dstates, "lengths": lengths}
+        if hasattr(source, "problem"):
+            if surplus := [k for k, a in arguments.items() if a is not None]:
+                raise TypeError(f"{', '.join(surplus)} given beside a {type_name(source)}, which has its own arguments")
+            problem: Problem = source.problem()
+            return problem
+        if not isinstance(source, Page) and hasattr(source, "forward") and hasattr(source, "backward"):
+            if surplus := [k for k in ("dcs", "dstates") if arguments[k] is not None]:
+                raise TypeError(f"{', '.join(surplus)} given to a {type_name(source)}; expected dhs and dlast")
+            run = source.forward(params, xs, first, lengths)
+            back = source.backward(params, run, dhs, dlast=dlast)  # holds the cotangents against the run
+            start = tree.map(lambda a, s: np.zeros_like(a) if s is None else s, back.dfirst, first)
+            lengths = None if lengths is None else scan.as_lengths(lengths, *run.hs.shape[:2])
+            return cls(
+                source, Point(params, xs, start), Outputs(dhs, tree.map(lambda _, d: d, run.last, dlast)), lengths
+            )
+        sizes, first = scan.bind_inputs(source, params, xs, first)
+        given = scan.bind_cotangents(source, sizes, dhs, dcs, dlast, dstates)
+        lengths = None if lengths is None else scan.as_lengths(lengths, sizes["T"], sizes["B"])
+        last = source.partial_state() if dlast is None else dlast
+        return cls(source, Point(params, xs, first), Outputs(given, last), lengths)
 
     @classmethod
     def random(
@@ -89,12 +122,14 @@ class Problem(NamedTuple):
         states = cell.Outputs(**{k: array("T" + letters, normal) for k, letters in axes(cell.Outputs).items()})
         return cls(cell, point, Outputs(states, record(cell.State, normal)))
 
+    def mapped(self, array: Callable[[Any], Any], page: Callable[[Page], Page] = lambda page: page) -> "Problem":
+        """The same problem with ``array`` applied to all its arrays, masks too, and ``page`` to all its pages."""
+        cell, (point, cotangents) = _mapped(self.cell, array, page), tree.map(array, (self.point, self.cotangents))
+        return Problem(cell, point, cotangents, self.lengths)
+
     def astype(self, dtype: Any) -> "Problem":
         """The same problem in another NumPy dtype."""
-        return self._replace(
-            point=tree.map(lambda a: a.astype(dtype), self.point),
-            cotangents=tree.map(lambda a: a.astype(dtype), self.cotangents),
-        )
+        return self.mapped(lambda a: a.astype(dtype))
 
     def dense(self) -> "Problem":
         """The same problem with absent cotangents written out as zeros."""
@@ -102,58 +137,101 @@ class Problem(NamedTuple):
         return self._replace(cotangents=tree.map(lambda z, d: z if d is None else d, zeros, self.cotangents))
 
     def outputs(self, point: Point) -> Outputs:
-        """All that the page gives and carries."""
+        """All that the page gives and carries, or the layer gives and its last state."""
+        if not isinstance(self.cell, Page):
+            run = self.cell.forward(*point, self.lengths)
+            return Outputs(run.hs, run.last)
         cell, state, steps = self.cell, point.first, []
         letters, xs = axes(cell.Input), cell.as_input(point.xs)
         ndim = {k: len(a) for k, a in letters.items()}
         for t in range(getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]]]):
             at = {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
-            v = cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), state)
-            state = take(cell.State, v)
+            v = self._alive(t, cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), state))
+            state = self._alive(t, take(cell.State, v), state)
             steps.append(v)
         seen = {k: np.stack([getattr(v, k) for v in steps], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
         return Outputs(cell.Outputs(**seen), state)
+
+    def _alive(self, t: int, new: Any, old: Any = None) -> Any:
+        """The record ``new`` on the rows that have a step t, elsewhere ``old``, or zeros."""
+        if self.lengths is None:
+            return new
+        alive, letters = np.array(self.lengths) > t, axes(new.__class__)
+        shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
+        kept = {k: 0 if old is None else getattr(old, k) for k in letters}
+        rows = {k: arrays.like(alive.reshape(shape[k]), getattr(new, k)) for k in letters}
+        return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
         outputs = dict(tree.leaves(self.outputs(point)))
         terms = [np.sum(d * outputs[name], axis=tuple(range(-d.ndim, 0))) for name, d in tree.leaves(self.cotangents)]
-        name, letters = f"states.{self.cell.gives[0]}", axes(self.cell.Outputs)[self.cell.gives[0]]
-        return sum(terms, start=0.0 * outputs[name][(..., *[0] * (1 + len(letters)))])
+        name, ndim = "states", 3
+        if isinstance(self.cell, Page):
+            name, ndim = f"states.{self.cell.gives[0]}", 1 + len(axes(self.cell.Outputs)[self.cell.gives[0]])
+        return sum(terms, start=0.0 * outputs[name][(..., *[0] * ndim)])
+
+    def passes(self) -> tuple[Any, Any]:
+        """The run, and the backward pass under test: what ``forward`` and ``backward`` return."""
+        run = self._forward()
+        dtype = run.hs.dtype  # complex for a Hessian-vector product, where the cotangents are real
+        return run, self._backward(run, tree.map(lambda a: a.astype(dtype), self.cotangents))
 
     def gradient(self, point: Point | None = None) -> Point:
-        """The gradient under test, from ``numpy_lstm.forward`` and ``backward``, at ``point`` (this one's own)."""
-        params, xs, first = self.point if point is None else point
-        run = scan.forward(self.cell, params, xs, first)
-        dtype = run.hs.dtype  # complex for a Hessian-vector product, where the cotangents are real
-        return self._backward(params, run, tree.map(lambda a: a.astype(dtype), self.cotangents))
+        """The gradient under test, from ``forward`` and ``backward``, at ``point`` (this one's own)."""
+        return _gradient(self.passes() if point is None else self._replace(point=point).passes())
 
     def absolute_paths(self) -> Point:
         """S: the gradient with every path through the recursion counted positively; ``check.K`` is relative to it.
 
         That is the backward pass on arrays that add up absolute values (``check.paths``).
         """
-        here = self._on_host()
-        run = scan.forward(self.cell, *here.point)
-        return here._paths(self.cell, run._replace(values=tree.map(Sized, run.values)))
+        return _gradient(self.absolute_passes())
 
     def textbook_paths(self) -> Point:
-        """S for a code that loses digits where a textbook does: see ``check.case``; a cell of a page only."""
-        cell, here = textbook(self.cell), self._on_host()
-        run = scan.forward(cell, *tree.map(Sized, here.point))
-        return here._paths(cell, run._replace(values=tree.map(blurred, run.values)))
+        """S for a code that loses digits where a textbook does: each path again for each difference on its way.
 
-    def _on_host(self) -> "Problem":
-        return self._replace(
-            point=tree.map(arrays.on_host, self.point), cotangents=tree.map(arrays.on_host, self.cotangents)
-        )
+        Those are s (1 - s), 1 - t^2 and 1 - s, and the sums of the forward pass; errors are followed to first order.
+        """
+        return _gradient(self.textbook_passes())
 
-    def _paths(self, cell: Page, run: scan.Forward) -> Point:
-        wide = self._replace(cell=cell)
-        gradient = wide._backward(tree.map(Sized, self.point.params), run, tree.map(Sized, self.cotangents))
-        return tree.map(total_size, gradient)
+    def absolute_passes(self) -> tuple[Any, Any]:
+        """The run, and S of all that the backward pass returns, cotangents of each step included."""
+        here = self.mapped(arrays.on_host)
+        sized, run = here.mapped(Sized), here._forward()
+        return run, tree.map(total_size, sized._backward(map_run(Sized, run), sized.cotangents))
 
-    def _backward(self, params: Any, run: scan.Forward, cotangents: Outputs) -> Point:
+    def textbook_passes(self) -> tuple[Any, Any]:
+        """The same for ``textbook_paths``."""
+        sized = self.mapped(arrays.on_host).mapped(Sized, textbook)
+        run = sized._forward()
+        return run, tree.map(total_size, sized._backward(map_run(blurred, run), sized.cotangents))
+
+    def _forward(self) -> Any:
+        if isinstance(self.cell, Page):
+            return scan.forward(self.cell, *self.point, self.lengths)
+        return self.cell.forward(*self.point, self.lengths)
+
+    def _backward(self, run: Any, cotangents: Outputs) -> Any:
         states, last = cotangents
-        back = scan.backward(self.cell, params, run, dlast=last, dstates=states)
-        return Point(back.dparams, back.dxs, back.dfirst)
+        if isinstance(self.cell, Page):
+            return scan.backward(self.cell, self.point.params, run, dlast=last, dstates=states)
+        return self.cell.backward(self.point.params, run, states, dlast=last)
+
+
+def _gradient(passes: tuple[Any, Any]) -> Point:
+    _, back = passes
+    return Point(back.dparams, back.dxs, back.dfirst)
+
+
+def _mapped(source: Any, array: Callable[[Any], Any], page: Callable[[Page], Page]) -> Any:
+    """A page, or a layer with its pages and masks, changed."""
+    if isinstance(source, Page):
+        return page(source)
+    if isinstance(source, dict):
+        return tree.map(array, source)
+    if type(source) in (tuple, list):
+        return type(source)(_mapped(one, array, page) for one in source)
+    if is_dataclass(source) and not isinstance(source, type):
+        return replace(source, **{f.name: _mapped(getattr(source, f.name), array, page) for f in fields(source)})
+    return source

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import tree
 from ..arrays import is_cupy, namespace, type_name
-from .report import worst
+from .metrics import worst
 
 Function = Callable[[Any], Any]
 LEVELS = 4  # of an extrapolation

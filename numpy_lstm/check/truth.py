@@ -1,4 +1,4 @@
-"""The truth service: the values and gradients of a case or problem, correctly rounded to float64.
+"""The truth: gradients of a Problem, and values and gradients of any run of pages, correctly rounded to float64.
 
 The pages themselves are run, in one of two arithmetics. mpmath carries ``digits`` decimal digits (and is faster where
 gmpy2 is installed, which it then uses by itself). python-flint carries balls: an interval around every number, which
@@ -12,26 +12,28 @@ Both are optional: ``pip install 'numpy-lstm[truth]'``. Seconds for values, grad
     20,4,5,7        13784      0.27         0.20      0.09
 """
 
-import importlib
 import importlib.metadata
 import importlib.util
 import math
 import time
-from types import SimpleNamespace
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import tree
-from .case import Case
-from .network import CaseError
+from .balls import Balls, library, value_of
 from .problem import Point, Problem
 
 DOUBLINGS = 3
 
+# Runs the pages on object arrays: the first function makes those of an array, the second wraps them for the pages.
+Run = Callable[[Callable[[Any], Any], Callable[[Any], Any]], dict[str, Any]]
+
 
 class Truth(NamedTuple):
-    """``values`` are float64 arrays by name: those of ``Case.run``, or ``params.W_i`` and so on of a Problem.
+    """``values`` are float64 arrays by name: ``params.W_i`` and so on of a Problem.
 
     ``certified`` of ``total`` components are proved to be correctly rounded; None where no proof was tried. The
     others are ``digits``-digit results, rounded to nearest. ``arithmetic`` names library, version and precision.
@@ -45,8 +47,17 @@ class Truth(NamedTuple):
     seconds: float
 
 
-def results(task: Case | Problem, digits: int = 50, certify: bool | None = None) -> Truth:
-    """All results of ``task``, its numbers taken as exact, rounded to float64.
+def results(problem: Problem, digits: int = 50, certify: bool | None = None) -> Truth:
+    """The gradient of ``problem``, its numbers taken as exact, rounded to float64: see ``rounded``."""
+    return rounded(partial(_run, problem), digits, certify)
+
+
+def _run(problem: Problem, number: Callable[[Any], Any], array: Callable[[Any], Any]) -> dict[str, Any]:
+    return dict(tree.leaves(tree.map(value_of, problem.mapped(lambda a: array(number(a))).gradient())))
+
+
+def rounded(run: Run, digits: int = 50, certify: bool | None = None) -> Truth:
+    """What ``run`` gives on numbers of so many digits, rounded to float64.
 
     ``certify`` asks for proof; None means: if python-flint is there. Work is proportional to that of the pages, so
     this is for reference sizes. No proof reaches a component that is 0 only because inexact terms cancel, nor one
@@ -62,27 +73,15 @@ def results(task: Case | Problem, digits: int = 50, certify: bool | None = None)
     proved: dict[str, Any] = {}
     used = []
     if certify:
-        values, proved, how = _certified(task, digits)
+        values, proved, how = _certified(run, digits)
         used.append(how)
     if not certify or not all(np.all(a) for a in proved.values()):
-        rounded, how = _rounded(task, digits)
-        values = {k: np.where(proved[k], values[k], a) if certify else a for k, a in rounded.items()}
+        nearest_ones, how = _rounded(run, digits)
+        values = {k: np.where(proved[k], values[k], a) if certify else a for k, a in nearest_ones.items()}
         used.append(how)
     total = sum(a.size for a in values.values())
     certified = sum(int(np.sum(a)) for a in proved.values()) if certify else None
     return Truth(values, digits, "; else ".join(used), certified, total, time.perf_counter() - start)
-
-
-def fill(case: Case, digits: int = 50, certify: bool | None = None) -> Case:
-    """``case`` with the results as ``expected``, and ``about["truth"]`` saying how they were found."""
-    for name, a in case.arrays.items():
-        if a.dtype.kind not in "fiu" or not np.all(np.isfinite(a)):
-            raise CaseError(f"{name} of case {case.name} has numbers that are not finite; expected real numbers")
-    truth = results(case, digits, certify)
-    how: dict[str, Any] = {"arithmetic": truth.arithmetic, "digits": truth.digits}
-    if truth.certified is not None:
-        how |= {"certified": truth.certified, "total": truth.total}
-    return case._replace(expected=truth.values, about=case.about | {"truth": how})
 
 
 def gradient(problem: Problem, digits: int = 50) -> Point:
@@ -91,20 +90,20 @@ def gradient(problem: Problem, digits: int = 50) -> Point:
     Where python-flint is installed they are the midpoints of balls, at a seventh of the time, unless a ball is wider
     than half of the digits of its array's largest number.
     """
-    mpmath = _library("mpmath")
+    mpmath = library("mpmath")
     if importlib.util.find_spec("flint") is not None:
         bits = _bits(digits)
-        with _library("flint").ctx.workprec(bits):
-            balls = tree.map(_value, _in_numbers(problem, lambda a: Balls(_numbers(a, _ball))).gradient())
+        with library("flint").ctx.workprec(bits):
+            balls = tree.map(value_of, problem.mapped(lambda a: Balls(_numbers(a, _ball))).gradient())
             if all(_narrow(a, 2.0 ** -(bits // 2)) for _, a in tree.leaves(balls)):
                 return Point(*tree.map(lambda a: _numbers(a, _midpoint), balls))
     with mpmath.workdps(digits):
-        return _in_numbers(problem, exact).gradient()
+        return problem.mapped(exact).gradient()
 
 
 def exact(value: Any) -> Any:
     """Floats (float64 or shorter) as mpmath numbers, without rounding: a tree of object arrays. mpmath's own stay."""
-    mpf = _library("mpmath").mpf
+    mpf = library("mpmath").mpf
     return _numbers(value, lambda z: z if isinstance(z, mpf) else mpf(float(z)))
 
 
@@ -121,118 +120,9 @@ def nearest(mantissa: int, exponent: int) -> float:
         return math.copysign(math.inf, mantissa)
 
 
-class Balls:
-    """An array of balls, for the pages. Where a ball lies on both sides of a branch, ``where`` takes both branches.
-
-    One of the two holds the exact value, whichever it is, so their union does. (Left to themselves, balls answer
-    False to every comparison they cannot decide, and a page would take one branch as if it were decided.)
-    """
-
-    __array_ufunc__ = None
-    dtype = np.dtype(float)  # of the numbers that the balls enclose
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    shape = property(lambda self: self.value.shape)
-    ndim = property(lambda self: self.value.ndim)
-    T = property(lambda self: Balls(self.value.T))
-    mT = property(lambda self: Balls(self.value.mT))  # noqa: N815
-
-    def __array_namespace__(self) -> Any:
-        return NAMESPACE
-
-    def __getitem__(self, key: Any) -> "Balls":
-        return Balls(self.value[key])
-
-    def astype(self, _: Any) -> "Balls":
-        """Itself: there is one dtype."""
-        return self
-
-    def __ge__(self, other: Any) -> "Decision":
-        return Decision(self.value >= other, self.value < other)
-
-    def __gt__(self, other: Any) -> "Decision":
-        return Decision(self.value > other, self.value <= other)
-
-    def __lt__(self, other: Any) -> "Decision":
-        return Decision(self.value < other, self.value >= other)
-
-    def __neg__(self) -> "Balls":
-        return Balls(-self.value)
-
-    def __add__(self, other: Any) -> "Balls":
-        return Balls(self.value + _value(other))
-
-    def __sub__(self, other: Any) -> "Balls":
-        return Balls(self.value - _value(other))
-
-    def __rsub__(self, other: Any) -> "Balls":
-        return Balls(other - self.value)
-
-    def __mul__(self, other: Any) -> "Balls":
-        return Balls(self.value * _value(other))
-
-    def __truediv__(self, other: Any) -> "Balls":
-        return Balls(self.value / _value(other))
-
-    def __rtruediv__(self, other: Any) -> "Balls":
-        return Balls(other / self.value)
-
-    def __matmul__(self, other: Any) -> "Balls":
-        return Balls(self.value @ other.value)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-class Decision(NamedTuple):
-    """Where a comparison of balls is certainly true, and where it is certainly false; elsewhere it is neither."""
-
-    yes: Any
-    no: Any
-
-
-def _where(condition: Any, a: Balls, b: Balls) -> Balls:
-    if not isinstance(condition, Decision):
-        return Balls(np.where(condition, a.value, b.value))
-    either = ~(condition.yes | condition.no)
-    chosen = np.where(condition.yes, a.value, b.value)
-    if np.any(either):
-        chosen[either] = np.frompyfunc(lambda x, y: x.union(y), 2, 1)(a.value[either], b.value[either])
-    return Balls(chosen)
-
-
-def _value(a: Any) -> Any:
-    return a.value if isinstance(a, Balls) else a
-
-
-def _of_value(f: Any) -> Any:
-    return lambda a, *args, **named: Balls(f(a.value, *args, **named))
-
-
-def _of_values(f: Any) -> Any:
-    return lambda arrays, axis: Balls(f([a.value for a in arrays], axis))
-
-
-def _zeros(shape: tuple[int, ...], dtype: Any) -> Balls:
-    return Balls(np.full(shape, _library("flint").arb(0), dtype=object))
-
-
-NAMESPACE = SimpleNamespace(
-    __name__="numpy_lstm",
-    **{f.__name__: _of_value(f) for f in (np.exp, np.tanh, np.sqrt, np.log1p, np.expm1, np.sum, np.flip)},
-    **{f.__name__: _of_values(f) for f in (np.stack, np.concat)},
-    reshape=lambda a, shape: Balls(np.reshape(a.value, shape)) if isinstance(a, Balls) else np.reshape(a, shape),
-    asarray=np.asarray,
-    bool=np.bool,
-    zeros=_zeros,
-    where=_where,
-)
-
-
-def _certified(task: Case | Problem, digits: int) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _certified(run: Run, digits: int) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Values, where they are proved, and the arithmetic."""
-    flint, bits = _library("flint"), _bits(digits)
+    flint, bits = library("flint"), _bits(digits)
 
     def ends(z: Any) -> tuple[float, bool]:
         """The float64 next to the lower end, and whether it serves the whole ball. 0 must be exact."""
@@ -244,7 +134,7 @@ def _certified(task: Case | Problem, digits: int) -> tuple[dict[str, Any], dict[
 
     for doubling in range(DOUBLINGS + 1):
         with flint.ctx.workprec(bits << doubling):
-            found = _run(task, lambda value: _numbers(value, _ball), Balls)
+            found = run(lambda value: _numbers(value, _ball), Balls)
             both = {k: np.frompyfunc(ends, 1, 2)(a) for k, a in found.items()}
         proved = {k: np.asarray(p, bool) for k, (_, p) in both.items()}
         if all(np.all(p) for p in proved.values()):
@@ -259,12 +149,12 @@ def _bits(digits: int) -> int:
 
 def _ball(z: Any) -> Any:
     """A number as a ball without width: a float, an mpmath number of any precision, or a ball, which stays."""
-    arb = _library("flint").arb
+    arb = library("flint").arb
     return z if isinstance(z, arb) else arb(z) if hasattr(z, "_mpf_") else arb(float(z))
 
 
 def _midpoint(z: Any) -> Any:
-    mpmath = _library("mpmath")
+    mpmath = library("mpmath")
     mantissa, exponent = _ball(z).mid().man_exp()
     return mpmath.make_mpf(mpmath.libmp.from_man_exp(int(mantissa), int(exponent)))
 
@@ -277,9 +167,9 @@ def _narrow(balls: Any, share: float) -> bool:
     return max((float(z.rad()) for z in found), default=0.0) <= share * max((abs(float(z)) for z in found), default=0.0)
 
 
-def _rounded(task: Case | Problem, digits: int) -> tuple[dict[str, Any], str]:
+def _rounded(run: Run, digits: int) -> tuple[dict[str, Any], str]:
     """Values and the arithmetic."""
-    mpmath = _library("mpmath")
+    mpmath = library("mpmath")
 
     def to_float(z: Any) -> float:
         z = mpmath.mpf(z)
@@ -289,7 +179,7 @@ def _rounded(task: Case | Problem, digits: int) -> tuple[dict[str, Any], str]:
         return nearest(-int(mantissa) if sign else int(mantissa), int(exponent))
 
     with mpmath.workdps(digits):
-        found = _run(task, exact, lambda a: a)
+        found = run(exact, lambda a: a)
     how = f"mpmath {mpmath.__version__}"
     if mpmath.libmp.BACKEND == "gmpy":
         how += f" with gmpy2 {importlib.metadata.version('gmpy2')}"
@@ -297,38 +187,6 @@ def _rounded(task: Case | Problem, digits: int) -> tuple[dict[str, Any], str]:
     return {k: np.asarray(rounding(a), np.float64) for k, a in found.items()}, f"{how}, {digits} digits"
 
 
-def _run(task: Case | Problem, number: Any, array: Any) -> dict[str, Any]:
-    """The results of ``task`` as object arrays: ``number`` makes its arrays into object arrays, ``array`` wraps those.
-
-    Numbers come first, so that two biases of which a page reads the sum are added in the new arithmetic.
-    """
-
-    def enter(a: Any) -> Any:
-        return array(number(a))
-
-    if isinstance(task, Problem):
-        return dict(tree.leaves(tree.map(_value, _in_numbers(task, enter).gradient())))
-    arrays = {k: a if k == "lengths" else number(a) for k, a in task.arrays.items()}
-    task = task._replace(arrays=arrays)
-    call = task.call(enter)
-    layer = task.network.layer(call.masks)
-    run = layer.forward(call.params, call.xs, call.first, call.lengths)
-    back = layer.backward(call.params, run, call.dhs, dlast=call.dlast)
-    return task.answer(tree.map(_value, run), tree.map(_value, back))
-
-
-def _in_numbers(problem: Problem, enter: Any) -> Problem:
-    return problem._replace(point=tree.map(enter, problem.point), cotangents=tree.map(enter, problem.cotangents))
-
-
 def _numbers(value: Any, number: Any) -> Any:
     with np.errstate(invalid="ignore"):  # a NaN on padding
         return tree.map(lambda a: np.asarray(np.frompyfunc(number, 1, 1)(a), dtype=object), value)
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        need = "python-flint" if name == "flint" else name
-        raise ImportError(f"{need} is not installed; pip install 'numpy-lstm[truth]'") from None

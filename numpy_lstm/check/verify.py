@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import type_name
-from ..layouts import as_numpy
+from ..arrays import as_numpy, type_name
 from . import given
-from .network import CaseError
-from .report import Report, compare, normwise, worst
+from .given import CaseError
+from .metrics import normwise, worst
+from .report import Report, compare
 from .routes import LEVELS, complex_step, richardson
 
 COMPLEX_STEP = 90  # unit roundoffs, normwise: what the complex step resolves

@@ -3,14 +3,13 @@
 import csv
 import io
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import arrays
+from .. import arrays, files
 
 SHOWN = 12  # rows printed at most
 
@@ -62,7 +61,7 @@ class Table:
                 entries = [column[n, b] if np.ndim(column) == 2 else column[n] for column in self.columns.values()]
                 writer.writerow([at, *([b] if batch else []), *(np.asarray(entry).item() for entry in entries)])
         if path is not None:
-            _write(Path(path), buffer.getvalue())
+            files.write_bytes(Path(path), buffer.getvalue().encode())
         return buffer.getvalue()
 
     def __str__(self) -> str:
@@ -96,11 +95,3 @@ class Table:
 
 def _entry(value: Any) -> str:
     return f"{value:.3g}" if np.asarray(value).dtype.kind == "f" else str(value)
-
-
-def _write(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import is_cupy, library, namespace, type_name
+from ..arrays import as_array, as_numpy, is_cupy, library, namespace, type_name
 from ..pages import LSTM, PAGES
 from .table import FORGET_BIAS, TABLE
 
-__all__ = ["LayoutError", "as_array", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
+__all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
 
 BLOCK_AXES = {"W": "hd", "U": "hr", "b": "h", "p": "h", "M": "rh"}
 NOWHERE = "0"
@@ -144,24 +144,6 @@ def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
         return value
     hint = ": hand over its .state_dict()" if hasattr(value, "state_dict") else ""
     raise LayoutError(f"{name} is a {type_name(value)}; expected a mapping from names to arrays{or_else}{hint}")
-
-
-def as_array(array: Any) -> Any:
-    """``array`` as it is if CuPy holds it, so that it stays on its device; else as a NumPy array."""
-    return array if is_cupy(array) else as_numpy(array)
-
-
-def as_numpy(array: Any) -> Any:
-    """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
-
-    What CuPy holds is fetched. bfloat16, which NumPy lacks, becomes float32, exactly.
-    """
-    if is_cupy(array):
-        return array.get()
-    if not hasattr(array, "detach"):
-        return np.asarray(array)
-    array = array.detach().cpu()
-    return np.asarray((array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy())
 
 
 def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:

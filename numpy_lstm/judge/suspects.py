@@ -1,0 +1,128 @@
+"""Which known mistake gives these numbers: an answer held against the catalogue, and single arrays against patterns."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import layouts
+from ..cases.case import RECORDS, Case
+from ..mistakes import Workbench, label, possible
+
+EXPLAINS = 0.01  # of the error may be left over where a mistake is named
+SHOWN = 5
+
+
+class Suspect(NamedTuple):
+    """A mistake of the catalogue; ``left`` is the part of the error that it does not explain, 0 to 1."""
+
+    label: str
+    says: str
+    source: str
+    left: float
+
+    def __str__(self) -> str:
+        left = f" (leaves {self.left:.0e} of the error)" if self.left <= EXPLAINS else ""
+        return f"{self.label}: {self.says} [{self.source}]{left}"
+
+
+class Lineup:
+    """All mistakes that can be made in a case, with the answers that they give."""
+
+    def __init__(self, case: Case) -> None:
+        bench = Workbench(case)
+        self.truth = bench.right | case.expected
+        self.answers = [(mistake, variant, mistake.answer(bench, variant)) for mistake, variant in possible(bench)]
+
+    def suspects(self, got: Mapping[str, Any], single: bool = False) -> list[Suspect]:
+        """The mistakes that explain ``got``, best first.
+
+        ``single``: every error is as small as float32 would make it. Nobody's roundings are the same as ours, so that
+        mistake is then named without being matched.
+        """
+        size = {k: max(_norm(a), _norm(self.truth[k])) or 1.0 for k, a in got.items()}
+        error = _distance(got, self.truth, size)
+        found = []
+        for mistake, variant, answer in self.answers:
+            left = _distance(got, answer, size) / error
+            if left <= EXPLAINS or (single and mistake.name == "computed-in-float32"):
+                found.append(Suspect(label(mistake, variant), mistake.says, mistake.source, min(left, 1.0)))
+        return sorted(found, key=lambda s: s.left)[:SHOWN]
+
+
+def _norm(a: Any) -> float:
+    return float(np.linalg.norm(a))
+
+
+def _distance(got: Mapping[str, Any], other: Mapping[str, Any], size: Mapping[str, float]) -> float:
+    return float(np.linalg.norm([_norm(a - other[k]) / size[k] for k, a in got.items()]))
+
+
+def patterns(case: Case, name: str, got: Any, where: Mapping[str, Any]) -> list[str]:
+    """What one wrong array looks like: a factor, a transpose, exchanged gates, another array under its name.
+
+    ``where`` is the entry of ``blocks`` for it.
+    """
+    truth = case.expected
+    right, found = truth[name], []
+    norm = float(np.vdot(right, right))
+    if norm > 0:
+        factor = float(np.vdot(right, got)) / norm
+        if factor != 0 and abs(factor - 1) > 1e-6 and _same(got, factor * right):
+            found.append(f"{factor:.6g} times the truth{_named(factor, case.sizes)}")
+    if right.ndim == 2 and right.shape[0] == right.shape[1] and _same(got, right.T):
+        found.append("the truth transposed")
+    if order := _exchanged(where, got, right):
+        found.append(order)
+    others = [(k, a) for k, a in truth.items() if a.shape == got.shape and not np.array_equal(a, right)]
+    found += [f"the truth of {k}" for k, a in others if _same(got, a)]
+    if case.sizes["T"] == case.sizes["B"] and name in ("output", "d_x") and _same(got, right.swapaxes(0, 1)):
+        found.append("the truth with time and batch exchanged: expected (T, B, ...)")
+    return found
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(b))
+
+
+def _named(factor: float, sizes: Mapping[str, int]) -> str:
+    """`` = 1/B`` and the like."""
+    letters = "TBDH"
+    products = {
+        "".join(k): int(np.prod([sizes[n] for n in k])) for r in (1, 2, 3) for k in itertools.combinations(letters, r)
+    }
+    for text, value in products.items():
+        for sign in (1, -1):
+            if np.isclose(factor, sign * value, rtol=1e-6):
+                return f" = {'-' * (sign < 0)}{text}"
+            if np.isclose(factor, sign / value, rtol=1e-6):
+                return f" = {'-' * (sign < 0)}1/{text if len(text) == 1 else f'({text})'}"
+    return ""
+
+
+def _exchanged(where: Mapping[str, Any], got: Any, right: Any) -> str:
+    """Which gate's gradient stands in which gate's place, if every block of the array is some block of the truth."""
+    if len(where) < 2:
+        return ""
+    given, true = ({k: a.flat[index] for k, index in where.items()} for a in (got, right))
+    stands = {}
+    for k, block in given.items():
+        matches = [j for j, other in true.items() if other.shape == block.shape and _same(block, other)]
+        if not matches:
+            return ""
+        stands[k] = k if k in matches else matches[0]
+    return ", ".join(f"{k} holds the gradient of {j}" for k, j in stands.items() if j != k)
+
+
+def blocks(case: Case) -> dict[str, dict[str, Any]]:
+    """For every parameter gradient: field of the cell's Params -> the flat indices of its block."""
+    if case.layout == RECORDS:
+        return {}
+    cell = case.network.of_cell()
+    found = {}
+    for place in case.network.places():
+        index = {k: np.arange(case.arrays[place + k].size).reshape(case.arrays[place + k].shape) for k in case.names()}
+        for stored, fields in layouts.blocks(case.layout, index, cell).items():
+            found[f"{place}d_{stored}"] = dict(fields)
+    return found

@@ -1,0 +1,71 @@
+"""Blocks of gates in the stored arrays: the order in which they stand, and the arrays with another order."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import layouts
+from ..cases.case import RECORDS, dump, dump_gradients
+from .workbench import Workbench
+
+
+def parameters(bench: Workbench) -> list[str]:
+    """The names of all parameter gradients."""
+    return [f"{place}d_{k}" for place in bench.case.network.places() for k in bench.case.names()]
+
+
+def stored_order(bench: Workbench) -> list[str]:
+    """The gates in the order in which the layout stores their blocks; none for a cell with a single one."""
+    names = bench.case.names()
+    arrays = {k: bench.case.arrays[bench.case.network.places()[0] + k] for k in names}
+    order = {
+        field[2:]: None for fields in _blocks(bench, arrays).values() for field in fields if field.startswith("W_")
+    }
+    return list(order) if all(len(k) == 1 for k in order) else []
+
+
+def reordered(
+    bench: Workbench, arrays: Mapping[str, Any], order: str, prefix: str = "", back: bool = False
+) -> dict[str, Any]:
+    """The stored arrays with their blocks in another ``order`` of gates; ``back`` undoes it.
+
+    ``arrays`` may hold more; ``prefix`` stands between the place and the name of a parameter.
+    """
+    stand = dict(zip(stored_order(bench), order, strict=True))
+    moved = {k: np.array(a) for k, a in arrays.items()}
+    for place in bench.case.network.places():
+        here = {k: moved[f"{place}{prefix}{k}"] for k in bench.case.names()}
+        kinds: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for fields in _blocks(bench, here).values():
+            for field, view in fields.items():
+                kinds["b_" if field[0] == "b" else field[:-1]][field[-1]].append(view)
+        for gates in kinds.values():
+            if set(gates) != set(stand):
+                continue  # peepholes, projection: not a block for each gate
+            copies = {k: [view.copy() for view in views] for k, views in gates.items()}
+            for k, j in stand.items():
+                target, source = (j, k) if back else (k, j)
+                for view, copy in zip(gates[target], copies[source], strict=False):
+                    view[...] = copy
+    return moved
+
+
+def _blocks(bench: Workbench, arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if bench.case.layout == RECORDS:
+        return {k: {k: a} for k, a in arrays.items()}
+    return layouts.blocks(bench.case.layout, arrays, bench.whole)
+
+
+def second_biases(bench: Workbench) -> dict[str, dict[str, Any]]:
+    """By place and name, 1 where the second of two biases that are added is stored, else 0."""
+    found = {}
+    for place, params in bench.case.stored().items():
+        ones = type(params)(*(np.ones_like(a) for a in params))
+        values, gradients = (
+            dump(bench.case.layout, ones, bench.whole),
+            dump_gradients(bench.case.layout, ones, bench.whole),
+        )
+        found[place] = {k: gradients[k] - np.sign(values[k]) for k in gradients if not values[k].all()}
+    return found
