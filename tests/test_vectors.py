@@ -128,7 +128,7 @@ def test_the_committed_set_is_what_the_command_writes(name: str, tmp_path: Path)
     assert cli.main(command) == 0
     written = list(tmp_path.iterdir())
     (description,) = [p for p in written if p.name == "FORMAT.md"]  # beside every new set; the repository keeps one
-    assert description.read_text(encoding="utf-8") == vectors.description()
+    assert description.read_text(encoding="utf-8") == files.description()
     written.remove(description)
     assert {p.name for p in written} == {p.name for p in (HERE / name).iterdir()} - {"FORMAT.md"}
     for path in written:
