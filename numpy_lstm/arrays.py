@@ -52,7 +52,7 @@ def namespace(array: object) -> ModuleType:
     if isinstance(array, np.ndarray):
         if not isinstance(array, np.matrix | np.ma.MaskedArray):
             return np
-    elif type(array).__module__.partition(".")[0] == "cupy":
+    elif is_cupy(array):
         return sys.modules["cupy"]
     elif hasattr(array, "__array_namespace__"):
         return cast(ModuleType, array.__array_namespace__())
@@ -73,17 +73,46 @@ def type_name(value: object) -> str:
 def as_numpy(array: Any) -> Any:
     """``array`` as a NumPy array; a torch tensor is read unseen, wherever it lives and whatever its graph.
 
-    bfloat16, which NumPy lacks, becomes float32, exactly.
+    What CuPy holds is fetched. bfloat16, which NumPy lacks, becomes float32, exactly.
     """
+    if is_cupy(array):
+        return array.get()
     if not hasattr(array, "detach"):
         return np.asarray(array)
     array = array.detach().cpu()
     return np.asarray((array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy())
 
 
+def as_array(array: Any) -> Any:
+    """``array`` as it is if CuPy holds it, so that it stays on its device; else as a NumPy array."""
+    return array if is_cupy(array) else as_numpy(array)
+
+
 def library(array: Array) -> str:
     """The name of the library that ``array`` belongs to: ``numpy``, ``cupy``, ``array_api_strict``."""
     return namespace(array).__name__.partition(".")[0]
+
+
+def device(array: Any) -> int | None:
+    """The number of the GPU on which a CuPy array lives; None for others."""
+    return cast(int, array.device.id) if is_cupy(array) else None
+
+
+def is_cupy(value: Any) -> bool:
+    """Whether ``value`` is an array of CuPy."""
+    return type(value).__module__.partition(".")[0] == "cupy"
+
+
+def like(array: Any, other: Any) -> Any:
+    """``array``, of NumPy, in the library of ``other``: moved to the device where that is CuPy."""
+    if isinstance(other, np.ndarray) or not isinstance(array, np.ndarray | np.generic):
+        return array
+    return namespace(other).asarray(array)
+
+
+def on_host(array: Any) -> Any:
+    """A NumPy array: what CuPy holds is fetched; anything else is returned as it is."""
+    return array.get() if is_cupy(array) else array
 
 
 def dtype_name(array: Array) -> str:
@@ -133,8 +162,10 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 def transpose(a: Array) -> Array:
-    """The last two axes exchanged, never conjugated. (CuPy has no ``mT``: its arrays are always 2-D here.)"""
-    return a.T if a.ndim == 2 else a.mT
+    """The last two axes exchanged, never conjugated. (CuPy has no ``mT`` before version 14.)"""
+    if a.ndim == 2:
+        return a.T
+    return cast(Array, cast(Any, a).swapaxes(-1, -2)) if is_cupy(a) else a.mT
 
 
 def sum_axis(a: Array, axis: int) -> Array:

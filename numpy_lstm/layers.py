@@ -91,7 +91,8 @@ class Masked:
 
     ``masks["x"]`` (T,B,D), or (1,B,D) for all steps, multiplies what the layer reads, in the order of time: dropout, D1
     x' = m x, and back, D1', dx = m dx' (see ``dropout_mask``). All others are fields that a page reads beside x
-    (``keep_h`` of a zoneout cell), (T,B,H) in the order in which that layer reads. They take the dtype of x.
+    (``keep_h`` of a zoneout cell), (T,B,H) in the order in which that layer reads. They take the dtype of x, and move
+    to its device.
     """
 
     layer: Any
@@ -115,8 +116,8 @@ class Masked:
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
         """``xs`` is the plain array x."""
-        read = xs if (mask := self._factor(xs)) is None else xs * mask
-        if others := {k: arrays.astype(a, xs) for k, a in self.masks.items() if k != "x"}:
+        read = xs if (mask := self.factor(xs)) is None else xs * mask
+        if others := {k: arrays.astype(arrays.like(a, xs), xs) for k, a in self.masks.items() if k != "x"}:
             read = self.layer.cell.Input(x=read, **others)
         elif len(getattr(getattr(self.layer, "cell", None), "reads", ("x",))) > 1:
             raise TypeError(f"{self.layer.cell.name} reads {', '.join(self.layer.cell.reads)}; expected masks for them")
@@ -126,16 +127,17 @@ class Masked:
         """``dxs`` is the gradient of x alone."""
         back: Backward = self.layer.backward(params, run, dhs, dcs, dlast)
         dxs = back.dxs.x if hasattr(back.dxs, "_fields") else back.dxs
-        mask = self._factor(dxs)
+        mask = self.factor(dxs)
         return back._replace(dxs=dxs if mask is None else dxs * mask)
 
-    def _factor(self, xs: Any) -> Any:
+    def factor(self, xs: Any) -> Any:
+        """The mask of x, in the library and dtype of ``xs`` (T,B,D); None without one."""
         if (mask := self.masks.get("x")) is None:
             return None
         shape = wiring.shape("xs", xs)
         if wiring.shape("masks['x']", mask) not in {shape, (1, *shape[1:])}:
             raise ShapeError(f"masks['x'] has shape {tuple(mask.shape)}; expected {shape} or {(1, *shape[1:])}")
-        return arrays.astype(mask, xs)
+        return arrays.astype(arrays.like(mask, xs), xs)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import activations, layouts, scan
+from . import activations, arrays, layouts, scan
 from .activations import Activation
 from .arrays import Array
 from .layers import Recurrent, Reversed
@@ -175,7 +175,7 @@ class Node:
         if self.clip is not None and not self.clip >= 0:
             raise OnnxError(f"clip is {self.clip:g}; expected a threshold of at least 0, or no clip")
 
-        self.given = {k: layouts.as_numpy(a) for k, a in self._known("input", inputs, self.operator.inputs).items()}
+        self.given = {k: arrays.as_array(a) for k, a in self._known("input", inputs, self.operator.inputs).items()}
         if missing := [name for name in "XWR" if name not in self.given]:
             raise OnnxError(f"{', '.join(missing)} missing; {op_type} needs X, W, R")
         if flat := [name for name in "XR" if self.given[name].ndim != 3]:
@@ -196,11 +196,11 @@ class Node:
         """This input in our order of axes; zeros if it was not given."""
         if name in self.given:
             return self.read(name, self.given[name])
-        return np.zeros([self._sizes[k] for k in AXES[name]], self.given["X"].dtype)
+        return arrays.zeros(tuple(self._sizes[k] for k in AXES[name]), self.given["X"])
 
     def read(self, name: str, array: Any) -> Any:
         """An input or the cotangent of an output, from the node's order of axes to ours."""
-        array, like, (theirs, ours) = layouts.as_numpy(array), self.given["X"].dtype, self._orders(name)
+        array, like, (theirs, ours) = arrays.as_array(array), self.given["X"].dtype, self._orders(name)
         if array.shape != tuple(self._sizes[k] for k in theirs):
             expected = ", ".join(f"{self._names[k]}={self._sizes[k]}" for k in theirs)
             raise OnnxError(f"{name} has shape {array.shape}; expected ({expected})")
@@ -228,7 +228,7 @@ class Node:
         return BATCH_FIRST.get(axes, axes) if self.attributes["layout"] else axes, DIRECTION_FIRST.get(axes, axes)
 
     def _lengths(self) -> list[int] | None:
-        if (given := self.given.get("sequence_lens")) is None:
+        if (given := arrays.on_host(self.given.get("sequence_lens"))) is None:
             return None
         T, B = self._sizes["T"], self._sizes["B"]
         if given.shape != (B,) or given.dtype.kind not in "iu" or not all(0 <= n <= T for n in given):

@@ -245,7 +245,7 @@ def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
     if lengths is None:
         return (T,) * B
     try:
-        given = tuple(operator.index(n) for n in lengths)
+        given = tuple(operator.index(n) for n in arrays.on_host(lengths))
     except TypeError:
         raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
     if len(given) != B or not all(0 <= n <= T for n in given):

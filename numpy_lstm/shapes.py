@@ -18,6 +18,10 @@ BR = Annotated[Array, "BR"]
 HH = Annotated[Array, "HH"]
 HD = Annotated[Array, "HD"]
 HR = Annotated[Array, "HR"]
+MOVES = {  # what to do about an array of one library where another is expected
+    ("numpy", "cupy"): "nothing is moved silently: cupy.asarray(array) moves it to the device",
+    ("cupy", "numpy"): "nothing is moved silently: array.get() fetches it from the device",
+}
 
 
 def record(name: str, letters: dict[str, str]) -> Any:
@@ -67,6 +71,8 @@ class Sizes:
         self._fixed_by: dict[str, str] = {"R": owner}
         self._like: Array | None = None
         self._like_name = ""
+        self._device: int | None = None  # the GPU
+        self._seen: dict[str, tuple[int, ...]] = {}  # shapes that fitted, by letters
 
     def __getitem__(self, letter: str) -> int:
         return self._size[self._root(letter)]
@@ -91,6 +97,15 @@ class Sizes:
 
         Raises TypeError for what is no array, or one of another library or dtype; ShapeError for the rest.
         """
+        like: Any = self._like
+        if (
+            like is not None
+            and type(array) is type(like)
+            and array.dtype == like.dtype
+            and array.shape == self._seen.get(letters)
+            and (self._device is None or array.device.id == self._device)
+        ):
+            return  # what fitted once fits again
         self._bind_kind(name, array)
         known = dict(self._size)
         if array.ndim != len(letters) or not all(
@@ -101,6 +116,7 @@ class Sizes:
         for letter, n in zip(letters, array.shape, strict=True):
             self._size.setdefault(self._root(letter), n)
             self._fixed_by.setdefault(self._root(letter), name)
+        self._seen[letters] = tuple(array.shape)
 
     def bind_record(self, name: str, record: Any, record_type: Any, lead: str = "", partial: bool = False) -> None:
         """Hold a record's arrays against its declaration; with ``partial``, fields may be None (absent)."""
@@ -126,13 +142,21 @@ class Sizes:
                     f"{name} has dtype {arrays.dtype_name(array)}; "
                     "expected float32, float64, longdouble, a complex dtype, or object"
                 )
-            self._like, self._like_name = array, name
+            self._like, self._like_name, self._device = array, name, arrays.device(array)
         elif (expected := arrays.library(self.like)) != library:
-            raise TypeError(f"{name} is an array of {library}; expected {expected}, the library of {self._like_name}")
+            hint = f" ({MOVES[library, expected]})" if (library, expected) in MOVES else ""
+            raise TypeError(
+                f"{name} is an array of {library}; expected {expected}, the library of {self._like_name}{hint}"
+            )
         elif array.dtype != self.like.dtype:
             raise TypeError(
                 f"{name} has dtype {arrays.dtype_name(array)}; expected {arrays.dtype_name(self.like)}, "
                 f"the dtype of {self._like_name} (nothing is promoted silently: convert one of them)"
+            )
+        elif (came := arrays.device(array)) != self._device:
+            raise TypeError(
+                f"{name} is on device {came}; expected device {self._device}, that of {self._like_name} "
+                f"(nothing is moved silently: with cupy.cuda.Device({self._device}): {name} = cupy.array({name}))"
             )
 
     def _expected(self, letters: str, came: tuple[int, ...] = ()) -> str:

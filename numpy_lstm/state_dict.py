@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import layouts
-from .arrays import type_name
+from .arrays import as_array, library, type_name
 from .pages import Page
 
 Shapes = dict[str, tuple[int, ...]]
@@ -16,6 +16,7 @@ Shapes = dict[str, tuple[int, ...]]
 def read(source: Any, expected: Shapes, dtype: Any, cell: Page, prefix: str = "") -> dict[str, Any]:
     """The arrays of ``source``, a mapping or a ``.safetensors`` file, whose names without ``prefix`` are ``expected``.
 
+    CuPy arrays stay on their device, all else becomes a NumPy array.
     Raises LayoutError if a name is missing or surplus, a shape or dtype does not fit, or the file cannot be read.
     """
     if not isinstance(prefix, str):
@@ -34,7 +35,7 @@ def read(source: Any, expected: Shapes, dtype: Any, cell: Page, prefix: str = ""
         if given[name] is None:
             raise layouts.LayoutError(f"{name} is None; expected an array of shape {shape}")
         try:
-            array = layouts.as_numpy(given[name])
+            array = as_array(given[name])
         except (TypeError, ValueError) as error:
             raise layouts.LayoutError(f"{name} cannot be read as an array: {error}") from error
         if array.shape != shape:
@@ -42,6 +43,9 @@ def read(source: Any, expected: Shapes, dtype: Any, cell: Page, prefix: str = ""
         if array.dtype.kind != "f" or not np.can_cast(array.dtype, dtype):
             raise layouts.LayoutError(f"{name} has dtype {array.dtype}; expected {dtype} or a narrower float")
         loaded[name] = array.astype(dtype)
+    if len(kinds := {library(a): name for name, a in loaded.items()}) > 1:
+        said = " and ".join(f"{name} is an array of {kind}" for kind, name in kinds.items())
+        raise layouts.LayoutError(f"{said}; expected all of one library")
     return loaded
 
 

@@ -1,7 +1,7 @@
 """Records as vectors. A tree is an array, or a NamedTuple, tuple, list or dict of trees; None is an absent leaf.
 
 ``map`` and ``leaves`` serve arrays of every library. ``flatten`` and what stands on it (``dot``, ``norm``,
-``random_like``) are for the checks and work on NumPy arrays.
+``random_like``) are for the checks and work on arrays of NumPy and CuPy.
 """
 
 import math
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from . import arrays
 
 Tree = TypeVar("Tree")
 
@@ -82,7 +84,7 @@ def dot(tree: Any, other: Any) -> Any:
 
 def norm(tree: Any) -> float:
     """The Euclidean norm of all components, at any scale: nothing underflows or overflows on the way."""
-    vector = flatten(tree)
+    vector = arrays.on_host(flatten(tree))
     largest = np.max(np.abs(vector), initial=0)
     if not 0 < largest < math.inf:
         return float(largest)  # zero, infinite, or NaN
@@ -91,4 +93,4 @@ def norm(tree: Any) -> float:
 
 def random_like(tree: Tree, rng: np.random.Generator) -> Tree:
     """Standard normal components in the shapes and dtypes of ``tree``."""
-    return map(lambda a: rng.standard_normal(a.shape).astype(a.dtype), tree)
+    return map(lambda a: arrays.like(rng.standard_normal(a.shape).astype(a.dtype), a), tree)

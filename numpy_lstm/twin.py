@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import layers, layouts, scan, state_dict, wiring
+from . import arrays, layers, layouts, scan, state_dict, wiring
 from .arrays import type_name
 from .pages import Page
 from .shapes import ShapeError
@@ -40,7 +40,8 @@ class Run:
     def backward(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None) -> Gradients:
         """The gradients from the cotangents of ``output``, ``h_n`` and ``c_n``; an absent one counts as zero.
 
-        Raises TypeError if none is given, or one is no NumPy array of the twin's dtype; ShapeError if it does not fit.
+        Raises TypeError if none is given, or one is no array of the twin's library and dtype; ShapeError if it does not
+        fit.
         """
         twin = self._twin
         stack, params, run, dhs, dlast = self.records(d_output, d_h_n, d_c_n)
@@ -53,10 +54,10 @@ class Run:
         twin = self._twin
         scan.expect_any(d_output=d_output, d_h_n=d_h_n, d_c_n=d_c_n)
         for name, d, like in (("d_output", d_output, self.output), ("d_h_n", d_h_n, self.h_n)):
-            _expect(name, d, None if like is None else like.shape, twin.dtype)
+            _expect(name, d, None if like is None else like.shape, twin.like)
         if d_c_n is not None and self.c_n is None:
             raise TypeError(f"d_c_n was given; {type(twin).__name__} has no c_n")
-        _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.dtype)
+        _expect("d_c_n", d_c_n, None if self.c_n is None else self.c_n.shape, twin.like)
         dhs = None if d_output is None else twin._time_first(d_output, self._batched)
         return self._layers, self._params, self._run, dhs, twin._states(d_h_n, d_c_n, self._batched)
 
@@ -131,8 +132,9 @@ class Twin:
         """Take the parameters from a mapping of NumPy arrays or torch tensors, or from a ``.safetensors`` file.
 
         ``prefix``: of the names in a larger model, ``"encoder.lstm."`` say; names that do not begin with it are left
-        alone. A narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a
-        name is missing or surplus, a shape or dtype does not fit, or the file cannot be read.
+        alone. From CuPy arrays, all of them, the twin moves to their device: then it takes and gives CuPy arrays. A
+        narrower dtype is widened, exactly; nothing is narrowed. Raises LayoutError, and loads nothing, if a name is
+        missing or surplus, a shape or dtype does not fit, or the file cannot be read.
         """
         self._weights = state_dict.read(source, self._shapes(), self.dtype, self.cell, prefix)
 
@@ -147,7 +149,7 @@ class Twin:
         dropout_masks : one array of factors for each layer but the last, in place of drawn ones: (T,B,N), or (1,B,N)
             for variational dropout
         """
-        x = _array("x", x, self.dtype)
+        x = _array("x", x, self.like)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             axes = "(B, T, D" if self.batch_first else "(T, B, D"
             raise ShapeError(f"x has shape {x.shape}; expected {axes}={self.input_size}) or (T, D={self.input_size})")
@@ -160,8 +162,8 @@ class Twin:
         h_0, c_0 = self._split(hx)
         n = self.num_layers * self._directions
         shape = (n, xs.shape[1]) if batched else (n,)
-        _expect("h_0", h_0, (*shape, self.cell.R or self.hidden_size), self.dtype)
-        _expect("c_0", c_0, (*shape, self.hidden_size), self.dtype)
+        _expect("h_0", h_0, (*shape, self.cell.R or self.hidden_size), self.like)
+        _expect("c_0", c_0, (*shape, self.hidden_size), self.like)
         params = self._params()
         stack = self._masked(xs, dropout_masks)
         run = stack.forward(params, xs, self._states(h_0, c_0, batched), lengths)
@@ -172,6 +174,11 @@ class Twin:
         """``output, (h_n, c_n)`` for an LSTM, else ``output, h_n``."""
         run = self.forward(x, hx, lengths)
         return run.output, run.h_n if run.c_n is None else (run.h_n, run.c_n)
+
+    @property
+    def like(self) -> Any:
+        """The first parameter: its library, device and dtype are those of all that the twin takes and gives."""
+        return next(iter(self._weights.values()))
 
     @property
     def _directions(self) -> int:
@@ -201,11 +208,11 @@ class Twin:
 
         def one(suffix: str) -> Any:
             kinds = [name.removesuffix(f"_{suffix}") for name in self._weights if name.endswith(f"_{suffix}")]
-            arrays = {f"{kind}_l0": self._weights[f"{kind}_{suffix}"] for kind in kinds}
+            held: dict[str, Any] = {f"{kind}_l0": self._weights[f"{kind}_{suffix}"] for kind in kinds}
             if not self.bias:
-                zeros = np.zeros(arrays["weight_ih_l0"].shape[0], self.dtype)
-                arrays |= {"bias_ih_l0": zeros, "bias_hh_l0": zeros}
-            return layouts.load("torch", arrays, self.cell)
+                zeros = arrays.zeros(held["weight_ih_l0"].shape[:1], self.like)
+                held |= {"bias_ih_l0": zeros, "bias_hh_l0": zeros}
+            return layouts.load("torch", held, self.cell)
 
         return tuple(tuple(one(suffix) for suffix in layer) for layer in self._suffixes())
 
@@ -236,16 +243,14 @@ class Twin:
             if len(given) != self.num_layers - 1:
                 raise ShapeError(f"dropout_masks has {len(given)} entries; expected {self.num_layers - 1}")
             for k, mask in enumerate(given):
-                if _array(f"dropout_masks[{k}]", mask, self.dtype).shape != (
-                    1,
-                    *shape[1:],
-                ):  # one step that serves all: variational dropout
-                    _expect(f"dropout_masks[{k}]", mask, shape, self.dtype)
+                if _array(f"dropout_masks[{k}]", mask, self.like).shape != (1, *shape[1:]):  # one for all steps
+                    _expect(f"dropout_masks[{k}]", mask, shape, self.like)
             return tuple(mask.copy() for mask in given)
         if not self.training or self.dropout == 0:
             return None
         draw = layers.dropout_mask
-        return tuple(draw(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1))
+        masks = [draw(self._rng, shape, self.dropout, self.dtype) for _ in range(self.num_layers - 1)]
+        return tuple(arrays.like(mask, self.like) for mask in masks)
 
     def _split(self, hx: Any) -> tuple[Any, Any]:
         if "c" not in self.cell.State._fields:
@@ -274,30 +279,34 @@ class Twin:
         def one(field: str) -> Any:
             if field not in self.cell.State._fields:
                 return None
-            return np.stack([getattr(state, field) if batched else getattr(state, field)[0] for state in flat])
+            return arrays.stack([getattr(state, field) if batched else getattr(state, field)[0] for state in flat])
 
         return one("h"), one("c")
 
     def _time_first(self, x: Any, batched: bool) -> Any:
         if not batched:
             return x[:, None, :]
-        return np.swapaxes(x, 0, 1) if self.batch_first else x
+        return x.swapaxes(0, 1) if self.batch_first else x
 
     def _user_order(self, x: Any, batched: bool) -> Any:
         if not batched:
             return x[:, 0, :]
-        return np.swapaxes(x, 0, 1) if self.batch_first else x
+        return x.swapaxes(0, 1) if self.batch_first else x
 
 
-def _array(name: str, value: Any, dtype: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        hint = ": .detach().numpy() makes one" if hasattr(value, "detach") else ""
-        raise TypeError(f"{name} is a {type_name(value)}; expected a NumPy array{hint}")
-    if value.dtype != dtype:
-        raise TypeError(f"{name} has dtype {value.dtype}; expected {dtype}, the dtype of the parameters")
+def _array(name: str, value: Any, like: Any) -> Any:
+    if not isinstance(value, type(like)):
+        expected, hint = "a NumPy array", ": .detach().numpy() makes one" if hasattr(value, "detach") else ""
+        if arrays.is_cupy(like):
+            expected, hint = "a CuPy array, as the parameters are", ""
+        elif arrays.is_cupy(value):
+            hint = f" (load CuPy parameters, or hand in {name}.get())"
+        raise TypeError(f"{name} is a {type_name(value)}; expected {expected}{hint}")
+    if value.dtype != like.dtype:
+        raise TypeError(f"{name} has dtype {value.dtype}; expected {like.dtype}, the dtype of the parameters")
     return value
 
 
-def _expect(name: str, value: Any, shape: tuple[int, ...] | None, dtype: Any) -> None:
-    if value is not None and _array(name, value, dtype).shape != shape:
+def _expect(name: str, value: Any, shape: tuple[int, ...] | None, like: Any) -> None:
+    if value is not None and _array(name, value, like).shape != shape:
         raise ShapeError(f"{name} has shape {value.shape}; expected {shape}")

@@ -316,9 +316,10 @@ def timed(problem: check.Problem, device: str = "cpu") -> Any:
     Cotangents of every h and of the last state. Threads as torch finds them in the environment. None if torch has no
     such device.
     """
-    cell, (params, xs, first), (states, last) = problem
+    cell, (params, xs, first), (states, last) = problem[:3]
     if device == "cuda" and not torch.cuda.is_available():
         return None
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32
 
     def to(a: Any) -> Any:
         return torch.from_numpy(a).to(device)

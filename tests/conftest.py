@@ -10,6 +10,7 @@ import torch
 
 import analysis  # noqa: F401  before NumPy: it fixes the number of threads
 import cases
+from strict_cupy import cupy as cupy
 
 torch.set_num_threads(1)  # the arrays here are small: more threads only wait for one another
 

@@ -24,7 +24,7 @@ BY_NAME = {cell.name.lower(): cell for cell in [*CELLS, *COMBINED]}
 
 def one_step(cell: nl.Page) -> tuple[Any, Any, Any, dict[str, Any]]:
     """Parameters, values and arriving cotangents of one step, and every number that goes in, by name."""
-    (params, xs, first), (_, arriving) = standard(cell, T=1)[1:]
+    (params, xs, first), (_, arriving) = standard(cell, T=1)[1:3]
     x = tree.map(lambda a: a[0], xs)
     _, values = cell.step(params, x, first)
     names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}

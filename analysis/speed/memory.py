@@ -33,7 +33,7 @@ def call(code: str, problem: Problem) -> Callable[[], Any]:
     engine, _, how = code.partition(", ")
     if not how:
         return peers.PEERS[code](problem)
-    cell, (params, xs, first), (states, last) = problem
+    cell, (params, xs, first), (states, last) = problem[:3]
 
     def bounded() -> Any:
         run = checkpointed.forward(cell, params, xs, first, engine=engine)

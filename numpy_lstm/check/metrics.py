@@ -22,8 +22,8 @@ def worst(values: Iterable[float]) -> float:
 def normwise(got: Any, truth: Any) -> float:
     """|got - truth| / |truth| over all components of two trees, at any scale; infinite if either has a NaN.
 
-    The difference is taken in truth's arithmetic, so that 50 digits may be compared with 70. Torch tensors are read.
-    Raises ValueError for trees of other names or shapes.
+    The difference is taken in truth's arithmetic, so that 50 digits may be compared with 70. Torch tensors are read,
+    CuPy arrays fetched. Raises ValueError for trees of other names or shapes.
     """
     got, truth = arrays_of(got), arrays_of(truth)
     expect_alike(got, truth)

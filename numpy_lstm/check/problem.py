@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import scan, tree
+from .. import arrays, scan, tree
 from ..arrays import type_name
 from ..pages.page import Page, take
 from ..shapes import axes
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     ``cell`` is a Page, or a layer: whatever has ``forward(params, xs, first, lengths)`` and ``backward(params, run,
     dhs, dlast=...)``. ``outputs`` and ``loss`` only ever call the forward step, so that what judges a backward pass
     shares nothing with it. Of a Page, both accept a point whose leaves all carry the same leading axis, one entry per
-    direction, and then have that axis too. NumPy arrays only, T >= 1.
+    direction, and then have that axis too. Arrays of NumPy or CuPy, T >= 1.
     """
 
     cell: Any
@@ -159,7 +159,8 @@ class Problem(NamedTuple):
         alive, letters = np.array(self.lengths) > t, axes(new.__class__)
         shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
         kept = {k: 0 if old is None else getattr(old, k) for k in letters}
-        return new._replace(**{k: np.where(alive.reshape(shape[k]), getattr(new, k), kept[k]) for k in letters})
+        rows = {k: arrays.like(alive.reshape(shape[k]), getattr(new, k)) for k in letters}
+        return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
@@ -196,12 +197,13 @@ class Problem(NamedTuple):
 
     def absolute_passes(self) -> tuple[Any, Any]:
         """The run, and S of all that the backward pass returns, cotangents of each step included."""
-        sized, run = self.mapped(Sized), self._forward()
+        here = self.mapped(arrays.on_host)
+        sized, run = here.mapped(Sized), here._forward()
         return run, tree.map(total_size, sized._backward(map_run(Sized, run), sized.cotangents))
 
     def textbook_passes(self) -> tuple[Any, Any]:
         """The same for ``textbook_paths``."""
-        sized = self.mapped(Sized, textbook)
+        sized = self.mapped(arrays.on_host).mapped(Sized, textbook)
         run = sized._forward()
         return run, tree.map(total_size, sized._backward(map_run(blurred, run), sized.cotangents))
 

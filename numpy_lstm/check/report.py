@@ -126,7 +126,7 @@ def compare(
     """
 
     def of(value: Any) -> list[Any]:
-        return [a for _, a in tree.leaves(value)] if value is not None else [None] * len(list(tree.leaves(truth)))
+        return [None] * len(truth) if value is None else list(arrays_of(value).values())
 
     got, truth = arrays_of(got), arrays_of(truth)
     names = list(truth)

@@ -1,6 +1,6 @@
 """Routes to a derivative that never look at a backward pass.
 
-Each takes plain functions of a point, and a point is any tree of NumPy arrays: ``Problem.loss`` and
+Each takes plain functions of a point, and a point is any tree of arrays of NumPy or CuPy: ``Problem.loss`` and
 ``Problem.point``, or your own function and a dict. With ``chunk=n`` a loss is called with n directions at
 once: every leaf then has a leading axis of at most n, and the loss returns one number for each entry.
 """
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from ..arrays import type_name
+from ..arrays import is_cupy, namespace, type_name
 from .metrics import worst
 
 Function = Callable[[Any], Any]
@@ -132,30 +132,33 @@ def taylor_test(
 
 
 def expect_arrays(point: Any) -> None:
-    """Raises TypeError unless every leaf of ``point`` is a NumPy array."""
+    """Raises TypeError unless every leaf of ``point`` is an array of NumPy or CuPy."""
     for name, a in tree.leaves(point, "point"):
-        if not isinstance(a, np.ndarray | np.generic):
+        if not (isinstance(a, np.ndarray | np.generic) or is_cupy(a)):
             hint = "a.detach().numpy() makes one" if hasattr(a, "detach") else "np.array(a) makes one, of a list too"
             raise TypeError(f"{name} is a {type_name(a)}; expected a NumPy array ({hint})")
 
 
 def _per_component(derivative: Function, point: Any, chunk: int | None) -> Any:
     """``derivative(e)`` for every basis direction e, gathered in a tree like ``point``."""
-    columns = []
+    xp, columns = _namespace(point), []
     for e in _basis(point, chunk):
-        column = np.asarray(derivative(e))
+        column = xp.asarray(derivative(e))
         if column.size != 1 if chunk is None else column.shape != next(a.shape[:1] for _, a in tree.leaves(e)):
             expected = "one number" if chunk is None else "one number for each of the points along the leading axis"
             raise ValueError(f"the loss gives an array of shape {column.shape}; expected {expected}")
         columns.append(column.reshape(-1))
-    return tree.unflatten(np.concatenate(columns), point)
+    return tree.unflatten(xp.concatenate(columns), point)
+
+
+def _namespace(point: Any) -> Any:
+    return namespace(tree.flatten(point))
 
 
 def _basis(point: Any, chunk: int | None) -> Iterator[Any]:
     """The basis directions of ``point``, one by one, or ``chunk`` at a time along a leading axis."""
-    n = tree.size(point)
+    n, xp = tree.size(point), _namespace(point)
     dtype = tree.flatten(point).dtype
     for start in range(0, n, chunk or 1):
-        block = np.zeros((min(chunk or 1, n - start), n), dtype)
-        block[np.arange(len(block)), start + np.arange(len(block))] = 1
+        block = xp.eye(min(chunk or 1, n - start), n, start, dtype)
         yield tree.unflatten(block if chunk else block[0], point)

@@ -6,6 +6,9 @@ per block. Derivation and accuracy: fast.md beside this file. The explicit pages
 The rule: the cells ``LSTM``, ``GRU`` and ``RNN`` in float32 or float64, NumPy or CuPy, take this path. Everything else
 (other cells and activations, projections, longdouble, complex and object arrays, other libraries) is handed to the
 explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
+
+On CuPy arrays the recurrence runs in CUDA kernels (cuda.md). Where they cannot be compiled a warning says why, once,
+and CuPy arrays go the way of NumPy arrays.
 """
 
 from typing import Any
@@ -16,7 +19,7 @@ from .. import arrays, scan, tree
 from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
-from . import gru, lstm, rnn
+from . import cuda, gru, lstm, rnn
 from .blocks import POOL, Layout, Tape, steps_in_block
 
 __all__ = ["Tape", "backward", "forward", "serves"]
@@ -35,7 +38,10 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
     if not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
     alive = scan.as_alive(lengths, sizes)
-    return Forward(*span_forward(cell, params, xs, first, alive), alive)
+    hs, last, tape = span_forward(cell, params, xs, first, alive)
+    if isinstance(tape, cuda.Tape):
+        tape.bound = params, sizes
+    return Forward(hs, last, tape, alive)
 
 
 def backward(
@@ -52,29 +58,38 @@ def backward(
 
     Raises TypeError for a run of another path or another cell.
     """
-    sizes = scan.bind_params(cell, params)
-    if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
-        return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
-    scan.expect_run(run, "numpy_lstm.fast")
-    if run.values.cell != cell:
-        raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
-    for name, letters, array in run.values.shapes():
-        sizes.bind(f"run.values.{name}", array, letters)
+    on_gpu = isinstance(run, Forward) and isinstance(run.values, cuda.Tape)
+    if on_gpu and run.values.cell is cell and run.values.bound[0] is params:
+        sizes = run.values.bound[1]  # nothing else has come since they were held against one another
+    else:
+        sizes = scan.bind_params(cell, params)
+        if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
+            return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
+        scan.expect_run(run, "numpy_lstm.fast")
+        if run.values.cell != cell:
+            raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
+        for name, letters, array in run.values.shapes():
+            sizes.bind(f"run.values.{name}", array, letters)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
-    dstate = tree.add(sizes.zeros(cell.State), dlast)
+    absent = cell.partial_state() if dlast is None else dlast  # the kernels count what is absent as zero
+    dstate = absent if on_gpu else tree.add(sizes.zeros(cell.State), dlast)
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)
     return Backward(dxs, dfirst, total(cell, params, sums), None)
 
 
 def grain(cell: Any, like: Any, B: int, H: int) -> int:
     """Steps in a block. A part of a sequence that begins at a multiple of it has the same bits as in the whole."""
-    return steps_in_block(B, H, like.dtype.itemsize) if serves(cell, like) else scan.grain(cell, like, B, H)
+    if not serves(cell, like):
+        return scan.grain(cell, like, B, H)
+    return cuda.grain(B) if cuda.ready(cell, like) else steps_in_block(B, H, like.dtype.itemsize)
 
 
 def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Array, Any, Any]:
     """``hs``, ``last`` and the tape, of arguments that fit one another. See ``scan.span_forward``."""
     if not serves(cell, first.h):
         return scan.span_forward(cell, params, xs, first, alive)
+    if cuda.ready(cell, xs):
+        return cuda.span_forward(cell, params, xs, first, alive)
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
@@ -108,6 +123,8 @@ def span_backward(
     cell: Any, params: Any, values: Any, alive: Any, given: Any, dstate: Any, sums: Any
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, ``sums`` continued, and None. See ``scan.span_backward``."""
+    if isinstance(values, cuda.Tape):
+        return cuda.span_backward(cell, params, values, given, dstate, sums)
     if not isinstance(values, Tape):
         return scan.span_backward(cell, params, values, alive, given, dstate, sums)
     L, T = values.layout, values.T
@@ -126,7 +143,7 @@ def span_backward(
             here = [None if d is None else L.xp.where(dead, L.xp.zeros((), L.dtype), d) for d in here]
         kernel.retreat(L, U, work, block, n, *here, dead)
         parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
-        sums = parts if sums is None else tuple(L.xp.add(s, part, part) for s, part in zip(sums, parts, strict=True))
+        sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
     dfirst = kernel.end_back(cell, work)
     POOL.give(L, work)
     return dxs, dfirst, sums, None
@@ -136,6 +153,8 @@ def total(cell: Any, params: Any, sums: Any) -> Any:
     """The gradient of the parameters, a Params, from ``sums``, in which blocks were added from last to first."""
     if sums is None or isinstance(sums, cell.Params):
         return scan.total(cell, params, sums)
+    if isinstance(sums, cuda.Sums):
+        return cuda.total(cell, sums)
     D, H = next(a.shape[1] for k, a in params._asdict().items() if k.startswith("W")), len(params[-1])
     like = next(a for _, a in tree.leaves(params))
     return _KERNELS[cell].gradients(cell, Layout(arrays.namespace(like), like.dtype, 1, 1, D, H), sums)

@@ -89,7 +89,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
     matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, views in enumerate(work.ahead[:n]):
         u_all, x_rz, u_rz, a_rz2, a_rz, e, s, e_z, z, q, z2, x_n, u, r, a_n2, a_n, cand, q2, cand2 = views
-        matmul(block.h1[k], U, u_all)  # (G3), and its part of (G1) (G2)
+        matmul(block.h1[k], U, out=u_all)  # (G3), and its part of (G1) (G2)
         add(x_rz, u_rz, a_rz2)  # (G1) (G2)
         minimum(exp(a_rz, e), most, out=e)  # where e were inf, e s would be inf 0
         divide(one, add(e, one, s), s)  # (G4) (G5)
@@ -147,7 +147,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: 
     for dhs_k, (d, d_rzu, carry), P in steps:
         add(rec, dhs_k, dh)  # all of dh_t
         mul(P, dh, d)  # (G9')-(G4')
-        add(matmul(d_rzu, U, rec), carry, rec)  # (G3') (G2') (G1') (G9')
+        add(matmul(d_rzu, U, out=rec), carry, rec)  # (G3') (G2') (G1') (G9')
 
 
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:

@@ -86,9 +86,9 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
         matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, c, c2, c_prev, y, y2, o) in enumerate(work.ahead[:n]):
         if U is None:
-            matmul(block.z[k], W, A)  # (L1)-(L4)
+            matmul(block.z[k], W, out=A)  # (L1)-(L4)
         else:
-            add(A, matmul(block.h[k], U, a), A)  # (L1)-(L4)
+            add(A, matmul(block.h[k], U, out=a), A)  # (L1)-(L4)
         exp(a_oif, e_oif)
         divide(one, add(e, one, s), s)  # (L5) (L6) (L8)
         tanh(a_g, g)  # (L7)
@@ -152,7 +152,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: 
             add(dc2, dcs[k], dc2)
         mul(P_ifg_c, dc2, d_ifg_c)  # (L9') (L7') (L6') (L5')
         mul(P_o, dh2, d_o)  # (L11') (L8')
-        matmul(d, U, rec)  # (L4')-(L1')
+        matmul(d, U, out=rec)  # (L4')-(L1')
         carry = dc_prev
         if dead is not None:
             xp.copyto(rec, dh2, where=dead[k])

@@ -58,9 +58,9 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
         matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, A in enumerate(work.ahead[:n]):
         if U is None:
-            matmul(block.z[k], W, A)  # (R1)
+            matmul(block.z[k], W, out=A)  # (R1)
         else:
-            add(A, matmul(block.h[k], U, a), A)  # (R1)
+            add(A, matmul(block.h[k], U, out=a), A)  # (R1)
         tanh(A, block.h[k + 1])  # (R2)
         if dead is not None:  # padding keeps its state
             xp.copyto(block.h[k + 1], block.h[k], where=dead[k])
@@ -95,7 +95,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: 
     steps = zip(range(n - 1, -1, -1), dhs[::-1], work.back[K - n :], block.back[K - n :], strict=True)
     for k, dhs_k, d, P in steps:
         add(rec, dhs_k, dh)
-        matmul(mul(dh, P, d), U, rec)  # (R2') (R1')
+        matmul(mul(dh, P, d), U, out=rec)  # (R2') (R1')
         if dead is not None:
             L.xp.copyto(rec, dh, where=dead[k])
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tree
+from .. import arrays, tree
 from ..scan import backward
 from .given import check_field, check_pass, state_field
 from .passes import Pass, last_steps
@@ -25,7 +25,7 @@ def fit_rate(signal: Any, lags: tuple[int, int] | None = None) -> float:
     The default is every lag after the first tenth. NaN if a value there is zero or not finite: a curve that has met the
     floor of its dtype has no rate. Raises ValueError for fewer than two lags, or a signal with more axes than one.
     """
-    signal = np.asarray(signal, np.float64)
+    signal = np.asarray(arrays.on_host(signal), np.float64)
     if signal.ndim != 1:
         raise ValueError(f"signal has shape {signal.shape}; expected (T,), one number for each lag")
     start, stop = (len(signal) // 10, len(signal) - 1) if lags is None else lags
@@ -116,7 +116,7 @@ def diagnose(p: Pass, signal: str | None = None, lags: tuple[int, int] | None = 
         rows = lengths == T
     if T < 3:
         raise ValueError(f"the run has {T} steps; expected at least 3")
-    values = norm(getattr(_of_the_last_step(p), signal)[:T, rows])[::-1]
+    values = arrays.on_host(norm(getattr(_of_the_last_step(p), signal)[:T, rows]))[::-1]
     full = values[0] != 0
     if not np.any(full):
         raise ValueError("nothing arrives at the last step; expected a loss there, through dhs, dcs or dlast")

@@ -26,7 +26,7 @@ def check_run(cell: Any, params: Any, run: Any) -> None:
         raise TypeError(f"params is a {arrays.type_name(params)}; expected {cell.name}.Params")
     if not isinstance(run, Forward):
         raise TypeError(f"run is a {arrays.type_name(run)}; expected the Forward of a single cell (see flow.passes)")
-    if isinstance(run.values, fast.Tape):
+    if isinstance(run.values, fast.Tape | fast.cuda.Tape):
         raise TypeError("run is of numpy_lstm.fast, which keeps no values; expected one of numpy_lstm.forward")
     if not isinstance(run.values, cell.Trace):
         raise TypeError(f"run.values is a {arrays.type_name(run.values)}; expected {cell.name}.Trace")

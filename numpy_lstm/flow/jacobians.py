@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .. import tree
+from .. import arrays, tree
 from ..pages.page import Page
 from ..scan import Forward
 from .given import check_run, state_field
@@ -27,12 +27,13 @@ def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
     if isinstance(t, bool) or not isinstance(t, int | np.integer) or not 0 <= t < T:
         raise ValueError(f"t is {t!r}; expected a step from 0 to {T - 1}")
     S = sum(a.shape[-1] for a in run.last)
-    basis = np.broadcast_to(np.eye(S, dtype=run.hs.dtype)[:, None, :], (S, B, S))
-    ends = np.cumsum([a.shape[-1] for a in run.last])[:-1]
+    eye = arrays.like(np.eye(S, dtype=run.hs.dtype), run.hs)
+    basis = np.broadcast_to(eye[:, None, :], (S, B, S))
+    ends = np.cumsum([a.shape[-1] for a in run.last])[:-1].tolist()
     values = tree.map(lambda a: a[t], run.values)
     before, _ = cell.step_back(params, values, type(run.last)(*np.split(basis, ends, axis=-1)))
     J, alive = np.swapaxes(np.concatenate(before, axis=-1), 0, 1), cast(Any, run.alive)
-    return J if alive is None else np.where(alive[t][..., None], J, np.eye(S, dtype=J.dtype))
+    return J if alive is None else np.where(alive[t][..., None], J, eye)
 
 
 def step_jacobians(cell: Page, params: Any, run: Forward, progress: Progress | None = None) -> Any:
@@ -55,7 +56,7 @@ def jacobian_product(
     if not 0 <= start <= stop <= T:
         raise ValueError(f"start, stop are {start}, {stop}; expected 0 <= start <= stop <= {T}")
     S = sum(a.shape[-1] for a in run.last)
-    product = np.broadcast_to(np.eye(S, dtype=run.hs.dtype), (B, S, S))
+    product = np.broadcast_to(arrays.like(np.eye(S, dtype=run.hs.dtype), run.hs), (B, S, S))
     for t in over(start, stop, progress):
         product = step_jacobian(cell, params, run, t) @ product
     return product
@@ -68,7 +69,8 @@ def singular_values(jacobian: Any) -> Any:
 
 def spectral_radius(matrix: Any) -> Any:
     """The largest absolute eigenvalue of square matrices (...,S,S), Jacobians or recurrent weights U: (...)."""
-    return np.max(np.abs(np.linalg.eigvals(matrix)), axis=-1)
+    found = np.max(np.abs(np.linalg.eigvals(arrays.on_host(matrix))), axis=-1)  # CuPy has none before version 14
+    return arrays.like(found, matrix)
 
 
 def direct_path(

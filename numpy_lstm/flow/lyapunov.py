@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import arrays
 from ..pages.page import Page
 from ..scan import Forward
 from .given import check_run
@@ -28,15 +29,15 @@ def lyapunov_exponents(
     if not 0 <= skip < T:
         raise ValueError(f"skip is {skip}; expected 0 to {T - 1}, so that a step is left")
     alive: Any = run.alive
-    steps = np.full(B, T - skip) if alive is None else np.sum(alive[skip:, :, 0], axis=0)
+    steps = np.full(B, T - skip) if alive is None else np.sum(arrays.on_host(alive)[skip:, :, 0], axis=0)
     if not np.all(steps):
         raise ValueError(f"skip is {skip}; row {int(np.argmin(steps))} has no step left after them")
     start = np.random.default_rng(0).standard_normal((S, count))  # in general position, and the same in every call
-    Q = np.broadcast_to(np.linalg.qr(start)[0].astype(run.hs.dtype), (B, S, count))
-    total = np.zeros((B, count))
+    first = arrays.like(np.linalg.qr(start)[0].astype(run.hs.dtype), run.hs)
+    Q, total = np.broadcast_to(first, (B, S, count)), arrays.like(np.zeros((B, count)), run.hs)
     for t in over(0, T, progress):
         Q, R = np.linalg.qr(step_jacobian(cell, params, run, t) @ Q)
         if t >= skip:
             with np.errstate(divide="ignore"):  # a direction that is lost altogether has exponent -inf
                 total += np.log(np.abs(np.diagonal(R, axis1=-2, axis2=-1)))
-    return -np.sort(-total / steps[:, None], axis=-1)
+    return -np.sort(-total / arrays.like(steps, total)[:, None], axis=-1)

@@ -35,8 +35,8 @@ def passes(layer: Any, *arguments: Any, **options: Any) -> tuple[Pass, ...]:
         for ``nn.LSTM``, ``GRU`` or ``RNN``, with those of the twin's ``forward`` and of its run's ``backward``. Dropout
         as in ``forward``: drawn unless the twin is in ``eval()``.
 
-    NumPy arrays; absent cotangents are zero. A single cell gives a tuple of one: ``(p,) = passes(...)``. Whatever the
-    engine, the explicit path is taken: the fast one keeps no cotangents. Raises as the calls named do.
+    NumPy or CuPy arrays; absent cotangents are zero. A single cell gives a tuple of one: ``(p,) = passes(...)``.
+    Whatever the engine, the explicit path is taken: the fast one keeps no cotangents. Raises as the calls named do.
 
     >>> import numpy as np, numpy_lstm as nl
     >>> rng = np.random.default_rng(0)
@@ -127,7 +127,7 @@ def _cells(
         yield from _cells(layer.layer, params, run.parts, cotangents, dhs, dcs, dlast, name)
         return
     if isinstance(layer, layers.Parallel):
-        ends = np.cumsum([part.hs.shape[-1] for part in run.parts])[:-1]
+        ends = np.cumsum([part.hs.shape[-1] for part in run.parts])[:-1].tolist()
         arriving = [None] * len(run.parts) if dhs is None else np.split(dhs, ends, axis=-1)
     elif isinstance(layer, layers.Stack):
         above = zip(layer.layers[1:], run.parts[1:], cotangents[1:], strict=True)
@@ -144,7 +144,7 @@ def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
     """The cotangent of a layer's input, from those of its cells."""
     if isinstance(layer, layers.Masked):
         dxs = _dxs(layer.layer, run, cotangents)
-        return dxs * layer.masks["x"] if "x" in layer.masks else dxs
+        return dxs if (mask := layer.factor(dxs)) is None else dxs * mask
     if isinstance(layer, layers.Reversed):
         return wiring.reverse(_dxs(layer.layer, run.parts, cotangents), run.lengths)
     if isinstance(layer, layers.Parallel):
@@ -157,7 +157,7 @@ def _dxs(layer: Any, run: Any, cotangents: Any) -> Any:
 def _given(cell: Page, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
     """All that comes from outside, the last state's share at each row's last step."""
     T, alive = run.hs.shape[0], cast(Any, run.alive)
-    zeros = tree.map(lambda a: np.zeros((T, *a.shape), a.dtype), run.last)
+    zeros = tree.map(lambda a: arrays.zeros((T, *a.shape), a), run.last)
     given = tree.add(zeros, cell.partial_state(dhs, dcs))
     if alive is not None:
         given = tree.map(lambda a: np.where(alive, a, 0), given)
@@ -165,9 +165,15 @@ def _given(cell: Page, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
     return given if dlast is None else tree.map(lambda a, d: a if d is None else a + ends * d, given, dlast)
 
 
+def on_host(p: Pass) -> Pass:
+    """The same with NumPy arrays: those of CuPy are fetched."""
+    fields = ("params", "run", "cotangents", "given")
+    return p._replace(**{k: tree.map(arrays.on_host, getattr(p, k)) for k in fields})
+
+
 def last_steps(run: Forward) -> Any:
     """Whether step t is the last of row b: (T,B,1), or (T,1,1) for all rows."""
     T, alive = run.hs.shape[0], cast(Any, run.alive)
     if alive is None:
-        return np.arange(T)[:, None, None] == T - 1
+        return arrays.namespace(run.hs).arange(T)[:, None, None] == T - 1
     return alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
+from .. import arrays, tree
 from .given import check_pass, state_field
-from .passes import Pass
+from .passes import Pass, on_host
 from .step import Parts, Step
 
 ORDER = ("given", "carry", "kept", "output", "gate", "peephole")
@@ -24,6 +24,7 @@ def split(p: Pass, signal: str | None = None) -> Parts:
     very value; ``output``, from outside through h_t; ``carry``, from the next step's state through no parameter;
     ``gate k``, through the next step's U_k, and for c then through h_t; ``peephole k``, through the vector p_k, of the
     next step or (where a gate looks at c_t) of this one; ``kept``, past the next step by a mask. Zero on padding.
+    Terms are followed on the host: CuPy arrays are fetched for it, and the parts moved to their device.
 
     Raises
     ------
@@ -35,6 +36,7 @@ def split(p: Pass, signal: str | None = None) -> Parts:
     T, state = p.run.hs.shape[0], p.cell.State._fields
     if not T:
         return {"given": getattr(p.given, signal)}
+    like, p = p.run.hs, on_host(p)
     found: dict[str, list[Any]] = {}
     carried = _at(p.given, T - 1)._asdict()
     first = Step(p.cell, p.params, _at(p.run.values, T - 1), type(p.given)(**carried))
@@ -51,7 +53,7 @@ def split(p: Pass, signal: str | None = None) -> Parts:
         for name, part in parts.items():
             found.setdefault(name, []).append(part)
     names = sorted(found, key=lambda name: ORDER.index(name.split()[0]))
-    return {name: np.stack(found[name][::-1]) for name in names}
+    return {name: arrays.like(np.stack(found[name][::-1]), like) for name in names}
 
 
 def _at(record: Any, t: int) -> Any:

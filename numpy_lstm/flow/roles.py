@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from .. import tree
+from .. import arrays, tree
 from ..activations import SIGMOID, Activation
 from ..pages.page import Page
 from ..scan import Forward
@@ -55,14 +55,15 @@ def carry_factors(
 
 def factors(cell: Page, params: Any, run: Forward, field: str, start: int = 0, stop: int | None = None) -> Any:
     """See ``carry_factors``; None if there is no such path."""
-    values = tree.map(lambda a: a[start:stop], run.values)
+    params, values, alive = (tree.map(arrays.on_host, a) for a in (params, run.values, cast(Any, run.alive)))
+    values = tree.map(lambda a: a[start:stop], values)
     lead = getattr(values, field).shape[:2]
     rows = tree.map(lambda a: np.reshape(a, (lead[0] * lead[1], a.shape[-1])), values)
     found = _factor(cell, params, rows, run.last, field, kept=True)
     if found is None:
         return None
-    found, alive = np.reshape(found, (*lead, found.shape[-1])), cast(Any, run.alive)
-    return found if alive is None else np.where(alive[start:stop], found, 1)
+    found = np.reshape(found, (*lead, found.shape[-1]))
+    return arrays.like(found if alive is None else np.where(alive[start:stop], found, 1), run.hs)
 
 
 def keeper(cell: Page, params: Any, run: Forward, field: str) -> Keeper | None:

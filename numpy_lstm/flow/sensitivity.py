@@ -32,13 +32,14 @@ def sensitivity_map(
     if not isinstance(run, Forward | wiring.Run):
         raise TypeError(f"run is a {arrays.type_name(run)}; expected the run that layer.forward returned")
     T, B, R = run.hs.shape
-    V = np.eye(R, dtype=run.hs.dtype) if readout is None else np.asarray(readout, run.hs.dtype)
+    V = np.eye(R) if readout is None else arrays.on_host(readout)
+    V = arrays.like(np.asarray(V, run.hs.dtype), run.hs)
     if V.ndim != 2 or V.shape[1] != R:
         raise ValueError(f"readout has shape {V.shape}; expected (N, {R}), where {R} is the width of hs")
-    steps = range(T) if outputs is None else list(outputs)
+    steps = range(T) if outputs is None else list(arrays.on_host(outputs))
     if wrong := [s for s in steps if not 0 <= s < T]:
         raise ValueError(f"outputs has {wrong[0]}; expected steps from 0 to {T - 1}")
-    found = np.zeros((len(steps), T, B))
+    found = arrays.like(np.zeros((len(steps), T, B)), run.hs)
     for k in over(0, len(steps), progress):
         for row in V:
             dhs = np.zeros_like(run.hs)

@@ -60,6 +60,6 @@ def contribution_norms(p: Pass) -> Table:
 
 def norm(a: Any) -> Any:
     """The Euclidean norm of a (...,N) over its last axis, (...); it neither underflows nor overflows on the way."""
-    largest = np.max(np.abs(a), axis=-1, keepdims=True, initial=0)
+    largest = np.max(np.abs(a), axis=-1, keepdims=True)
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
     return scale[..., 0] * np.linalg.norm(a / scale, axis=-1)

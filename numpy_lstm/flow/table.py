@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import files
+from .. import arrays, files
 
 SHOWN = 12  # rows printed at most
 
@@ -28,6 +28,11 @@ class Table:
     index: Any
     columns: dict[str, Any]
     alive: Any = None
+
+    def __post_init__(self) -> None:
+        here = {name: arrays.on_host(column) for name, column in self.columns.items()}  # a table is to be read
+        object.__setattr__(self, "columns", here)
+        object.__setattr__(self, "alive", arrays.on_host(self.alive))
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.columns:

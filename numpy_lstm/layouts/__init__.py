@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import as_numpy, type_name
+from ..arrays import as_array, as_numpy, is_cupy, library, namespace, type_name
 from ..pages import LSTM, PAGES
 from .table import FORGET_BIAS, TABLE
 
@@ -39,8 +39,8 @@ class Stored(NamedTuple):
 def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = None) -> Any:
     """The ``Params`` of ``cell`` from arrays by name, as the framework ``name`` stores them.
 
-    ``arrays`` holds whatever NumPy can read, torch tensors included; all of one dtype, converted to ``dtype`` if
-    that is given. Second biases are summed into the first. The result shares no memory with the arrays.
+    ``arrays`` holds whatever NumPy can read, torch tensors included, or CuPy arrays; all of one dtype, converted to
+    ``dtype`` if that is given. Second biases are summed into the first. The result shares no memory with the arrays.
     Raises LayoutError for an unknown layout or cell, missing or surplus arrays, wrong shapes and mixed dtypes.
     """
     rows = _rows(name, cell)
@@ -71,7 +71,10 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
     target = given[expected[0]].dtype if dtype is None else np.dtype(dtype)
     params: dict[str, Any] = {}
     for row in rows:
-        array = np.zeros(sizes.shape(row), target) if row.name == NOWHERE else given[row.name].astype(target)
+        if row.name == NOWHERE:
+            array = namespace(given[expected[0]]).zeros(sizes.shape(row), target)
+        else:
+            array = given[row.name].astype(target)
         for field, block in _blocks(row, array, cell, sizes):
             params[field] = params[field] + block if field in params else block.copy()
     if name in FORGET_BIAS:
@@ -158,7 +161,8 @@ def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
 
     arrays, seen = {}, set()
     for row in rows:
-        arrays[row.name] = array = np.zeros(sizes.shape(row), next(iter(given.values())).dtype)
+        like = next(iter(given.values()))
+        arrays[row.name] = array = namespace(like).zeros(sizes.shape(row), like.dtype)
         for field, block in _blocks(row, array, cell, sizes):
             if not values or field not in seen:
                 block[...] = given[f"{owner}.{field}"]
@@ -239,7 +243,7 @@ def _blocks(row: Stored, array: Any, cell: Any, sizes: "_Sizes") -> Iterator[tup
         for axis, token in enumerate(row.axes):
             if "+" in token:
                 widths = [sizes[k] for k in token.split("+")]
-                part, token = np.split(part, np.cumsum(widths)[:-1], axis)[n], token.split("+")[n]
+                part, token = np.split(part, np.cumsum(widths)[:-1].tolist(), axis)[n], token.split("+")[n]
             letters += re.sub("[^a-z]", "", token)
         counts = {"s": len(row.kinds), "g": len(row.gates)}
         part = part.reshape([counts.get(k) or sizes[k] for k in letters])
@@ -301,9 +305,11 @@ class _Sizes(dict[str, int]):
 
 
 def _of_one_dtype(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    given = {k: as_numpy(a) for k, a in arrays.items()}
+    given = {k: as_array(a) for k, a in arrays.items()}
     first, like = next(iter(given.items()))
     for k, a in given.items():
+        if is_cupy(a) != is_cupy(like):
+            raise LayoutError(f"{k} is an array of {library(a)}; expected {library(like)}, the library of {first}")
         if a.dtype.kind not in "fcO":
             raise LayoutError(f"{k} has dtype {a.dtype}; expected a real or complex floating-point dtype, or object")
         if a.dtype != like.dtype:
