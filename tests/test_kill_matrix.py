@@ -16,8 +16,8 @@ RIGHT = Mistake("none", "nothing is wrong", "", lambda b: [""], lambda b, _: b.r
 
 @pytest.mark.parametrize(("n", "name"), [*enumerate(RECIPES)])
 def test_no_recipe_fails_the_right_answer(n: int, name: str) -> None:
-    """Each in one home of six, others from recipe to recipe; ours, at loss 1, in all."""
-    for home in homes.HOMES if name == OURS[0] else homes.HOMES[n % 6 :: 6]:
+    """Each in one home of six, others from recipe to recipe; ours, at loss 1, in every other."""
+    for home in homes.HOMES[::2] if name == OURS[0] else homes.HOMES[n % 6 :: 6]:
         assert not RECIPES[name].catches(home, RIGHT, "", 0), home.name
 
 
