@@ -100,12 +100,16 @@ class Normalisation:
         return f"<Normalisation {self.name}, eps {self.eps:g}>"
 
 
+def _apart(blocks: Sequence[Array], eps: float) -> list[Array]:
+    return [ops.normalise([v], eps)[0] for v in blocks]
+
+
+def _apart_adjoint(d: Sequence[Array], blocks: Sequence[Array], eps: float) -> list[Array]:
+    return [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)]
+
+
 TOGETHER = Normalisation("together", ops.normalise, ops.normalise_adjoint)
-APART = Normalisation(
-    "apart",
-    lambda blocks, eps: [ops.normalise([v], eps)[0] for v in blocks],
-    lambda d, blocks, eps: [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)],
-)
+APART = Normalisation("apart", _apart, _apart_adjoint)
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
 RELU = activation("relu", lambda a: _bend(a, full(a, 0), a), lambda a: _bend(a, full(a, 0), full(a, 1)))

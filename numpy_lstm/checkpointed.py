@@ -22,14 +22,14 @@ __all__ = ["Checkpoints", "backward", "forward"]
 
 
 class Checkpoints(NamedTuple):
-    """The ``values`` of a checkpointed run: the caller's own ``xs``, which must not change before ``backward``, the
-    ``bounds`` of the segments, the state before each (``firsts``), and the engine.
+    """The ``values`` of a checkpointed run: ``xs``, the ``bounds`` of the segments, the state before each
+    (``firsts``), and the name of the engine. All are copies.
     """
 
     xs: Any
     bounds: tuple[int, ...]
     firsts: tuple[Any, ...]
-    engine: ModuleType
+    engine: str
 
 
 def forward(
@@ -54,13 +54,14 @@ def forward(
     module = _engine(engine)
     sizes, first = scan.bind_inputs(cell, params, xs, first)
     alive, T = scan.as_alive(lengths, sizes), sizes["T"]
+    xs, first = tree.map(arrays.copy, (xs, first))
     bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
     hs, firsts, state = arrays.zeros(sizes.shape("TBR"), sizes.like), [], first
     for start, stop in itertools.pairwise(bounds):
         firsts.append(state)
         span = module.span_forward(cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop))[:2]
         hs[start:stop, ...], state = span  # type: ignore[index]
-    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive)
+    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), engine), alive)
 
 
 def backward(
@@ -78,10 +79,11 @@ def backward(
     Raises TypeError for a run that ``checkpointed.forward`` did not make.
     """
     scan.expect_run(run, "numpy_lstm.checkpointed")
-    xs, bounds, firsts, engine = run.values
+    xs, bounds, firsts, name = run.values
+    engine = _engine(name)
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
-    dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
+    dstate, sums = tree.add(sizes.zeros(cell.State), tree.plain(dlast)), None
     dxs = tree.map(lambda a: arrays.zeros(a.shape, a), xs)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
         alive = _cut(run.alive, start, stop)

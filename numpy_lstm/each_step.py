@@ -18,9 +18,10 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     _expect_memoryless(cell)
     sizes, first = scan.bind_inputs(cell, params, xs, first)
     alive, T, B = scan.as_alive(lengths, sizes), sizes["T"], sizes["B"]
-    v = cell.values(cell.functions, params, _folded(_masked(alive, xs)), first)
+    params, xs = tree.plain((params, xs))
+    v = cell.values(cell.functions, params, _folded(_masked(alive, tree.map(arrays.copy, xs))), first)
     values = _masked(alive, _unfolded(v, T, B))
-    return Forward(getattr(values, cell.gives[0]), first, values, alive)
+    return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
 
 
 def backward(
@@ -39,11 +40,12 @@ def backward(
     scan.expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
+    params, given = tree.plain((params, given))
     given = _masked(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
     v = _folded(run.values)
     d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
     ds = _unfolded(d, sizes["T"], sizes["B"])
-    return Backward(cell.input(ds), run.last, cell.gradients(cell.functions, params, v, d), ds)
+    return Backward(tree.map(arrays.copy, cell.input(ds)), run.last, cell.gradients(cell.functions, params, v, d), ds)
 
 
 def _expect_memoryless(cell: Any) -> None:

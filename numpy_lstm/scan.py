@@ -27,7 +27,7 @@ class Forward(NamedTuple):
 
     ``hs`` (T,B,R) the outputs, the first of what the page gives; ``last`` the State after the final step (of each row);
     ``values`` a Trace with a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on
-    padding, or None.
+    padding, or None. A run shares no memory with what was given, nor ``hs`` and ``last`` with ``values``.
     """
 
     hs: Array
@@ -67,11 +67,12 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
     """
     sizes, first = bind_inputs(cell, params, xs, first)
-    alive = as_alive(lengths, sizes)
+    alive, first = as_alive(lengths, sizes), tree.map(arrays.copy, first)
     if not sizes["T"]:
         values = sizes.zeros(cell.Trace, "T")
-        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive)
-    return Forward(*span_forward(cell, params, xs, first, alive), alive)
+        return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
+    hs, last, values = span_forward(cell, params, xs, first, alive)
+    return Forward(arrays.copy(hs), last, values, alive)
 
 
 def backward(
@@ -103,12 +104,12 @@ def backward(
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
 
-    dstate = tree.add(sizes.zeros(cell.State), dlast)
+    dstate = tree.add(sizes.zeros(cell.State), tree.plain(dlast))
     if not sizes["T"]:
         ds = sizes.zeros(cell.Trace, "T")
-        return Backward(cell.input(ds), dstate, total(cell, params, None), ds)
+        return Backward(tree.map(arrays.copy, cell.input(ds)), dstate, total(cell, params, None), ds)
     dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None)
-    return Backward(dxs, dfirst, total(cell, params, sums), ds)
+    return Backward(tree.map(arrays.copy, dxs), dfirst, total(cell, params, sums), ds)
 
 
 def grain(cell: Page, like: Array, B: int, H: int) -> int:
@@ -124,7 +125,8 @@ def span_forward(cell: Page, params: Any, xs: Any, first: Any, alive: Array | No
 
     ``first`` is a State, ``alive`` (T,B,1) or None. Nothing is checked here: ``forward`` does that.
     """
-    state, steps = first, []
+    params, xs, state = tree.plain((params, xs, first))
+    steps = []
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
         v = cell.values(cell.functions, params, _where_alive(alive, t, _at(xs, t)), state)
         state = _where_alive(alive, t, take(cell.State, v), state)
@@ -142,6 +144,7 @@ def span_backward(
     State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None. A
     sequence cut at multiples of ``grain`` gives the same bits.
     """
+    params, given, dstate = tree.plain((params, given, dstate))
     steps: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
@@ -189,7 +192,7 @@ def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, An
     if first is None:
         first = sizes.zeros(cell.State)
     sizes.bind_record("first", first, cell.State)
-    return sizes, first
+    return sizes, tree.plain(first)
 
 
 def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, dstates: Any = None) -> Any:
