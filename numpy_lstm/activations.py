@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 from . import ops
-from .arrays import Array, exp, expm1, full, log1p, real, where
+from .arrays import Array, constant, exp, expm1, log1p, real, where
 
 Function = Callable[[Array], Array]
 
@@ -112,11 +112,11 @@ TOGETHER = Normalisation("together", ops.normalise, ops.normalise_adjoint)
 APART = Normalisation("apart", _apart, _apart_adjoint)
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
-RELU = activation("relu", lambda a: _bend(a, full(a, 0), a), lambda a: _bend(a, full(a, 0), full(a, 1)))
-IDENTITY = activation("identity", lambda a: a, lambda a: full(a, 1))
-ONE = Activation("one", lambda a: full(a, 1), lambda a: full(a, 0), lambda a: full(a, 0))
+RELU = activation("relu", lambda a: _bend(a, constant(a, 0), a), lambda a: _bend(a, constant(a, 0), constant(a, 1)))
+IDENTITY = activation("identity", lambda a: a, lambda a: constant(a, 1))
+ONE = Activation("one", lambda a: constant(a, 1), lambda a: constant(a, 0), lambda a: constant(a, 0))
 SOFTSIGN = activation("softsign", lambda a: _softsign(a), lambda a: _inverse(a) * _inverse(a))
-SOFTPLUS = activation("softplus", lambda a: _bend(a, full(a, 0), a) + log1p(exp(-ops.magnitude(a))), ops.sigmoid)
+SOFTPLUS = activation("softplus", lambda a: _bend(a, constant(a, 0), a) + log1p(exp(-ops.magnitude(a))), ops.sigmoid)
 
 for _name, _named in list(globals().items()):
     if isinstance(_named, Activation):  # the named ones are found again by their names
@@ -126,13 +126,15 @@ for _name, _named in list(globals().items()):
 @_maker
 def affine(alpha: float = 1.0, beta: float = 0.0) -> Activation:
     """alpha a + beta."""
-    return activation("affine", lambda a: alpha * a + beta, lambda a: full(a, alpha))
+    return activation("affine", lambda a: alpha * a + beta, lambda a: constant(a, alpha))
 
 
 @_maker
 def leaky_relu(alpha: float = 0.01) -> Activation:
     """a, or alpha a where a is negative."""
-    return activation("leaky_relu", lambda a: _bend(a, alpha * a, a), lambda a: _bend(a, full(a, alpha), full(a, 1)))
+    return activation(
+        "leaky_relu", lambda a: _bend(a, alpha * a, a), lambda a: _bend(a, constant(a, alpha), constant(a, 1))
+    )
 
 
 @_maker
@@ -140,8 +142,8 @@ def thresholded_relu(alpha: float = 1.0) -> Activation:
     """a where a >= alpha, else 0: as in the text of ONNX's LSTM. (The operator ThresholdedRelu has a > alpha.)"""
     return activation(
         "thresholded_relu",
-        lambda a: where(real(a) < alpha, full(a, 0), a),
-        lambda a: where(real(a) < alpha, full(a, 0), full(a, 1)),
+        lambda a: where(real(a) < alpha, constant(a, 0), a),
+        lambda a: where(real(a) < alpha, constant(a, 0), constant(a, 1)),
     )
 
 
@@ -161,8 +163,8 @@ def hard_sigmoid(alpha: float = 0.2, beta: float = 0.5) -> Activation:
 
     return activation(
         "hard_sigmoid",
-        lambda a: between(a, alpha * a + beta, full(a, 0), full(a, 1)),
-        lambda a: between(a, full(a, alpha), full(a, 0), full(a, 0)),
+        lambda a: between(a, alpha * a + beta, constant(a, 0), constant(a, 1)),
+        lambda a: between(a, constant(a, alpha), constant(a, 0), constant(a, 0)),
     )
 
 
@@ -173,7 +175,7 @@ def elu(alpha: float = 1.0) -> Activation:
     return activation(  # -magnitude(a) is a where it is used, and cannot overflow where it is not
         "elu",
         lambda a: _bend(a, alpha * expm1(-ops.magnitude(a)), a),
-        lambda a: _bend(a, alpha * exp(-ops.magnitude(a)), full(a, 1)),
+        lambda a: _bend(a, alpha * exp(-ops.magnitude(a)), constant(a, 1)),
     )
 
 
@@ -186,11 +188,11 @@ def clipped(inner: Activation, limit: float, straight_through: bool = False) -> 
     """
 
     def clip(a: Array) -> Array:
-        return where(real(a) > limit, full(a, limit), where(real(a) < -limit, full(a, -limit), a))
+        return where(real(a) > limit, constant(a, limit), where(real(a) < -limit, constant(a, -limit), a))
 
     def d(a: Array) -> Array:
         slope = inner.d(clip(a))
-        return slope if straight_through else where(real(ops.magnitude(a)) > limit, full(slope, 0), slope)
+        return slope if straight_through else where(real(ops.magnitude(a)) > limit, constant(slope, 0), slope)
 
     return replace(
         inner,
@@ -214,7 +216,7 @@ def _bend(a: Array, below: Array, above: Array) -> Array:
 
 def _softsign(a: Array) -> Array:
     """a / (1 + |a|): for large ones sign(a) (1 - 1/(1 + |a|)), which has a limit."""
-    m, one = ops.magnitude(a), full(a, 1)
+    m, one = ops.magnitude(a), constant(a, 1)
     small = where(real(m) > 1, one, m)
     value = where(real(m) > 1, 1 - _inverse(a), small / (1 + small))
     return where(real(a) < 0, -value, value)

@@ -210,9 +210,10 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return cast(Array, namespace(like).zeros(shape, dtype=like.dtype))
 
 
-def full(a: Array, value: float) -> Array:
-    """``value`` in the shape of ``a``, whatever that holds; in the library and dtype of ``a``."""
-    return zeros(tuple(a.shape), a) + value
+def constant(a: Array, value: float) -> Array:
+    """``value`` wherever ``a`` has a number, infinities included; NaN where it has NaN (but for numbers as objects)."""
+    filled = zeros(tuple(a.shape), a) + value
+    return filled if _holds_objects(a) else where(a == a, filled, a)  # type: ignore[arg-type]
 
 
 def astype(a: Any, like: Array) -> Array:

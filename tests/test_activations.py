@@ -65,7 +65,7 @@ def test_limits(f: Activation, values: list[float], slopes: list[float], dtype: 
         value, slope = ([float(v) for v in np.array(g(a))] for g in (f, f.d))
     assert value[:2] == values
     assert slope[:4] == slopes * 2
-    assert np.isnan(value[4]) or f == A.ONE
+    assert np.isnan(value[4]) or (f == A.ONE and dtype is object)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
