@@ -1,6 +1,7 @@
 """What both command lines share: exit statuses, one line for whatever goes wrong, and commands without the extras."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -137,11 +138,13 @@ def test_a_set_and_a_folder_of_answers(answers: Path, tmp_path: Path, capsys: py
         (text.InputError("a text"), "a text\n"),
         (ModuleNotFoundError("No module named 'mpmath'", name="mpmath.libmp"), "mpmath is not installed; pip install "),
         (ModuleNotFoundError("No module named 'abc'", name="abc"), "unexpected ModuleNotFoundError: No module named"),
+        (type("PanicException", (BaseException,), {})("index out of range"), "unexpected PanicException: index out of"),
+        (text.InputError("name " * 4000 + "the end"), "name name "),
     ],
     ids=lambda v: type(v).__name__,
 )
 def test_an_error_is_one_line(
-    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: Sequence[str] | None) -> int:
         raise error
@@ -151,6 +154,7 @@ def test_an_error_is_one_line(
     line = capsys.readouterr().err
     assert line.startswith(f"error: {says}")
     assert line.count("\n") == 1
+    assert len(line) < 500
     monkeypatch.setenv(command.TRACEBACK, "1")
     assert command.run(fail, [], (text.InputError,)) == 3
     assert capsys.readouterr().err.startswith("Traceback ")
@@ -169,6 +173,8 @@ def test_the_other_ends(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(nothing, []) == 2
     assert capsys.readouterr() == ("no verdict: no device\n", "")
     assert [command.run(lambda _, status=status: status, []) for status in (0, 1, 2)] == [0, 1, 2]
+    left = [command.run(lambda _, code=code: sys.exit(code), []) for code in (None, 0, 1, 2, "a line")]
+    assert left == [0, 0, 3, 3, 3]
     assert sys.stdout is out
 
 
@@ -180,15 +186,35 @@ def start(*arguments: str, **more: Any) -> subprocess.Popen[str]:
 
 
 def test_a_reader_that_leaves_changes_no_verdict(answers: Path) -> None:
-    for arguments, status in (
-        (["numpy_lstm", "judge", str(SET), str(answers)], 1),
-        (["numpy_lstm", "mistakes"], 0),
-        (["analysis", "--help"], 0),
-    ):
+    """Nor do both leave, nor streams that are closed from the start."""
+    wrong = ["numpy_lstm", "judge", str(SET / "large.json"), str(answers / "large.npz")]
+    for arguments, status in ((wrong, 1), (["numpy_lstm", "mistakes"], 0), (["analysis", "--help"], 0)):
         with start(*arguments, stdout=subprocess.PIPE) as process:
             process.stdout.close()
             assert process.stderr.read() == ""
         assert process.returncode == status, arguments
+    for arguments, status in ((wrong, 1), (["numpy_lstm", "judge", "absent.json", "absent.json"], 3)):
+        with start(*arguments, stdout=subprocess.PIPE) as process:
+            process.stdout.close()
+            process.stderr.close()
+        shell = shlex.join([sys.executable, "-m", *arguments])
+        closed = subprocess.run(f"{shell} >&- 2>&-", shell=True, cwd=ROOT, check=False)
+        assert (process.returncode, closed.returncode) == (status, status), arguments
+
+
+@pytest.mark.parametrize("options", [["-O"], ["-OO"], ["-W", "error"]], ids=" ".join)
+def test_no_option_of_python_changes_a_status(options: list[str], answers: Path) -> None:
+    run = [
+        "from numpy_lstm.cli import main",
+        f"c, a = {str(SET)!r}, {str(answers)!r}",
+        "judge = lambda k, answer: main(['judge', f'{c}/{k}.json', answer])",
+        "print([judge('plain', f'{a}/plain.npz'), judge('large', f'{a}/large.npz'), judge('plain', 'absent.npz')])",
+        "print([main([name, '--help']) for name in ('judge', 'vectors', 'mistakes', 'doctor')])",
+    ]
+    done = subprocess.run([sys.executable, *options, "-c", "\n".join(run)], capture_output=True, text=True, cwd=ROOT)
+    lines = done.stdout.splitlines()
+    assert "[0, 1, 3]" in lines, done.stderr
+    assert lines[-1] == "[0, 0, 0, 0]"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
