@@ -13,11 +13,12 @@ from . import judge as judging
 from .cases import RECORDS, Case, files
 from .cases.network import CELLS, DIRECTIONS, Network
 from .check import CaseError
-from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run
+from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run, up_to
 from .layouts.table import TABLE
 from .mistakes import vectors
 
 STATUS = {"pass": RIGHT, "fail": WRONG}  # all other verdicts: none
+SIZE = 100  # layers and units of a network of the command line
 Options = argparse.Namespace
 
 
@@ -125,8 +126,8 @@ def _parser() -> Parser:
     one.add_argument("--cell", choices=list(CELLS), metavar="CELL", help=f"one of {', '.join(CELLS)}")
     one.add_argument("--layout", default=RECORDS, help=f"default: {RECORDS}")
     one.add_argument("--direction", choices=DIRECTIONS, default="forward")
-    one.add_argument("--layers", type=int, default=1)
-    one.add_argument("--projection", type=int, default=0, metavar="R")
+    one.add_argument("--layers", type=up_to(SIZE), default=1, help=f"at most {SIZE}; default: 1")
+    one.add_argument("--projection", type=up_to(SIZE), default=0, metavar="R", help=f"at most {SIZE}; default: none")
     one.add_argument("--zoneout", action="store_true")
     return parser
 

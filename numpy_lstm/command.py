@@ -1,6 +1,7 @@
 """What every command line of this project shares: exit statuses, how a command ends, and types of options."""
 
 import argparse
+import math
 import os
 import sys
 import textwrap
@@ -90,16 +91,38 @@ def wrapped(text: str) -> str:
 
 def natural(text: str) -> int:
     """An integer of at least 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a natural number")
+    if not text.isdecimal() or len(text) > 1000:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not a natural number")
     return int(text)
 
 
+def up_to(most: int) -> Callable[[str], int]:
+    """An integer from 0 to ``most``, for argparse."""
+
+    def bounded(text: str) -> int:
+        if (number := natural(text)) > most:
+            raise argparse.ArgumentTypeError(f"{number} is more than {most}")
+        return number
+
+    return bounded
+
+
 def positive(text: str) -> int:
-    """An integer of at least 1, for argparse."""
-    if (number := natural(text)) < 1:
+    """An integer from 1 to a million, for argparse."""
+    if (number := up_to(10**6)(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
+
+
+def number(text: str) -> float:
+    """A finite number, for argparse."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return found
 
 
 def jobs(text: str) -> int:
