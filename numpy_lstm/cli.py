@@ -18,7 +18,7 @@ from .layouts.table import TABLE
 from .mistakes import vectors
 
 STATUS = {"pass": RIGHT, "fail": WRONG}  # all other verdicts: none
-SIZE = 100  # layers and units of a network of the command line
+SIZE = 20  # layers and units of a network of the command line
 Options = argparse.Namespace
 
 

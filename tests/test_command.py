@@ -54,7 +54,7 @@ BAD = [  # a call, and the text of its one line
     ("cli", ["judge", SET, "WRONG"], "plain.npz: abc is not expected by case RNN torch plain; "),
     ("cli", ["mistakes", "--seed", "-1"], "'-1' is not a natural number (see numpy-lstm mistakes --help)"),
     ("cli", ["mistakes", "--layers", "2"], "a network needs --cell"),
-    ("cli", ["mistakes", "--cell", "LSTM", "--layers", "200000000"], "argument --layers: 200000000 is more than 100"),
+    ("cli", ["mistakes", "--cell", "LSTM", "--layers", "200000000"], "argument --layers: 200000000 is more than 20"),
     ("cli", ["mistakes", "--cell", "LSTM", "--layers", "-1"], "argument --layers: '-1' is not a natural number"),
     ("cli", ["mistakes", "--cell", "LSTM", "--projection", "9" * 5000], "9999' is not a natural number"),
     ("analysis", ["flow", "--seeds", "1" * 30], f"{'1' * 30} is more than 1000000"),
