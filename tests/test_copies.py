@@ -202,3 +202,19 @@ def test_twins_survive_copying(twin: Any, how: str) -> None:
         assert [leaf.engine for _, leaf in nl.walk(again.network()[0])] == [engine] * 4
         d = g.standard_normal(runs[0].output.shape)
         assert_same_bits(*(run.backward(d) for run in runs))
+
+
+@pytest.mark.parametrize("engine", ["fast", "checkpointed"])
+def test_instruments_look_into_layers_of_every_engine(engine: str) -> None:
+    """``flow.passes`` of a layer, and of the layers of a twin, is that of the explicit engine, bit for bit."""
+    for layer, explicit in zip(layers(engine), layers("explicit"), strict=True):
+        params, xs, first, lengths, dhs = given(layer, 8)
+        found, want = (nl.flow.passes(each, params, xs, first, lengths, dhs, dlast=first) for each in (layer, explicit))
+        assert [p.name for p in found] == [p.name for p in want]
+        assert_same_bits([p[2:] for p in found], [p[2:] for p in want])
+    g = np.random.default_rng(9)
+    for kind in (nl.nn.LSTM, nl.nn.GRU, nl.nn.RNN):
+        twin = kind(D, H, num_layers=2, bidirectional=True, rng=g, engine="fast")
+        xs, dhs = g.standard_normal((T, B, D)), g.standard_normal((T, B, 2 * H))
+        found, want = nl.flow.passes(*twin.network(), xs, dhs=dhs), nl.flow.passes(twin.explicit(), xs, d_output=dhs)
+        assert_same_bits([p[2:] for p in found], [p[2:] for p in want])
