@@ -59,15 +59,16 @@ def run(
     """
     streams = sys.stdout, sys.stderr
     with open(os.devnull, "w") as nowhere:  # for streams that are closed
+        out, err = _Outlet(sys.stdout or nowhere, BrokenPipeError), _Outlet(sys.stderr or nowhere, OSError)
         try:
-            sys.stdout = _Outlet(sys.stdout or nowhere, BrokenPipeError)
-            sys.stderr = _Outlet(sys.stderr or nowhere, OSError)
+            sys.stdout, sys.stderr = out, err
             return _status(command, argv, refused)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
         finally:
-            sys.stderr.close_quietly()
+            out.close_quietly()
+            err.close_quietly()
             sys.stdout, sys.stderr = streams
 
 
@@ -154,8 +155,6 @@ def _status(
             traceback.print_exception(error)
         print(f"error: {_said(error, refused)}", file=sys.stderr)
         return BAD_INPUT
-    finally:
-        sys.stdout.close_quietly()  # type: ignore[attr-defined]
 
 
 def _said(error: BaseException, refused: tuple[type[Exception], ...]) -> str:
