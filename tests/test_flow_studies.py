@@ -162,7 +162,8 @@ def test_every_study_leaves_its_files_and_they_are_the_same_again(
     assert names == {f"{n}.{kind}" for n in stems for kind in ("svg", "png", "csv", "json")} | {
         "gradient_flow_rates.csv"
     }
-    assert len(again := list((tmp_path / "b").glob("*.*"))) == 9
+    again = list((tmp_path / "b").glob("*.*"))
+    assert len(again) == 9
     for file in again:
         assert (tmp_path / "a" / file.name).read_bytes() == file.read_bytes(), file.name
     assert capsys.readouterr().err == "", "no progress bar where no terminal is"
