@@ -25,7 +25,7 @@ def write(path: Path, save: Callable[[Path], object]) -> Path:
         return path
     if before is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    temporary = target.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{path.suffix}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if before is None else 0o600))
     try:
         save(temporary)
@@ -80,6 +80,11 @@ def _write_through(target: Path | int, suffix: str, save: Callable[[Path], objec
             sys.stdout.flush()  # what was printed before stands before
         with temporary.open("rb") as source, open(target, "wb", closefd=not isinstance(target, int)) as sink:
             shutil.copyfileobj(source, sink)
+
+
+def _prefix(path: Path) -> str:
+    """Hidden, and of this file alone: ``.model.npz-`` and eight letters more."""
+    return f".{path.name[:100]}-"
 
 
 def _flush(path: Path, mode: int) -> None:
