@@ -85,6 +85,11 @@ def install(missing: Sequence[str]) -> str:
     return f"{' and '.join(missing)} {are} not installed; pip install 'numpy-lstm[{','.join(extras)}]'"
 
 
+def first_line(documentation: str | None) -> str:
+    """What a module says of itself; nothing under ``python -OO``, which has no documentation."""
+    return (documentation or "").partition("\n")[0]
+
+
 def wrapped(text: str) -> str:
     """For a help page whose lines argparse leaves alone."""
     return textwrap.fill(text, 100)
