@@ -13,7 +13,7 @@ from ..cases import files
 from ..cases.case import Case
 from ..cases.names import GRADIENT, parse
 from ..cases.network import Parts
-from ..cases.truth import fill
+from ..cases.truth import fill_soon
 from ..check.given import CaseError
 from ..check.metrics import UNIT_ROUNDOFF
 from ..check.paths import lossy
@@ -48,7 +48,7 @@ class Judge:
         if not isinstance(case, Case | str | PathLike):
             raise CaseError(f"case is a {type_name(case)}; expected a Case, or the file of one")
         case = case if isinstance(case, Case) else files.read_case(case)
-        self.case = case if case.expected else fill(case)
+        self.case = case if case.expected else fill_soon(case)
         self.seed, self.partial = seed, partial
         self._made: dict[tuple[str, int], tuple[dict[str, Yardstick], dict[str, Row]]] = {}
 
@@ -60,7 +60,7 @@ class Judge:
     @cached_property
     def _whole(self) -> Case:
         """The case with what happens at single steps, which a file may leave out."""
-        return self.case._replace(expected=fill(self.case).expected | self.case.expected)
+        return self.case._replace(expected=fill_soon(self.case).expected | self.case.expected)
 
     @cached_property
     def _blocks(self) -> dict[str, dict[str, Any]]:
@@ -105,11 +105,23 @@ class Judge:
         with np.errstate(all="ignore"):  # what overflows is told by the report
             return self._judge(*checked(self.case, answer, self._known))
 
+    def report(self, answer: Any) -> Report:
+        """The rows of a Judgement alone: no place is looked for, and no mistake."""
+        with np.errstate(all="ignore"):
+            return self._compared(*checked(self.case, answer, self._known))
+
+    def _case(self, got: Iterable[str]) -> Case:
+        return self.case if set(got) <= self.case.expected.keys() else self._whole
+
+    def _compared(self, got: dict[str, Any], dtype: str) -> Report:
+        known, mine = self._measures(self._case(got), dtype)
+        rows = tuple(_row(k, a, known[k], mine[k]) for k, a in self._rows(got, got).items())
+        return Report(rows, UNIT_ROUNDOFF[dtype])
+
     def _judge(self, got: dict[str, Any], dtype: str) -> Judgement:
-        case = self.case if got.keys() <= self.case.expected.keys() else self._whole
+        case, report = self._case(got), self._compared(got, dtype)
         known, mine = self._measures(case, dtype)
-        given = self._rows(got, got)
-        report = Report(tuple(_row(k, a, known[k], mine[k]) for k, a in given.items()), UNIT_ROUNDOFF[dtype])
+        given = [row.name for row in report]
         own = replace(report, rows=tuple(mine[k] for k in given))
         exact, wide = ({k: getattr(known[k], field) for k in given} for field in ("truth", "wide"))
         whole = [row for row in report if row.name in got]
