@@ -142,7 +142,7 @@ def test_checking_a_loss(offset: float, scale: float, route: str) -> None:
     loss = bounded(p, offset, scale, route == "complex step")
     right = tree.scale(scale, p.gradient())
     found = check.verify(loss, right, p.point).verdict
-    if route == "complex step" or (offset == 0 or (offset == 1e3 and scale > 1e-6)):
+    if offset == 0 or (offset == 1e3 and scale > 1e-6):
         assert found == "pass"
     assert found != "fail"
     assert check.verify(loss, tree.scale(0.0, right), p.point).verdict != "pass"
@@ -178,7 +178,7 @@ def halves(w: np.ndarray) -> Any:
 def test_the_route_is_told_and_why(loss: Any, right: Any, because: str) -> None:
     found = check.verify(loss, right, W)
     assert found.because.startswith(because) if because else not found.because
-    route = "Richardson differences, 16 calls of the loss for each of 3 numbers; " if because else "complex step\n"
+    route = "Richardson differences, 10 calls of the loss for each of 3 numbers; " if because else "complex step\n"
     head, blank, columns, row = str(found).splitlines()
     assert f"{head}\n".startswith(f"PASS, by {route}{because}")
     assert (blank, columns.split()[0], row.split()[0]) == ("", "array", "gradient")
