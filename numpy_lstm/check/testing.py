@@ -13,7 +13,6 @@ from .given import CaseError
 from .metrics import UNIT_ROUNDOFF
 from .report import Report, compare
 
-
 TERMS = 4096  # of the sums in a gradient, where nobody says how many: T = 64, B = 64
 
 
