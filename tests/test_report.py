@@ -232,6 +232,18 @@ def test_any_slope_may_be_right_at_a_kink(loss: Any, low: float, high: float) ->
     assert check.verify(loss, 2 * at + np.where(at > 0, high, high + 0.5 * (high - low)), at).verdict == "fail"
 
 
+def test_kinks_nearby_do_no_harm() -> None:
+    """Steps are made shorter until they pass none; the complex step is held against such differences too."""
+    p = standard(nl.ReLURNN, T=5)
+    assert check.verify(p.loss, p.gradient(), p.point).verdict == "pass"
+    assert check.verify(p.loss, tree.scale(1 + 1e-6, p.gradient()), p.point).verdict == "fail"
+    at = np.array([0.01, -0.003, 0.8])
+    right = np.maximum(at, 0) + np.sign(at)
+    for factor, verdict in ((1, "pass"), (1 + 1e-6, "fail")):
+        found = check.verify(lambda w: float(np.sum(np.maximum(w, 0) ** 2 / 2 + np.abs(w))), factor * right, at)
+        assert found.verdict == verdict, f"{found}"
+
+
 def test_a_loss_of_any_size() -> None:
     for size in (1e-288, 1e-100, 1e200):
         for right in (1.0, 1.1):
