@@ -1,7 +1,7 @@
 """Any gradient held against its loss alone, by the best route that the loss allows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -64,10 +64,13 @@ def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk:
     each = zip(doubt, tree.leaves(want), tree.leaves(got), strict=True)
     resolution = {name: max(finest, _normwise(unseen, a, b)) for unseen, (name, a), (_, b) in each}
     report = compare(got, want, resolution=resolution, tolerance=tolerance)
-    unsure = {"verdict": "cannot tell", "reason": "kink"}
-    rows = (row._replace(**unsure if row.name in kinks and row.verdict == "pass" else {}) for row in report)
-    named = tuple(row._replace(name=row.name or "gradient") for row in rows)
-    return replace(report, rows=named, route=route, because=because)
+    rows = (
+        row._replace(verdict="cannot tell", reason="kink") if row.name in kinks and row.verdict == "pass" else row
+        for row in report
+    )
+    return replace(
+        report, rows=tuple(row._replace(name=row.name or "gradient") for row in rows), route=route, because=because
+    )
 
 
 class _Slopes(NamedTuple):
@@ -92,7 +95,7 @@ def _difference(
         here, enough = [], True
         for coarse, fine, *bend in zip(*([a for _, a in tree.leaves(t)] for t in trees), strict=True):
             known, noise = SAFETY * tree.norm(fine - coarse), floor * math.sqrt(fine.size)
-            here.append(_Slopes(known + noise, fine, _jump(*bend, floor)))
+            here.append(_Slopes(known + noise, fine, _jump(bend, floor)))
             enough = enough and known <= max(STRAIGHT * tree.norm(fine), noise)
         best = [min(pair, key=lambda one: one.doubt) for pair in zip(best or here, here, strict=True)]
         if enough:
@@ -100,8 +103,9 @@ def _difference(
     return best, calls
 
 
-def _jump(rough: Any, middle: Any, last: Any, floor: float) -> Any:
+def _jump(bend: Sequence[Any], floor: float) -> Any:
     """(L(p+h) - 2 L(p) + L(p-h)) / h at h = 0: nothing, unless the slopes on both sides differ."""
+    rough, middle, last = bend
     first, then = 2 * middle - rough, 2 * last - middle
     limit = (8 * then - first) / 7
     return np.where(np.abs(limit) > SAFETY * np.abs(limit - then) + 4 * floor, np.abs(limit), 0.0)
