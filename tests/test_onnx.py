@@ -20,7 +20,7 @@ from onnx import numpy_helper
 
 from numpy_lstm import check, onnx
 from numpy_lstm.onnx import OnnxError
-from numpy_lstm.onnx.operators import OPERATORS
+from numpy_lstm.onnx.operators import CHOICES, OPERATORS
 
 Arrays = dict[str, Any]
 NODES = Path(util.find_spec("onnx").origin).parent / "backend" / "test" / "data" / "node"
@@ -337,8 +337,8 @@ def test_the_random_nodes_reach_everything() -> None:
     nodes = [node(seed) for seed in SEEDS]
     seen = {(n.op_type, name, str(value)) for n in nodes for name, value in n.attributes.items()}
     for op_type, operator in OPERATORS.items():
-        for name in onnx.CHOICES.keys() & operator.attributes.keys():
-            assert all((op_type, name, str(choice)) in seen for choice in onnx.CHOICES[name])
+        for name in CHOICES.keys() & operator.attributes.keys():
+            assert all((op_type, name, str(choice)) in seen for choice in CHOICES[name])
     assert {lower(name) for n in nodes for name in n.attributes.get("activations", [])} == set(TEXT)
     clipped = [n for n in nodes if worst(n.gradients(), n.gradients(clip_gradient="straight_through")) > 1e-3]
     assert {n.op_type for n in clipped} == {"LSTM", "GRU", "RNN"}
@@ -665,7 +665,7 @@ def test_attributes_of_another_kind(attributes: Arrays, message: str) -> None:
 
 def test_half_precision_is_named_as_the_input_that_it_is() -> None:
     inputs = {name: a.astype(np.float16) for name, a in plain("LSTM")[0].items()}
-    with pytest.raises(OnnxError, match="^X has dtype float16; expected float32 or float64 "):
+    with pytest.raises(OnnxError, match=r"^X has dtype float16; expected float32 or float64 "):
         onnx.run("LSTM", inputs)
 
 
