@@ -19,7 +19,8 @@ A row of length 0 ends in its initial state, where onnxruntime gives zeros.
 """
 
 from .attributes import OnnxError
+from .model import Node, constants, read
 from .operators import ACTIVATIONS
 from .running import Run, run
 
-__all__ = ["ACTIVATIONS", "OnnxError", "Run", "run"]
+__all__ = ["ACTIVATIONS", "Node", "OnnxError", "Run", "constants", "read", "run"]

@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 def attribute(name: str, value: Any) -> Any:
     """The value of an attribute or option, as Python has it. Raises OnnxError if it may not be that."""
-    value = _plain(value)
+    value = plain(value)
     if name in CHOICES:
         if value in list(CHOICES[name]):
             return value
@@ -46,13 +46,13 @@ def attribute(name: str, value: Any) -> Any:
     raise OnnxError(f"{name} is {_short(value)}; expected {expected}")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Text of bytes, as the library onnx has it; numbers and lists of NumPy's and protobuf's."""
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    return [_plain(v) for v in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
+    return [plain(v) for v in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
 def _short(value: Any) -> str:

@@ -20,6 +20,8 @@ INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h")
 COMMON: dict[str, Any] = {"hidden_size": None, "direction": "forward", "layout": 0, "clip": None}
 COMMON |= {"activations": None, "activation_alpha": (), "activation_beta": ()}
 LSTM_INPUTS, LSTM_ATTRIBUTES = (*INPUTS, "initial_c", "P"), {**COMMON, "input_forget": 0}
+QUANTISED_INPUTS = (*LSTM_INPUTS, "W_scale", "W_zero_point", "R_scale", "R_zero_point")  # of DynamicQuantizeLSTM
+OUTPUTS = ("Y", "Y_h", "Y_c")
 OPERATORS = {
     "LSTM": Operator(4, LSTM_INPUTS, LSTM_ATTRIBUTES, ("i o f", "g", "y"), ("Sigmoid", "Tanh", "Tanh")),
     "GRU": Operator(3, INPUTS, {**COMMON, "linear_before_reset": 0}, ("z r", "n"), ("Sigmoid", "Tanh")),
