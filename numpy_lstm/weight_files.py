@@ -26,7 +26,7 @@ def read(path: str | PathLike[str]) -> Arrays:
 
     Raises LayoutError for what cannot be read, ImportError without h5py for an .h5.
     """
-    name, suffix = fspath(path), Path(path).suffix
+    name, suffix, start = fspath(path), Path(path).suffix, b""
     try:
         expect_regular(name)
         with open(name, "rb") as file:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from .attributes import OnnxError
 
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
@@ -23,6 +25,8 @@ class Constants(Mapping[str, Any]):
         self._changing = {value.name for value in graph.input} - self._made.keys()
         self.children: list[tuple[Any, str, Constants]] = []
         for node in graph.node:  # in the order of the file, which is that of the computation
+            if twice := [k for k in node.output if k and (k in self._made or k in self._changing)]:
+                raise OnnxError(f"{twice[0]} is computed twice")
             bodies = {a.name: a.g for a in node.attribute if a.HasField("g")}
             graphs = {name: Constants(body, opsets, self) for name, body in bodies.items()}
             self.children += [(node, name, constants) for name, constants in graphs.items()]
@@ -69,19 +73,23 @@ class Constants(Mapping[str, Any]):
             self._known[name] = self._outer[name]
         elif isinstance(made, tuple):
             self._known[name] = made[0][made[1]]
+        elif hasattr(made, "op_type"):
+            values = _evaluate(made, {k: self._known[k] for k in made.input if k}, self._opsets)
+            self._known |= dict(zip(made.output, values, strict=True))
         else:
-            node = made if hasattr(made, "op_type") else _constant(made)
-            values = _evaluate(node, {k: self._known[k] for k in node.input if k}, self._opsets)
-            self._known |= dict(zip(node.output, values, strict=True))
+            self._known[name] = _array(made)
 
 
-def _constant(tensor: Any) -> Any:
-    """An initialiser as a node, which knows how to read dense and sparse ones."""
-    from onnx import helper
+def _array(tensor: Any) -> Any:
+    """An initialiser, dense or sparse; a sparse one counts its places through, or gives the index of each axis."""
+    from onnx.numpy_helper import to_array
 
-    if hasattr(tensor, "values"):
-        return helper.make_node("Constant", [], [tensor.values.name], sparse_value=tensor)
-    return helper.make_node("Constant", [], [tensor.name], value=tensor)
+    if not hasattr(tensor, "values"):
+        return to_array(tensor)
+    values, places = to_array(tensor.values), to_array(tensor.indices)
+    dense = np.zeros(tensor.dims, values.dtype)
+    dense.flat[places if places.ndim == 1 else np.ravel_multi_index(tuple(places.T), dense.shape)] = values
+    return dense
 
 
 def _evaluate(node: Any, inputs: dict[str, Any], opsets: Any) -> list[Any]:
