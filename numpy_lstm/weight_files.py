@@ -18,6 +18,7 @@ from .layouts import LayoutError
 Arrays = dict[str, Any]
 SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
 SAFETENSORS |= {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
+UNPICKLED = "which is not read: hand over torch.load(path, weights_only=True), or save a .safetensors file"
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 
 
@@ -27,23 +28,20 @@ def read(path: str | PathLike[str]) -> Arrays:
     Raises LayoutError for what cannot be read, ImportError without h5py for an .h5.
     """
     name, suffix, start = fspath(path), Path(path).suffix, b""
+    kind, reader = READERS.get(suffix, ("weights", _refuse))
     try:
         expect_regular(name)
         with open(name, "rb") as file:
             start = file.read(4)
-        if suffix not in PICKLES:
-            return READERS.get(suffix, _from_safetensors)(name)
-    except (LayoutError, ImportError):
+        return reader(name)
+    except ImportError:
         raise
     except Exception as error:  # there are many ways to be damaged
-        pickled = suffix not in KINDS and (start == b"PK\x03\x04" or start[:1] == b"\x80")
-        if isinstance(error, OSError) or not pickled:
-            said = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise LayoutError(f"cannot read {name} as {KINDS.get(suffix, 'safetensors')}: {said}") from None
-    raise LayoutError(
-        f"{name} is a pickle of torch, which is not read: hand over torch.load(path, weights_only=True), "
-        "or save a .safetensors file"
-    )
+        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        pickled = suffix in PICKLES or start == b"PK\x03\x04" or start[:1] == b"\x80"
+        if pickled and kind in ("safetensors", "weights") and not isinstance(error, OSError):
+            raise LayoutError(f"{name} is a pickle of torch, {UNPICKLED}") from None
+        raise LayoutError(f"cannot read {name} as {kind}: {said}") from None
 
 
 def expect_regular(path: str | PathLike[str]) -> None:
@@ -104,9 +102,13 @@ def _from_h5(path: str) -> Arrays:
     return arrays
 
 
-KINDS = {".npz": "npz", ".h5": "HDF5"}
-READERS: dict[str, Callable[[str], Arrays]] = {
-    ".safetensors": _from_safetensors,
-    ".npz": _from_npz,
-    ".h5": _from_h5,
+def _refuse(path: str) -> NoReturn:
+    raise ValueError(f"expected {', '.join(filter(None, READERS))}")
+
+
+READERS: dict[str, tuple[str, Callable[[str], Arrays]]] = {
+    "": ("safetensors", _from_safetensors),
+    ".safetensors": ("safetensors", _from_safetensors),
+    ".npz": ("npz", _from_npz),
+    ".h5": ("HDF5", _from_h5),
 }

@@ -39,18 +39,20 @@ class Node:
         """``onnx.run`` of this node on X and whatever else is given; ``options`` are those of ``onnx.run``."""
         return running.run(self.op_type, {**self.inputs, **inputs}, self.attributes, **options)
 
-    def network(self, **options: Any) -> tuple[Any, Any]:
-        """The node as a layer and its Params: what ``flow.passes`` and ``check.Problem.of`` take. Time comes first.
-
-        The input of the layer is X (T,B,D), whatever the layout of the node. Raises OnnxError where W or R are computed
-        while the model runs.
-        """
+    def directions(self, **options: Any) -> list[tuple[Any, Any, Any]]:
+        """Layer, cell and Params of each direction. Raises OnnxError where the model computes W or R as it runs."""
         weights = {name: a for name, a in self.inputs.items() if name in "WRBP"}
         if "W" in weights:
             weights["X"] = np.zeros((1, 1, weights["W"].shape[-1]), weights["W"].dtype)
-        parts = list(running.directions(Held(self.op_type, weights, self.attributes), **options))
-        layers, params = tuple(part[0] for part in parts), tuple(part[2] for part in parts)
-        return (layers[0], params[0]) if len(parts) == 1 else (Parallel(layers), params)
+        return list(running.directions(Held(self.op_type, weights, self.attributes), **options))
+
+    def network(self, **options: Any) -> tuple[Any, Any]:
+        """The node as a layer and its Params: what ``flow.passes`` and ``check.Problem.of`` take. Time comes first.
+
+        The input of the layer is X (T,B,D), whatever the layout of the node. Raises OnnxError as ``directions`` does.
+        """
+        layers, _, params = zip(*self.directions(**options), strict=True)
+        return (layers[0], params[0]) if len(layers) == 1 else (Parallel(layers), params)
 
 
 def read(path: FilePath, dtype: Any = None) -> dict[str, Node]:
