@@ -6,7 +6,6 @@ their place and shapes. What arrays do not tell is taken as the frameworks have 
 Keras GRU without biases the reset after the product.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -20,8 +19,7 @@ from ..pages import GRU, LSTM, RNN, GRUResetBefore, Page
 from .case import Case
 from .network import CELLS, Network
 
-TORCH = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(?:_l\d+(?:_reverse)?)?")
-KERAS = (r"vars/[012]", r"(?:kernel|recurrent_kernel|bias)(?::0)?")
+TORCH_NAMES = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh")
 KERAS_NAMES = ("kernel", "recurrent_kernel", "bias")
 Arrays = dict[str, Any]
 
@@ -122,24 +120,24 @@ def _of_node(node: onnx.Node) -> Model:
     return Model(node.name, network, "onnx", stored, node.dtype)
 
 
-def _grouped(arrays: Mapping[str, Any], pattern: str) -> dict[str, list[str]]:
-    """The names that end so, by what stands before."""
-    groups: dict[str, list[str]] = {}
+def _grouped(arrays: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The names by what stands before their last dot or slash, and there by what stands behind it."""
+    groups: dict[str, dict[str, str]] = {}
     for name in arrays:
-        if found := re.fullmatch(rf"(|.*[./]){pattern}", name):
-            groups.setdefault(found[1], []).append(name)
+        start = max(name.rfind("."), name.rfind("/")) + 1
+        groups.setdefault(name[:start], {})[name[start:]] = name
     return groups
 
 
 def _of_torch(arrays: Mapping[str, Any]) -> Iterator[Model]:
-    for prefix, names in _grouped(arrays, TORCH.pattern).items():
-        if not any(name.removeprefix(prefix) in ("weight_hh", "weight_hh_l0") for name in names):
+    for prefix, group in _grouped(arrays).items():
+        names = [name for end, name in group.items() if end.startswith(TORCH_NAMES)]
+        if not {"weight_hh", "weight_hh_l0"} & group.keys():
             continue
         twin = nn.from_state_dict({name: arrays[name] for name in names}, prefix=prefix)
         weights, R = twin.state_dict(), twin.cell.R or 0
-        network = Network(
-            twin.cell.core.name, R, False, "bidirectional" if twin.bidirectional else "forward", twin.num_layers
-        )
+        direction = "bidirectional" if twin.bidirectional else "forward"
+        network = Network(twin.cell.core.name, R, False, direction, twin.num_layers)
         stored = []
         for layer in range(twin.num_layers):
             for way in ("", "_reverse")[: 1 + twin.bidirectional]:
@@ -152,26 +150,21 @@ def _of_torch(arrays: Mapping[str, Any]) -> Iterator[Model]:
 
 def _of_keras(arrays: Mapping[str, Any]) -> Iterator[Model]:
     found: dict[str, tuple[Page, Arrays]] = {}
-    for prefix, names in (item for pattern in KERAS for item in _grouped(arrays, pattern).items()):
-        by_kind = {k.removeprefix(prefix).removesuffix(":0"): np.asarray(arrays[k]) for k in names}
-        kinds = KERAS_NAMES if "kernel" in by_kind else ("vars/0", "vars/1", "vars/2")
-        W, U, b = (by_kind.get(k) for k in kinds)
+    for prefix, group in _grouped(arrays).items():
+        ends = ("0", "1", "2") if prefix.endswith("vars/") else KERAS_NAMES
+        names = (group.get(k, group.get(f"{k}:0")) for k in ends)
+        W, U, b = (None if name is None else np.asarray(arrays[name]) for name in names)
         if W is None or U is None or U.ndim != 2 or W.ndim != 2 or W.shape[1] != U.shape[1]:
             continue
         H, width = U.shape
         cell = {H: RNN, 3 * H: GRUResetBefore if b is not None and b.ndim == 1 else GRU, 4 * H: LSTM}.get(width)
         if cell is not None:
             b = np.zeros((2, width) if cell is GRU else width, W.dtype) if b is None else b
-            found[prefix.rstrip("/").removesuffix("/cell")] = cell, dict(zip(KERAS_NAMES, (W, U, b), strict=True))
+            name = prefix.removesuffix("vars/").rstrip("/").removesuffix("/cell")
+            found[name] = cell, dict(zip(KERAS_NAMES, (W, U, b), strict=True))
     for name, (cell, stored) in found.items():
-        whole, _, way = name.rpartition("/")
+        network, dtype, (whole, _, way) = Network(cell.name), str(stored["kernel"].dtype), name.rpartition("/")
         if way == "forward_layer" and (other := found.get(f"{whole}/backward_layer")):
-            yield Model(
-                whole, Network(cell.name, direction="bidirectional"), "keras", (stored, other[1]), _dtype(stored)
-            )
+            yield Model(whole, network._replace(direction="bidirectional"), "keras", (stored, other[1]), dtype)
         elif way != "backward_layer":
-            yield Model(name, Network(cell.name), "keras", (stored,), _dtype(stored))
-
-
-def _dtype(stored: Arrays) -> str:
-    return str(stored["kernel"].dtype)
+            yield Model(name, network, "keras", (stored,), dtype)
