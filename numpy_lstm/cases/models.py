@@ -93,7 +93,7 @@ def read(path: str | PathLike[str]) -> dict[str, Model]:
     return {model.name: model for model in models}
 
 
-NAMES = "arrays called weight_ih and weight_hh, as in torch, or kernel and recurrent_kernel, as in Keras"
+NAMES = "arrays called weight_ih and weight_hh, as in torch, or lstm/cell/vars/0 and 1, as in Keras"
 
 
 def choose(models: Mapping[str, Model], name: str | None) -> Model:
@@ -151,17 +151,19 @@ def _of_torch(arrays: Mapping[str, Any]) -> Iterator[Model]:
 def _of_keras(arrays: Mapping[str, Any]) -> Iterator[Model]:
     found: dict[str, tuple[Page, Arrays]] = {}
     for prefix, group in _grouped(arrays).items():
-        ends = ("0", "1", "2") if prefix.endswith("vars/") else KERAS_NAMES
-        names = (group.get(k, group.get(f"{k}:0")) for k in ends)
-        W, U, b = (None if name is None else np.asarray(arrays[name]) for name in names)
+        if not prefix.endswith("vars/"):
+            continue
+        W, U, b = (np.asarray(arrays[group[k]]) if k in group else None for k in "012")
         if W is None or U is None or U.ndim != 2 or W.ndim != 2 or W.shape[1] != U.shape[1]:
             continue
         H, width = U.shape
         cell = {H: RNN, 3 * H: GRUResetBefore if b is not None and b.ndim == 1 else GRU, 4 * H: LSTM}.get(width)
         if cell is not None:
             b = np.zeros((2, width) if cell is GRU else width, W.dtype) if b is None else b
-            name = prefix.removesuffix("vars/").rstrip("/").removesuffix("/cell")
-            found[name] = cell, dict(zip(KERAS_NAMES, (W, U, b), strict=True))
+            found[prefix.removesuffix("/vars/").removesuffix("/cell")] = (
+                cell,
+                dict(zip(KERAS_NAMES, (W, U, b), strict=True)),
+            )
     for name, (cell, stored) in found.items():
         network, dtype, (whole, _, way) = Network(cell.name), str(stored["kernel"].dtype), name.rpartition("/")
         if way == "forward_layer" and (other := found.get(f"{whole}/backward_layer")):
