@@ -157,7 +157,8 @@ def _of_keras(arrays: Mapping[str, Any]) -> Iterator[Model]:
         if W is None or U is None or U.ndim != 2 or W.ndim != 2 or W.shape[1] != U.shape[1]:
             continue
         H, width = U.shape
-        cell = {H: RNN, 3 * H: GRUResetBefore if b is not None and b.ndim == 1 else GRU, 4 * H: LSTM}.get(width)
+        gru = GRUResetBefore if b is not None and b.ndim == 1 else GRU
+        cell = {H: RNN, 3 * H: gru, 4 * H: LSTM}.get(width)
         if cell is not None:
             b = np.zeros((2, width) if cell is GRU else width, W.dtype) if b is None else b
             found[prefix.removesuffix("/vars/").removesuffix("/cell")] = (
