@@ -98,7 +98,7 @@ NAMES = "arrays called weight_ih and weight_hh, as in torch, or lstm/cell/vars/0
 
 def choose(models: Mapping[str, Model], name: str | None) -> Model:
     """The model of this name, or the only one whose name has this text in it. Raises CaseError if there is none."""
-    found = [models[name]] if name in models else [m for k, m in models.items() if name is None or name in k]
+    found = [m for k, m in models.items() if k == name] or [m for k, m in models.items() if name is None or name in k]
     if len(found) != 1:
         came = f"{name!r} is in {len(found) or 'no'} names" if name else f"{len(found)} recurrent layers"
         raise CaseError(f"{came}; expected the name of one: {', '.join(models)}")

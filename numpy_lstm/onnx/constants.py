@@ -61,7 +61,7 @@ class Constants(Mapping[str, Any]):
         return self._known[name]
 
     def _needed(self, name: str) -> list[str]:
-        made = self._made.get(name)
+        made: Any = self._made.get(name)
         return [k for k in made.input if k] if hasattr(made, "op_type") else []
 
     def _compute(self, name: str) -> None:
@@ -97,10 +97,9 @@ def _evaluate(node: Any, inputs: dict[str, Any], opsets: Any) -> list[Any]:
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
 
-    described = [
-        [helper.make_empty_tensor_value_info(k) for k in names] for names in (inputs, filter(None, node.output))
-    ]
-    model = helper.make_model(helper.make_graph([node], "one", *described), opset_imports=opsets)
+    ends = (inputs, filter(None, node.output))
+    taken, given = ([helper.make_empty_tensor_value_info(k) for k in names] for names in ends)
+    model = helper.make_model(helper.make_graph([node], "one", taken, given), opset_imports=opsets)
     try:
         values = iter(ReferenceEvaluator(model).run(None, inputs))
         return [next(values) if name else None for name in node.output]

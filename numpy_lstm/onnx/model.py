@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import weight_files
-from ..arrays import Array
 from ..layers import Parallel
 from . import running
 from .attributes import OnnxError, plain
@@ -31,7 +30,7 @@ class Node:
     name: str
     op_type: str
     attributes: dict[str, Any]
-    inputs: dict[str, Array] = field(repr=False)
+    inputs: dict[str, Any] = field(repr=False)
     names: dict[str, str] = field(repr=False)
     dtype: str
 
