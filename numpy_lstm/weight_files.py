@@ -85,7 +85,7 @@ class Unread:
 
 
 def _from_npz(path: str) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         return dict(file)
 
 
