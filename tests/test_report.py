@@ -63,6 +63,15 @@ def test_verdicts(got: np.ndarray, options: dict, verdict: str, reason: str) -> 
     assert (found.verdict, found.reason) == (verdict, reason)
 
 
+@pytest.mark.parametrize(("got", "verdict"), [(0.0, "pass"), (1e-39, "pass"), (1e-30, "fail")])
+def test_what_a_precision_cannot_hold_is_not_asked_for(got: float, verdict: str) -> None:
+    """Gates that are shut harder than float32 can say: the truth is 1e-60, a right code gives 0."""
+    for truth_ in ([1e-60], [1.0, 1e-60]):
+        answer = np.array([*truth_[:-1], got], np.float32)
+        assert row(answer, np.array(truth_), {"a": np.abs(truth_)}, 2.0**-24).verdict == verdict
+    assert row(np.array([1.0, 0.0]), np.array([1.0, 1e-60]), {"a": np.array([1.0, 1e-60])}).verdict == "fail"
+
+
 def test_what_a_row_says() -> None:
     found = row([1.0, 0.0, 3.0, np.inf], [1.0, 2.0, 3.0 + 4 * u, 1.0])
     assert (found.zeros, found.nonfinite, found.absolute) == (1, 1, np.inf)
