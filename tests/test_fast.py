@@ -2,8 +2,12 @@
 
 import copy
 import gc
+import os
 import pickle
+import subprocess
+import sys
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -197,11 +201,11 @@ def test_buffers_return_when_the_run_is_gone() -> None:
     task = (nl.LSTM, *problem(nl.LSTM, (130, 2, 3, 4)))
     gradient(fast, *task)
     gc.collect()
-    kept = blocks.POOL._bytes
+    kept = blocks.POOL.nbytes
     for _ in range(3):
         gradient(fast, *task)
         gc.collect()
-    assert blocks.POOL._bytes == kept
+    assert blocks.POOL.nbytes == kept
     held = [fast.forward(*task[:4]) for _ in range(2)]
     arrays = [id(block) for run in held for _, _, block in run.values.blocks]
     assert len(set(arrays)) == len(arrays)
@@ -220,9 +224,104 @@ def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "KEEP", 3 * lstm.Block(layout).nbytes)
     for _ in range(10):
         pool.give(layout, lstm.Block(layout))
-    assert 0 < pool._bytes <= blocks.KEEP
+        assert 0 < pool.nbytes <= blocks.KEEP
     pool.give(layout, lstm.Block(layout._replace(K=1000)))
-    assert pool._bytes == 0
+    assert 0 < pool.nbytes <= blocks.KEEP
+
+
+def test_the_pool_counts_views_too() -> None:
+    for cell in CELLS:
+        kernel = fast._KERNELS[cell]
+        for L in (blocks.Layout(np, np.dtype(np.float64), 128, 1, 3, 1), blocks.Layout(np, np.dtype(np.float32), 4, 8, 5, 64)):
+            for kind in (kernel.Work, kernel.Block):
+                tracemalloc.start()
+                buffer = kind(L)
+                used = tracemalloc.get_traced_memory()[0]
+                tracemalloc.stop()
+                assert 0.7 * used <= buffer.nbytes <= 1.5 * used, (kind, L)
+
+
+def test_an_interrupt_anywhere_is_raised_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    task = (nl.LSTM, *problem(nl.LSTM, (9, 2, 3, 4)))
+    want = gradient(fast, *task)
+    at = 0
+
+    def interrupt(frame: Any, event: str, _: Any) -> Any:
+        nonlocal at
+        if frame.f_code.co_filename == blocks.__file__ and (at := at - 1) == 0:
+            raise KeyboardInterrupt
+        return interrupt
+
+    before = sys.gettrace()
+    for k in range(1, 10_000):
+        at = k
+        sys.settrace(interrupt)
+        try:
+            assert_same_bits(gradient(fast, *task), want)
+        except KeyboardInterrupt:
+            continue
+        finally:
+            sys.settrace(before)
+        break
+    assert k > 50
+    assert at > 0
+    assert not lost
+    for _ in range(2):
+        assert_same_bits(gradient(fast, *task), want)
+    gc.collect()
+    fast.POOL.collect()
+    free = [buffer for buffers in fast.POOL._free.values() for buffer in buffers]
+    assert len({id(buffer) for buffer in free}) == len(free)
+    assert fast.POOL.nbytes == sum(buffer.nbytes for buffer in free) + sum(
+        buffer.nbytes for loan in fast.POOL._lent for buffer in loan.buffers
+    )
+
+
+FORK = """
+import os, signal, threading, numpy as np, numpy_lstm as nl
+from numpy_lstm.fast import blocks, rnn
+
+inside, done = threading.Event(), threading.Event()
+
+class Slow(blocks.Layout):
+    def __hash__(self):
+        inside.set()
+        done.wait()
+        return 0
+
+def forward():
+    nl.fast.forward(nl.RNN, nl.RNN.init(1, 1, np.random.default_rng(0)), np.ones((1, 1, 1)))
+
+threading.Thread(target=lambda: blocks.POOL.take(rnn.Work, Slow(np, np.dtype(float), 1, 1, 1, 1))).start()
+inside.wait()
+if (child := os.fork()) == 0:
+    signal.alarm(10)
+    forward()
+    os._exit(0)
+status = os.waitpid(child, 0)[1]
+done.set()
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_in_the_middle_of_another_thread_does_not_hang() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+def test_a_cell_that_was_pickled_or_copied_is_served(cell: nl.Page) -> None:
+    params, xs, first, lengths, given = problem(cell, (6, 2, 3, 4))
+    run = fast.forward(cell, params, xs, first)
+    for again in (pickle.loads(pickle.dumps(cell)), copy.deepcopy(cell)):
+        assert fast.serves(again, xs)
+        fast.backward(again, params, run, **given)
+        assert_same_bits(
+            gradient(fast, again, params, xs, first, lengths, given), gradient(fast, cell, params, xs, first, lengths, given)
+        )
 
 
 @pytest.mark.parametrize(

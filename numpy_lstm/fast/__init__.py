@@ -95,6 +95,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
     kernel, tape = _KERNELS[cell], Tape(cell, L, T)
     hs = L.xp.empty((T, B, H), L.dtype)
+    POOL.collect()
     weights, work = kernel.weights(params, L), POOL.take(kernel.Work, L)
     kernel.begin(L, work, first)
     h = first.h
@@ -116,6 +117,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
             tape.blocks.append((t, n, block))
     last = kernel.end(cell, L, work, h)
     POOL.give(L, work)
+    POOL.lend(tape)
     return hs, last, tape
 
 

@@ -5,8 +5,9 @@ Rows are rows of the batch, as everywhere. A *matrix* takes part in products and
 gates are one contiguous run. Buffers are reused, and nothing that a caller receives is a view of one.
 """
 
-import threading
-from collections.abc import Callable
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 CACHE = 2**17  # bytes of one gate in one block: with all its gates a block should stay in a core's own cache
@@ -14,7 +15,9 @@ ROWS = 256  # rows of a block that make the contraction over them worth a call
 LONGEST = 128
 PANEL = 256  # inner width up to which [h x 1] in one product is as good as two
 PAGE = 4096
-KEEP = 2**26  # bytes of free buffers kept
+KEEP = 2**26  # bytes of buffers kept
+LOANS = 64  # tapes whose blocks come back
+VIEW = 160  # bytes of a view of an array
 
 
 class Layout(NamedTuple):
@@ -35,6 +38,10 @@ class Layout(NamedTuple):
     def matrix(self, steps: int, width: int) -> Any:
         """An empty (steps, B, width). Its first steps, however many, fold to rows (n*B, width) without a copy."""
         return self.xp.empty((steps, self.B, width), self.dtype)
+
+    def rows(self, width: int) -> Any:
+        """An empty (B, width)."""
+        return self.xp.empty((self.B, width), self.dtype)
 
     def sheet(self, *lead: int) -> Any:
         """An empty (*lead, B*H)."""
@@ -72,35 +79,80 @@ def flat(a: Any) -> Any:
     return a.reshape(-1)
 
 
+class Loan(NamedTuple):
+    """Buffers of one kind that come back when the tape that uses them is gone."""
+
+    tape: Callable[[], Any]
+    layout: Layout
+    buffers: list[Any]
+
+
 class Pool:
-    """Free buffers by kind and layout. What is taken belongs to the taker alone until it is given back."""
+    """Free buffers by kind and layout, at most ``KEEP`` bytes of them, those on loan to tapes included.
+
+    Whoever takes a buffer is the only one to hold it. There is no account to drift when a call is interrupted, no lock
+    that a forked child could inherit closed, and no finaliser of a tape, where an interrupt would be lost: every change
+    is one operation of the interpreter, and the pool looks whether a tape is still there.
+    """
 
     def __init__(self) -> None:
         self._free: dict[Any, list[Any]] = {}
-        self._bytes = 0
-        self._lock = threading.RLock()  # re-entrant: the garbage collector may give back in the middle of a take
+        self._lent: deque[Loan] = deque(maxlen=LOANS)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept."""
+        kept = [*self._free.values(), *(loan.buffers for loan in self._lent.copy())]
+        return sum(buffers[0].nbytes * len(buffers) for buffers in map(tuple, kept) if buffers)
 
     def take(self, kind: Callable[[Layout], Any], layout: Layout) -> Any:
         """A buffer of that kind and layout; its content is whatever was left in it."""
-        with self._lock:
-            if free := self._free.get((kind, layout)):
-                buffer = free.pop()
-                self._bytes -= buffer.nbytes
-                return buffer
-        return kind(layout)
+        try:
+            return self._free[kind, layout].pop()
+        except (KeyError, IndexError):
+            return kind(layout)
 
-    def give(self, layout: Layout, buffer: Any) -> None:
-        """Keep a buffer that nobody else holds; when too much is kept, forget all the others."""
-        with self._lock:
-            if self._bytes + buffer.nbytes > KEEP:
-                self._free.clear()
-                self._bytes = 0
-            if buffer.nbytes <= KEEP:
-                self._free.setdefault((type(buffer), layout), []).append(buffer)
-                self._bytes += buffer.nbytes
+    def give(self, layout: Layout, *buffers: Any) -> None:
+        """Keep buffers of one kind that nobody else holds, unless they are too many."""
+        if self._room(buffers):
+            self._free.setdefault((type(buffers[0]), layout), []).extend(buffers)
+
+    def lend(self, tape: "Tape") -> None:
+        """Have the blocks of the tape back once it is gone, or as many as may be kept."""
+        blocks = [block for _, _, block in tape.blocks]
+        if blocks and self._room(blocks := blocks[: KEEP // blocks[0].nbytes]):
+            self._lent.append(Loan(weakref.ref(tape), tape.layout, blocks))
+
+    def collect(self) -> None:
+        """Take back what was lent to tapes that are gone."""
+        for _ in range(len(self._lent)):
+            try:
+                loan = self._lent.popleft()
+            except IndexError:  # another thread was here
+                return
+            if loan.tape() is None:
+                self.give(loan.layout, *loan.buffers)
+            else:
+                self._lent.append(loan)
+
+    def _room(self, buffers: Sequence[Any]) -> bool:
+        """Whether these, all alike, may be kept; all others are forgotten where together they would be too many."""
+        size = sum(buffer.nbytes for buffer in buffers)
+        if size <= KEEP < size + self.nbytes:
+            self._free = {}
+            self._lent.clear()
+        return 0 < size <= KEEP
 
 
 POOL = Pool()
+
+
+def weight(buffer: Any) -> int:
+    """Bytes of a buffer: its arrays, and the views that stand ready for each step, which may be more."""
+    held = vars(buffer).values()
+    tables = [table for table in held if isinstance(table, list)]
+    views = sum(len(row) if isinstance(row, tuple) else 1 for table in tables for row in table)
+    return VIEW * views + sum(a.nbytes for a in held if hasattr(a, "nbytes") and a.base is None)
 
 
 class Tape:
@@ -124,7 +176,3 @@ class Tape:
 
     def __reduce__(self) -> Any:
         raise TypeError("a Tape cannot be copied or pickled, for its buffers have one owner; run forward again")
-
-    def __del__(self) -> None:
-        for _, _, block in self.blocks:
-            POOL.give(self.layout, block)

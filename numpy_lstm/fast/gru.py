@@ -7,7 +7,7 @@ and r z u meet h.
 
 from typing import Any
 
-from .blocks import Layout, flat
+from .blocks import Layout, flat, weight
 
 
 class Block:
@@ -15,12 +15,12 @@ class Block:
 
     def __init__(self, L: Layout) -> None:
         self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.sheet(5, L.K)
-        self.nbytes = self.Z.nbytes + self.P.nbytes
         self.Z[:, :, L.D] = 1
         self.h1 = [self.Z[k, :, L.D :] for k in range(L.K)]
         self.xs, self.hs = self.Z[:-1, :, : L.D], self.Z[:, :, L.D + 1 :]
         self.h = list(self.hs)
         self.back = [L.unfold(self.P[:, k]) for k in range(L.K)][::-1]
+        self.nbytes = weight(self)
 
 
 class Work:
@@ -36,9 +36,7 @@ class Work:
             L.xp.ones((), L.dtype),
             L.xp.full((), L.xp.finfo(L.dtype).max, L.dtype),
         )
-        self.D, self.rec, self.dh = L.matrix(K, 5 * H), L.matrix(1, H)[0], L.matrix(1, H)[0]
-        arrays = (self.A, self.a, self.recurrent, self.E, self.S, self.N, self.Q, self.D)
-        self.nbytes = sum(a.nbytes for a in arrays)
+        self.D, self.rec, self.dh = L.matrix(K, 5 * H), L.rows(H), L.rows(H)
         self.carry: Any = None
         two = L.unfold
         self.ahead = []
@@ -52,6 +50,7 @@ class Work:
         for k in reversed(range(K)):
             d = L.gates(self.D[k])
             self.back.append((d, self.D[k, :, H : 4 * H], d[4]))
+        self.nbytes = weight(self)
 
 
 def stack(params: Any, L: Layout) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ gives s = 1/(1+e), 1-s = e s and s' = e s s, each to full precision for either s
 
 from typing import Any
 
-from .blocks import Layout, flat
+from .blocks import Layout, flat, weight
 
 GATES = "oifg"
 
@@ -17,11 +17,11 @@ class Block:
 
     def __init__(self, L: Layout) -> None:
         self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.sheet(6, L.K)
-        self.nbytes = self.Z.nbytes + self.P.nbytes
         self.Z[:, :, -1] = 1
         self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
         self.z, self.h = list(self.Z), list(self.hs)
         self.back = [(L.unfold(self.P[0, k]), L.unfold(self.P[1:5, k]), self.P[5, k]) for k in range(L.K)][::-1]
+        self.nbytes = weight(self)
 
 
 class Work:
@@ -32,10 +32,9 @@ class Work:
         self.A, self.a = L.matrix(K, 4 * H), L.matrix(1, 4 * H)[0]  # pre-activations, their recurrent part
         self.E, self.S, self.Y = L.sheet(K, 3), L.sheet(K + 1, 5), L.sheet(K)  # e; o i f g c_prev; y = tanh c
         self.products, self.one = L.sheet(2), L.xp.ones((), L.dtype)
-        self.D, self.rec = L.matrix(K, 5 * H), L.matrix(1, H)[0]  # cotangents da_o da_i da_f da_g and dc_prev; dh U
+        self.D, self.rec = L.matrix(K, 5 * H), L.rows(H)  # cotangents da_o da_i da_f da_g and dc_prev; dh U
         self.dh, self.dc, self.t = L.sheet(), L.sheet(), L.sheet()
         self.carry: Any = None
-        self.nbytes = sum(a.nbytes for a in (self.A, self.E, self.S, self.Y, self.D)) + 12 * B * H * self.A.itemsize
         E, S, Y, two = self.E, self.S, self.Y, L.unfold
         self.ahead = []
         for k in range(K):
@@ -48,6 +47,7 @@ class Work:
         for k in reversed(range(K)):
             d = L.gates(self.D[k])
             self.back.append((d[0], d[1:], self.D[k, :, : 4 * H], d[4]))
+        self.nbytes = weight(self)
 
 
 def stack(params: Any, L: Layout) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .blocks import Layout
+from .blocks import Layout, weight
 
 
 class Block:
@@ -10,21 +10,21 @@ class Block:
 
     def __init__(self, L: Layout) -> None:
         self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.matrix(L.K, L.H)
-        self.nbytes = self.Z.nbytes + self.P.nbytes
         self.Z[:, :, -1] = 1
         self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
         self.z, self.h = list(self.Z), list(self.hs)
         self.back = list(self.P)[::-1]
+        self.nbytes = weight(self)
 
 
 class Work:
     """Working arrays of a run, and the views that each step uses, made once."""
 
     def __init__(self, L: Layout) -> None:
-        self.A, self.a = L.matrix(L.K, L.H), L.matrix(1, L.H)[0]
-        self.D, self.rec, self.dh = L.matrix(L.K, L.H), L.matrix(1, L.H)[0], L.matrix(1, L.H)[0]
-        self.nbytes = self.A.nbytes + self.D.nbytes
+        self.A, self.a = L.matrix(L.K, L.H), L.rows(L.H)
+        self.D, self.rec, self.dh = L.matrix(L.K, L.H), L.rows(L.H), L.rows(L.H)
         self.ahead, self.back = list(self.A), list(self.D)[::-1]
+        self.nbytes = weight(self)
 
 
 def stack(params: Any, L: Layout) -> tuple[Any, Any]:
