@@ -132,6 +132,39 @@ def test_gates_driven_beyond_exp_are_finite_and_silent(cell: nl.Page, dtype: Any
     assert_close(got[:2], want[:2], dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("cosh", [True, False])
+def test_a_gate_beyond_exp_is_exactly_closed(
+    monkeypatch: pytest.MonkeyPatch, cosh: bool, cell: nl.Page, dtype: Any
+) -> None:
+    """Each pre-activation in turn at plus and minus a tenth of the largest number, and infinite; a state as large."""
+    monkeypatch.setattr(blocks, "COSH", cosh)
+    params, xs, first, _, cotangents = problem(cell, (3, 2, 2, 4), dtype)
+    large = np.finfo(dtype).max / 10
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name in (k for k in params._fields if k.startswith("b") and k != "b_hn"):
+            for size in (large, -large, np.inf, -np.inf):
+                closed = params._replace(**{name: np.full_like(getattr(params, name), size)})
+                for state in (first, tree.map(lambda a: np.full_like(a, large / 10), first)):
+                    arguments = (cell, closed, xs, state, None, cotangents)
+                    got, want = gradient(fast, *arguments), gradient(nl, *arguments)
+                    if all(np.isfinite(a).all() for _, a in tree.leaves(want)):
+                        assert_close(got, want, dtype)
+                        for (_, a), (_, b) in zip(tree.leaves(got), tree.leaves(want), strict=True):
+                            np.testing.assert_array_equal(a == 0, b == 0)
+
+
+def test_the_state_of_a_row_without_steps_has_no_influence() -> None:
+    for cell in CELLS:
+        params, xs, first, _, cotangents = problem(cell, (20, 3, 2, 40))
+        for _, a in tree.leaves(first):
+            a[1] = np.nan
+        hs, last, (dxs, dfirst, dparams) = gradient(fast, cell, params, xs, first, [20, 0, 7], cotangents)
+        assert all(np.isfinite(a).all() for _, a in tree.leaves((hs, dxs, dfirst, dparams)))
+        assert all(np.isnan(a[1]).all() and np.isfinite(a[[0, 2]]).all() for _, a in tree.leaves(last))
+
+
 def test_nan_goes_through_as_in_the_explicit_path() -> None:
     for cell in CELLS:
         params, xs, first, _, cotangents = problem(cell, (6, 3, 2, 5))
@@ -232,7 +265,10 @@ def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_pool_counts_views_too() -> None:
     for cell in CELLS:
         kernel = fast._KERNELS[cell]
-        for L in (blocks.Layout(np, np.dtype(np.float64), 128, 1, 3, 1), blocks.Layout(np, np.dtype(np.float32), 4, 8, 5, 64)):
+        for L in (
+            blocks.Layout(np, np.dtype(np.float64), 128, 1, 3, 1),
+            blocks.Layout(np, np.dtype(np.float32), 4, 8, 5, 64),
+        ):
             for kind in (kernel.Work, kernel.Block):
                 tracemalloc.start()
                 buffer = kind(L)
@@ -320,7 +356,8 @@ def test_a_cell_that_was_pickled_or_copied_is_served(cell: nl.Page) -> None:
         assert fast.serves(again, xs)
         fast.backward(again, params, run, **given)
         assert_same_bits(
-            gradient(fast, again, params, xs, first, lengths, given), gradient(fast, cell, params, xs, first, lengths, given)
+            gradient(fast, again, params, xs, first, lengths, given),
+            gradient(fast, cell, params, xs, first, lengths, given),
         )
 
 
@@ -422,9 +459,9 @@ def test_a_fast_layer_is_wired_like_any_other() -> None:
         assert_close([tuple(backs[0])[:3]], [tuple(backs[1])[:3]], np.float64)
 
 
-def _textbook(L: Any, work: Any, block: Any, n: int, dead: Any) -> None:
+def _textbook(L: Any, work: Any, block: Any, n: int) -> None:
     """The local factors from s(1-s) and 1-t^2."""
-    original(L, work, block, n, dead)
+    original(L, work, block, n)
     o, i, f, g, c_prev = work.S[:n].swapaxes(0, 1)
     y, P = work.Y[:n], block.P[:, :n]
     P[0], P[1], P[2] = y * o * (1 - o), g * i * (1 - i), c_prev * f * (1 - f)
@@ -443,8 +480,8 @@ def test_textbook_derivatives_are_seen(regime: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("factor", range(6))
 def test_a_wrong_factor_is_seen(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(L: Any, work: Any, block: Any, n: int, dead: Any) -> None:
-        original(L, work, block, n, dead)
+    def wrong(L: Any, work: Any, block: Any, n: int) -> None:
+        original(L, work, block, n)
         block.P[factor, n - 1] *= 1 + 1e-11
 
     monkeypatch.setattr(lstm, "keep", wrong)
@@ -453,6 +490,7 @@ def test_a_wrong_factor_is_seen(factor: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_leaked_buffer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lstm, "end", lambda cell, L, work, h: cell.State(h=h, c=L.unfold(work.S[0, 4])))
+    early = lambda pool, tape: pool.give(tape.layout, *(block for _, _, block in tape.blocks))  # noqa: E731
+    monkeypatch.setattr(blocks.Pool, "lend", early)
     with pytest.raises(AssertionError):
         test_results_are_the_callers_own(nl.LSTM)

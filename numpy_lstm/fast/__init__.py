@@ -20,7 +20,7 @@ from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
-from .blocks import POOL, Layout, Tape, steps_in_block
+from .blocks import POOL, Layout, Padding, Tape, steps_in_block
 
 __all__ = ["Tape", "backward", "forward", "serves"]
 
@@ -93,29 +93,40 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
-    kernel, tape = _KERNELS[cell], Tape(cell, L, T)
-    hs = L.xp.empty((T, B, H), L.dtype)
+    kernel, tape, padding = _KERNELS[cell], Tape(cell, L, T), Padding.of(alive)
+    hs, copyto = L.xp.empty((T, B, H), L.dtype), L.xp.copyto
     POOL.collect()
     weights, work = kernel.weights(params, L), POOL.take(kernel.Work, L)
-    kernel.begin(L, work, first)
+    last = tree.map(arrays.copy, first)
+    for name, steps in work.state.items():
+        steps[0][...] = getattr(first, name)
     h = first.h
-    with np.errstate(over="ignore", under="ignore"):  # exp(-a) and cosh(a) may become inf: s and the factors are 0 then
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # exp(-a) may become inf: see fast.md
         for t in range(0, T, K):
             n, block = min(K, T - t), POOL.take(kernel.Block, L)
-            dead = _dead(alive, t, n)
+            state = {"h": block.hs, **work.state}
             block.xs[:n] = xs[t : t + n]
             block.h[0][...] = h
-            if dead is not None:
-                L.xp.copyto(block.xs[:n], 0, where=dead)
-            kernel.advance(L, weights, work, block, n, dead)
-            kernel.keep(L, work, block, n, dead)
-            kernel.turn(work, n)
+            dead, ends = padding.within(t, n)
+            if dead is not None:  # such rows run on from zero, or from where they end, and nobody hears of them
+                copyto(block.xs[:n], 0, where=dead)
+                for steps in state.values():
+                    copyto(steps[0], 0, where=dead[0])
+            kernel.advance(L, weights, work, block, n)
+            for k, rows in ends.items():
+                for name, steps in state.items():
+                    copyto(getattr(last, name), steps[k + 1], where=rows)
+            kernel.keep(L, work, block, n)
+            for steps in work.state.values():
+                steps[0][...] = steps[n]
             h = block.h[n]
             hs[t : t + n] = block.hs[1 : n + 1]
             if dead is not None:
-                L.xp.copyto(hs[t : t + n], 0, where=dead)
+                copyto(hs[t : t + n], 0, where=dead)
+                copyto(L.unfold(block.P[:, :n]), 0, where=dead)
             tape.blocks.append((t, n, block))
-    last = kernel.end(cell, L, work, h)
+    if padding.dead is None and T:
+        last = cell.State(h=h.copy(), **{name: steps[0].copy() for name, steps in work.state.items()})
     POOL.give(L, work)
     POOL.lend(tape)
     return hs, last, tape
@@ -130,23 +141,32 @@ def span_backward(
     if not isinstance(values, Tape):
         return scan.span_backward(cell, params, values, alive, given, dstate, sums)
     L, T = values.layout, values.T
-    kernel = _KERNELS[cell]
+    kernel, padding, copyto = _KERNELS[cell], Padding.of(alive), L.xp.copyto
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
     dxs = L.xp.empty((T, L.B, L.D), L.dtype)
     dhs, dcs = given.h, getattr(given, "c", None)
     if dhs is None:
         dhs = L.xp.broadcast_to(L.xp.zeros((), L.dtype), (T, L.B, L.H))
-    work.rec[...] = dstate.h
-    kernel.begin_back(L, work, dstate)
+    work.arriving = dict(work.begin)
+    for name, d in work.arriving.items():  # it arrives after the last step of a row: here, unless there is padding
+        d[...] = getattr(dstate, name) if padding.dead is None else 0
     for t, n, block in reversed(values.blocks):
-        dead = _dead(alive, t, n)
+        dead, ends = padding.within(t, n)
         here = [None if d is None else d[t : t + n] for d in (dhs, dcs)]
         if dead is not None:  # what was given for padding is ignored, NaN included
             here = [None if d is None else L.xp.where(dead, L.xp.zeros((), L.dtype), d) for d in here]
-        kernel.retreat(L, U, work, block, n, *here, dead)
+        stop = n
+        for k in (*sorted(ends, reverse=True), -1):
+            kernel.retreat(L, U, work, block, slice(k + 1, stop), *here)
+            stop = k + 1
+            for name, d in work.arriving.items() if k in ends else ():
+                copyto(d, getattr(dstate, name), where=ends[k])
         parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
         sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
-    dfirst = kernel.end_back(cell, work)
+    dfirst = cell.State(**{name: d.copy() for name, d in work.arriving.items()})
+    if padding.dead is not None:
+        for name, d in dfirst._asdict().items():
+            copyto(d, getattr(dstate, name), where=padding.dead[0])
     POOL.give(L, work)
     return dxs, dfirst, sums, None
 
@@ -160,10 +180,3 @@ def total(cell: Any, params: Any, sums: Any) -> Any:
     D, H = next(a.shape[1] for k, a in params._asdict().items() if k.startswith("W")), len(params[-1])
     like = next(a for _, a in tree.leaves(params))
     return _KERNELS[cell].gradients(cell, Layout(arrays.namespace(like), like.dtype, 1, 1, D, H), sums)
-
-
-def _dead(alive: Any, t: int, n: int) -> Any:
-    """(n,B,1): which rows are padding, or None if none is."""
-    if alive is None or bool(alive[t : t + n].all()):
-        return None
-    return ~alive[t : t + n]

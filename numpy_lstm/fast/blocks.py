@@ -5,10 +5,15 @@ Rows are rows of the batch, as everywhere. A *matrix* takes part in products and
 gates are one contiguous run. Buffers are reused, and nothing that a caller receives is a view of one.
 """
 
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import arrays
 
 CACHE = 2**17  # bytes of one gate in one block: with all its gates a block should stay in a core's own cache
 ROWS = 256  # rows of a block that make the contraction over them worth a call
@@ -18,6 +23,10 @@ PAGE = 4096
 KEEP = 2**26  # bytes of buffers kept
 LOANS = 64  # tapes whose blocks come back
 VIEW = 160  # bytes of a view of an array
+# Whether NumPy takes cosh of a vector at once, as it does with AVX-512 on Linux; elsewhere exp is quicker
+COSH = sys.platform == "linux" and not {"AVX512_SKX", "X86_V4"}.isdisjoint(
+    np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+)
 
 
 class Layout(NamedTuple):
@@ -68,6 +77,26 @@ class Layout(NamedTuple):
         right[...] = stacked.T
         return right
 
+    def finite(self, a: Any) -> None:
+        """Infinities of ``a`` become the largest number; NaN stays."""
+        if not float(a.max()) < float("inf"):
+            self.xp.minimum(a, self.xp.finfo(self.dtype).max, out=a)
+
+
+def over_cosh_squared(L: Layout, factor: Any, a: Any, out: Any, spare: Any) -> None:
+    """``factor`` tanh'(a) into ``out``; 0 where cosh^2 is beyond the largest number. ``spare`` is overwritten."""
+    xp = L.xp
+    mul, add, divide = xp.multiply, xp.add, xp.divide
+    if COSH or xp is not np:
+        xp.cosh(a, out=out)
+        divide(factor, mul(out, out, out=out), out=out)
+    else:  # 4 e / (1 + e)^2 with e = exp(-2|a|)
+        xp.abs(a, out=out)
+        xp.exp(mul(out, -2, out=out), out=out)
+        divide(2, add(out, 1, out=spare), out=spare)
+        mul(out, mul(spare, spare, out=spare), out=out)
+        mul(out, factor, out=out)
+
 
 def steps_in_block(B: int, H: int, itemsize: int) -> int:
     """K, from the shape of a step alone: a part of a sequence that begins at a multiple of K has the same blocks."""
@@ -77,6 +106,27 @@ def steps_in_block(B: int, H: int, itemsize: int) -> int:
 def flat(a: Any) -> Any:
     """A contiguous array as one axis, without a copy."""
     return a.reshape(-1)
+
+
+class Padding(NamedTuple):
+    """Which steps of which rows are padding, (T,B,1), or None if none is; the rows that end at a step, by that step."""
+
+    dead: Any
+    ends: dict[int, Any]
+
+    @classmethod
+    def of(cls, alive: Any) -> "Padding":
+        """From ``alive``, (T,B,1) or None."""
+        if alive is None or bool(alive.all()):
+            return cls(None, {})
+        dead, ends = ~alive, alive.copy()
+        ends[:-1] &= dead[1:]
+        return cls(dead, {t: ends[t] for t, any_row in enumerate(arrays.on_host(ends.any(axis=(1, 2)))) if any_row})
+
+    def within(self, t: int, n: int) -> "Padding":
+        """That of n steps from t on."""
+        dead = None if self.dead is None or not self.dead[t + n - 1].any() else self.dead[t : t + n]
+        return Padding(dead, {k: self.ends[t + k] for k in range(n) if t + k in self.ends})
 
 
 class Loan(NamedTuple):
