@@ -97,7 +97,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     hs, copyto = L.xp.empty((T, B, H), L.dtype), L.xp.copyto
     POOL.collect()
     weights, work = kernel.weights(params, L), POOL.take(kernel.Work, L)
-    last = tree.map(arrays.copy, first)
+    last = None if T and padding.dead is None else tree.map(arrays.copy, first)
     for name, steps in work.state.items():
         steps[0][...] = getattr(first, name)
     h = first.h
@@ -125,7 +125,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
                 copyto(hs[t : t + n], 0, where=dead)
                 copyto(L.unfold(block.P[:, :n]), 0, where=dead)
             tape.blocks.append((t, n, block))
-    if padding.dead is None and T:
+    if last is None:
         last = cell.State(h=h.copy(), **{name: steps[0].copy() for name, steps in work.state.items()})
     POOL.give(L, work)
     POOL.lend(tape)

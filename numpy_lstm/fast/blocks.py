@@ -125,7 +125,9 @@ class Padding(NamedTuple):
 
     def within(self, t: int, n: int) -> "Padding":
         """That of n steps from t on."""
-        dead = None if self.dead is None or not self.dead[t + n - 1].any() else self.dead[t : t + n]
+        if self.dead is None:
+            return self
+        dead = None if not self.dead[t + n - 1].any() else self.dead[t : t + n]
         return Padding(dead, {k: self.ends[t + k] for k in range(n) if t + k in self.ends})
 
 
@@ -187,7 +189,7 @@ class Pool:
 
     def _room(self, buffers: Sequence[Any]) -> bool:
         """Whether these, all alike, may be kept; all others are forgotten where together they would be too many."""
-        size = sum(buffer.nbytes for buffer in buffers)
+        size = buffers[0].nbytes * len(buffers) if buffers else 0
         if size <= KEEP < size + self.nbytes:
             self._free = {}
             self._lent.clear()
