@@ -108,22 +108,23 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
             block.xs[:n] = xs[t : t + n]
             block.h[0][...] = h
             dead, ends = padding.within(t, n)
-            if dead is not None:  # such rows run on from zero, or from where they end, and nobody hears of them
-                copyto(block.xs[:n], 0, where=dead)
+            if dead is not None:  # from zeros such a row runs on, and nobody hears of it
+                block.xs[:n][dead] = 0
                 for steps in state.values():
-                    copyto(steps[0], 0, where=dead[0])
+                    steps[0][dead[0]] = 0
             kernel.advance(L, weights, work, block, n)
             for k, rows in ends.items():
                 for name, steps in state.items():
                     copyto(getattr(last, name), steps[k + 1], where=rows)
             kernel.keep(L, work, block, n)
+            for k, rows in ends.items():  # not even infinity times nothing
+                L.unfold(block.P[:, k + 1 : n])[:, :, rows[:, 0]] = 0
             for steps in work.state.values():
                 steps[0][...] = steps[n]
             h = block.h[n]
             hs[t : t + n] = block.hs[1 : n + 1]
             if dead is not None:
-                copyto(hs[t : t + n], 0, where=dead)
-                copyto(L.unfold(block.P[:, :n]), 0, where=dead)
+                hs[t : t + n][dead] = 0
             tape.blocks.append((t, n, block))
     if last is None:
         last = cell.State(h=h.copy(), **{name: steps[0].copy() for name, steps in work.state.items()})
@@ -154,7 +155,7 @@ def span_backward(
         dead, ends = padding.within(t, n)
         here = [None if d is None else d[t : t + n] for d in (dhs, dcs)]
         if dead is not None:  # what was given for padding is ignored, NaN included
-            here = [None if d is None else L.xp.where(dead, L.xp.zeros((), L.dtype), d) for d in here]
+            here = [None if d is None else L.xp.where(dead[..., None], L.xp.zeros((), L.dtype), d) for d in here]
         stop = n
         for k in (*sorted(ends, reverse=True), -1):
             kernel.retreat(L, U, work, block, slice(k + 1, stop), *here)
@@ -162,11 +163,13 @@ def span_backward(
             for name, d in work.arriving.items() if k in ends else ():
                 copyto(d, getattr(dstate, name), where=ends[k])
         parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
+        if dead is not None:
+            dxs[t : t + n][dead] = 0
         sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
     dfirst = cell.State(**{name: d.copy() for name, d in work.arriving.items()})
     if padding.dead is not None:
         for name, d in dfirst._asdict().items():
-            copyto(d, getattr(dstate, name), where=padding.dead[0])
+            copyto(d, getattr(dstate, name), where=padding.dead[0, :, None])
     POOL.give(L, work)
     return dxs, dfirst, sums, None
 

@@ -109,7 +109,7 @@ def flat(a: Any) -> Any:
 
 
 class Padding(NamedTuple):
-    """Which steps of which rows are padding, (T,B,1), or None if none is; the rows that end at a step, by that step."""
+    """Which steps of which rows are padding, (T,B), or None if none is; the rows (B,1) that end at a step, by step."""
 
     dead: Any
     ends: dict[int, Any]
@@ -121,7 +121,7 @@ class Padding(NamedTuple):
             return cls(None, {})
         dead, ends = ~alive, alive.copy()
         ends[:-1] &= dead[1:]
-        return cls(dead, {t: ends[t] for t, any_row in enumerate(arrays.on_host(ends.any(axis=(1, 2)))) if any_row})
+        return cls(dead[..., 0], {t: ends[t] for t, any_row in enumerate(arrays.on_host(ends.any(axis=(1, 2)))) if any_row})
 
     def within(self, t: int, n: int) -> "Padding":
         """That of n steps from t on."""
