@@ -212,6 +212,35 @@ def test_results_are_the_callers_own(cell: nl.Page) -> None:
     assert_same_bits(tuple(want)[:3], kept)
 
 
+@pytest.mark.parametrize("cell", [*CELLS, nl.PeepholeLSTM], ids=repr)
+def test_prepared_weights_give_the_same_bits_and_are_the_callers_affair(cell: nl.Page) -> None:
+    params = cell.init(5, 7, np.random.default_rng(0))
+    prepared = [fast.prepare(cell, params, B) for B in (1, 3)]
+    for B in (1, 3):
+        xs, dhs = (np.random.default_rng(k).standard_normal((4, B, N)) for k, N in enumerate((5, 7)))
+        want = gradient(fast, cell, params, xs, None, None, {"dhs": dhs})
+        for ready in prepared:
+            assert_same_bits(gradient(fast, cell, ready, xs, None, None, {"dhs": dhs}), want)
+    layer = nl.Stack([nl.Recurrent(cell, "fast")])
+    assert_same_bits(layer.forward((prepared[0],), xs).hs, want[0])
+    moved = tree.map(lambda a: a + 1, params)
+    for (_, a), (_, b) in zip(tree.leaves(params), tree.leaves(moved), strict=True):
+        a[...] = b
+    assert_same_bits(gradient(fast, cell, prepared[1], xs, None, None, {"dhs": dhs}), want)
+    assert (fast.forward(cell, fast.prepare(cell, params), xs).hs != want[0]).any()
+
+
+def test_prepared_weights_of_another_cell_are_refused() -> None:
+    lstm_params, gru_params = (cell.init(3, 4, np.random.default_rng(0)) for cell in (nl.LSTM, nl.GRU))
+    xs = np.ones((2, 1, 3))
+    assert raised(fast.forward, nl.GRU, fast.prepare(nl.LSTM, lstm_params), xs) == raised(
+        nl.forward, nl.GRU, lstm_params, xs
+    )
+    assert raised(fast.prepare, nl.LSTM, gru_params) == raised(nl.forward, nl.LSTM, gru_params, xs)
+    kept = nl.GRUResetBefore.init(3, 4, np.random.default_rng(0))
+    assert raised(fast.forward, nl.GRU, fast.prepare(nl.GRUResetBefore, kept), xs)[0] is TypeError
+
+
 def test_two_calls_and_two_threads_give_the_same_bits() -> None:
     tasks = [(cell, *problem(cell, shape)) for cell in CELLS for shape in ((130, 2, 3, 4), (40, 33, 6, 64))]
     want = [gradient(fast, *task) for task in tasks]

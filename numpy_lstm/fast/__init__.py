@@ -11,7 +11,7 @@ On CuPy arrays the recurrence runs in CUDA kernels (cuda.md). Where they cannot 
 and CuPy arrays go the way of NumPy arrays.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
 from .blocks import POOL, Layout, Padding, Tape, steps_in_block
 
-__all__ = ["Tape", "backward", "forward", "serves"]
+__all__ = ["Prepared", "Tape", "backward", "forward", "prepare", "serves"]
 
 _KERNELS: dict[Page, Any] = {LSTM: lstm, GRU: gru, RNN: rnn}
 
@@ -32,13 +32,43 @@ def serves(cell: Any, like: Any) -> bool:
     return cell in _KERNELS and arrays.library(like) in {"numpy", "cupy"} and like.dtype in (np.float32, np.float64)
 
 
+class Prepared(NamedTuple):
+    """A copy of parameters, and the same as right-hand sides of products: see ``prepare``."""
+
+    params: Any
+    layout: Layout
+    weights: Any
+
+
+def prepare(cell: Any, params: Any, B: int = 1) -> Prepared:
+    """What ``forward`` and ``backward`` here, and a ``Recurrent(cell, "fast")``, take in place of ``params``.
+
+    Every call stacks the weights of the gates anew, which takes longer than a single step of one row: to sample step by
+    step, prepare them once. A later change to ``params`` does not reach what was prepared. It is made for batches of
+    ``B`` rows; others are served too, without gain. Raises as ``numpy_lstm.forward`` does.
+    """
+    sizes = scan.bind_params(cell, params)
+    own, like = tree.map(arrays.copy, params), sizes.like
+    layout = Layout(arrays.namespace(like), like.dtype, 1, B, sizes["D"], sizes["H"])
+    numpy_like = serves(cell, like) and not cuda.ready(cell, like)
+    return Prepared(own, layout, _KERNELS[cell].weights(own, layout) if numpy_like else None)
+
+
+def _plain(params: Any) -> Any:
+    return params.params if isinstance(params, Prepared) else params
+
+
 def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
-    """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone."""
+    """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone.
+
+    ``params`` may be what ``prepare`` made of them.
+    """
+    given, params = params, _plain(params)
     sizes, first = scan.bind_inputs(cell, params, xs, first)
     if not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
     alive = scan.as_alive(lengths, sizes)
-    hs, last, tape = span_forward(cell, params, xs, first, alive)
+    hs, last, tape = span_forward(cell, given, xs, first, alive)
     if isinstance(tape, cuda.Tape):
         tape.bound = params, sizes
     return Forward(hs, last, tape, alive)
@@ -58,6 +88,7 @@ def backward(
 
     Raises TypeError for a run of another path or another cell.
     """
+    params = _plain(params)
     on_gpu = isinstance(run, Forward) and isinstance(run.values, cuda.Tape)
     if on_gpu and run.values.cell is cell and run.values.bound[0] is params:
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
@@ -89,14 +120,16 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     if not serves(cell, first.h):
         return scan.span_forward(cell, params, xs, first, alive)
     if cuda.ready(cell, xs):
-        return cuda.span_forward(cell, params, xs, first, alive)
+        return cuda.span_forward(cell, _plain(params), xs, first, alive)
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
     kernel, tape, padding = _KERNELS[cell], Tape(cell, L, T), Padding.of(alive)
     hs, copyto = L.xp.empty((T, B, H), L.dtype), L.xp.copyto
     POOL.collect()
-    weights, work = kernel.weights(params, L), POOL.take(kernel.Work, L)
+    alike = isinstance(params, Prepared) and params.weights is not None and L.multiplies_like(params.layout)
+    weights = params.weights if alike else kernel.weights(_plain(params), L)
+    work = POOL.take(kernel.Work, L)
     last = None if T and padding.dead is None else tree.map(arrays.copy, first)
     for name, steps in work.state.items():
         steps[0][...] = getattr(first, name)

@@ -44,6 +44,10 @@ class Layout(NamedTuple):
         """Whether a step multiplies [h x 1] at once, or x was multiplied for the whole block before."""
         return self.B > 1 and self.D + self.H <= PANEL
 
+    def multiplies_like(self, other: "Layout") -> bool:
+        """Whether the same right-hand sides serve products with B rows of the one and of the other."""
+        return (self.B == 1, self.joined) == (other.B == 1, other.joined)
+
     def matrix(self, steps: int, width: int) -> Any:
         """An empty (steps, B, width). Its first steps, however many, fold to rows (n*B, width) without a copy."""
         return self.xp.empty((steps, self.B, width), self.dtype)
@@ -121,7 +125,9 @@ class Padding(NamedTuple):
             return cls(None, {})
         dead, ends = ~alive, alive.copy()
         ends[:-1] &= dead[1:]
-        return cls(dead[..., 0], {t: ends[t] for t, any_row in enumerate(arrays.on_host(ends.any(axis=(1, 2)))) if any_row})
+        return cls(
+            dead[..., 0], {t: ends[t] for t, any_row in enumerate(arrays.on_host(ends.any(axis=(1, 2)))) if any_row}
+        )
 
     def within(self, t: int, n: int) -> "Padding":
         """That of n steps from t on."""
