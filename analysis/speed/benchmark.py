@@ -38,7 +38,7 @@ ROUNDS, BUDGET = (3, 40), 3.0  # fewest and most rounds, and seconds for each pr
 
 
 def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seconds of every round by problem and peer, in this process: of the processor, where one thread is all there is."""
+    """Seconds of every round by problem and peer, in this process; of the processor, where there is one thread."""
     clock, rows = time.process_time if options["threads"] == 1 else time.perf_counter, []
     for name in options["cells"]:
         for shape in options["shapes"]:

@@ -19,6 +19,7 @@ CACHE = 2**17  # bytes of one gate in one block: with all its gates a block shou
 ROWS = 256  # rows of a block that make the contraction over them worth a call
 LONGEST = 128
 PANEL = 256  # inner width up to which [h x 1] in one product is as good as two
+SMALL = 64  # units up to which a product for each gate is as good as one for all
 PAGE = 4096
 KEEP = 2**26  # bytes of buffers kept
 LOANS = 64  # tapes whose blocks come back
@@ -44,9 +45,14 @@ class Layout(NamedTuple):
         """Whether a step multiplies [h x 1] at once, or x was multiplied for the whole block before."""
         return self.B > 1 and self.D + self.H <= PANEL
 
+    @property
+    def apart(self) -> bool:
+        """Whether each gate has a product of its own, and so its pre-activations are one run: costs less if small."""
+        return self.joined and self.H <= SMALL
+
     def multiplies_like(self, other: "Layout") -> bool:
         """Whether the same right-hand sides serve products with B rows of the one and of the other."""
-        return (self.B == 1, self.joined) == (other.B == 1, other.joined)
+        return (self.B == 1, self.joined) == (other.B == 1, other.joined)  # D and H are the same
 
     def matrix(self, steps: int, width: int) -> Any:
         """An empty (steps, B, width). Its first steps, however many, fold to rows (n*B, width) without a copy."""

@@ -228,11 +228,7 @@ def _limits(properties: Any) -> Limits:
     return Limits(properties["multiProcessorCount"], shared, shared_all, cluster, cooperative)
 
 
-@cache
-def _device(index: int) -> Device:
-    return Device(index)
-
-
+_device = cache(Device)
 _FOUND: dict[Any, Device | None] = {}
 
 

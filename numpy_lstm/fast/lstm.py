@@ -29,7 +29,8 @@ class Work:
 
     def __init__(self, L: Layout) -> None:
         K, H = L.K, L.H
-        self.A, self.a = L.matrix(K, 4 * H), L.rows(4 * H)  # pre-activations, their recurrent part
+        self.A = L.sheet(K, 4) if L.apart else L.matrix(K, 4 * H)  # pre-activations
+        self.a = L.rows(4 * H)  # their recurrent part
         self.E, self.S, self.Y = L.sheet(K, 3), L.sheet(K + 1, 5), L.sheet(K)  # e; o i f g c_prev; y = tanh c
         self.products, self.one = L.sheet(2), L.xp.ones((), L.dtype)
         self.D, self.rec = L.matrix(K, 5 * H), L.rows(H)  # cotangents da_o da_i da_f da_g and dc_prev; dh U
@@ -42,10 +43,11 @@ class Work:
         E, S, Y, two = self.E, self.S, self.Y, L.unfold
         self.ahead = []
         for k in range(K):
-            logistic, a_g = L.gates(self.A[k])[:3], L.gates(self.A[k])[3]
+            A = L.unfold(self.A[k]) if L.apart else L.gates(self.A[k])
+            logistic, a_g = A[:3], A[3]
             e = (two(E[k]), flat(E[k]), flat(S[k, :3]))
             g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]))
-            self.ahead.append((self.A[k], logistic, *e, *g, S[k + 1, 4], Y[k], two(Y[k]), two(S[k, 0])))
+            self.ahead.append((A if L.apart else self.A[k], logistic, *e, *g, S[k + 1, 4], Y[k], two(Y[k]), two(S[k, 0])))
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])
@@ -65,6 +67,8 @@ def weights(params: Any, L: Layout) -> Any:
     for columns, k in ((stacked[:, :H], "U"), (stacked[:, H:-1], "W"), (stacked[:, -1], "b")):
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in GATES], out=columns)
     L.xp.negative(stacked[: 3 * H], out=stacked[: 3 * H])
+    if L.apart:
+        return L.xp.ascontiguousarray(stacked.reshape(4, H, -1).swapaxes(1, 2)), None
     if L.joined:
         return L.right(stacked), None
     return L.right(stacked[:, H:]), L.right(stacked[:, :H])
@@ -100,7 +104,8 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
     mul(mul(E, S[:3], E), S[:3], E)  # s' = e s s
     mul(E[0], Y, P[0])  # y o'           (L11') (L8')
     mul(E[1:], S[3:], P[1:3])  # g i', c_prev f' (L9') (L5') (L6')
-    over_cosh_squared(L, L.unfold(S[1]), work.A[:n, :, 3 * L.H :], L.unfold(P[3]), L.unfold(E[0]))  # i g' (L9') (L7')
+    a_g = L.unfold(work.A[:n, 3]) if L.apart else work.A[:n, :, 3 * L.H :]
+    over_cosh_squared(L, L.unfold(S[1]), a_g, L.unfold(P[3]), L.unfold(E[0]))  # i g' (L9') (L7')
     P[4] = S[2]  # f              (L9')
     over_cosh_squared(L, S[0], C, P[5], E[0])  # o y'           (L11') (L10')
 
