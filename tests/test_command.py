@@ -60,7 +60,7 @@ BAD = [  # a call, and the text of its one line
     ("analysis", ["flow", "--seeds", "1" * 30], f"{'1' * 30} is more than 1000000"),
     ("analysis", ["flow", "--forget-bias", "1", "inf"], "argument --forget-bias: 'inf' is not a finite number"),
     ("analysis", ["flow", "gain", "--gains", "nan"], "argument --gains: 'nan' is not a finite number"),
-    ("analysis", ["flow", "--text", "/dev/zero"], "cannot read /dev/zero: it is no regular file"),
+    ("analysis", ["flow", "--text", "/dev/zero"], "cannot read /dev/zero: expected a regular file"),
     ("cli", ["vectors", "."], "the directory is this one; expected a name for the set"),
     ("analysis", ["nonsense"], "no command 'nonsense'; expected all, verify, coverage, flow, kill_matrix, "),
     ("analysis", ["--seeds", "0"], "0 is less than 1 (see python -m analysis --help)"),

@@ -126,7 +126,7 @@ def test_only_regular_files_are_read(name: str, kind: str, tmp_path: Path) -> No
         path.symlink_to("/dev/zero" if kind == "link to a device" else fifo)
     if kind == "fifo":
         fifo.replace(path)
-    says = "Is a directory" if kind == "folder" else "it is no regular file"
+    says = "Is a directory" if kind == "folder" else "expected a regular file"
     with pytest.raises(ValueError, match=rf"{name}: .*{says}$"):
         READERS[name](str(path))
 
