@@ -210,8 +210,8 @@ def complement(inner: Activation) -> Activation:
 
 
 def _bend(a: Array, below: Array, above: Array) -> Array:
-    """``below`` up to 0, ``above`` beyond, and where a is NaN."""
-    return where(real(a) <= 0, below, above)
+    """``above`` where a > 0, else ``below``, where a is NaN too."""
+    return where(real(a) > 0, above, below)
 
 
 def _softsign(a: Array) -> Array:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, check, doctor, flow, layouts, mistakes, onnx
+from . import __version__, check, doctor, flow, layouts, mistakes, onnx, tree
 from . import judge as judging
 from .cases import RECORDS, Case, files, models
 from .cases.network import CELLS, DIRECTIONS, Network
 from .check import CaseError
-from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, positive, run, up_to
+from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run, within
 from .layouts.table import TABLE
 from .mistakes import vectors
 
 STATUS = {"pass": RIGHT, "fail": WRONG}  # all other verdicts: none
-SIZE = 20  # layers and units of a network of the command line
+SIZE, STEPS = 20, 10_000  # the largest networks and runs that are drawn here
 Options = argparse.Namespace
 
 
@@ -62,7 +62,9 @@ def look_into(options: Options) -> int:
     rng, report = np.random.default_rng(options.seed), []
     for model in found.values() if options.node is None else [models.choose(found, options.node)]:
         layer, params = model.layer()
-        x = _input(options) if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
+        if bad := [k for k, a in tree.leaves(params) if not np.all(np.isfinite(a))]:
+            raise CaseError(f"{options.model}: {model.name} has numbers that are not finite, in {len(bad)} arrays")
+        x = _input(options, model) if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
         passes = flow.passes(layer, params, x, dlast=model.ends(rng, x.shape[1]))
         said = [(flow.diagnose(p), flow.saturation(p) if flow.gates(p.cell, p.params, p.run) else None) for p in passes]
         entries = [d.to_dict() | {"gates": None if table is None else table.to_dict()} for d, table in said]
@@ -76,17 +78,19 @@ def look_into(options: Options) -> int:
 def write_case(options: Options) -> int:
     """Write a case with the weights of a recurrent layer of a model file."""
     model = models.choose(models.read(options.model), options.node)
-    x = _input(options) if options.x else None
+    x = _input(options, model) if options.x else None
     case = model.case(options.steps, options.rows, np.random.default_rng(options.seed), x, options.dtype)
     print(f"{files.write_case(options.case, case)}\n{model}")
     return RIGHT
 
 
-def _input(options: Options) -> np.ndarray:
-    x = files.read_answer(options.x).arrays.get("x")
-    if x is None or x.ndim != 3:
+def _input(options: Options, model: models.Model) -> np.ndarray:
+    x, D = files.read_answer(options.x).arrays.get("x"), model.sizes[0]
+    if x is None or x.ndim != 3 or x.shape[2] != D:
         came = "no array x" if x is None else f"x of shape {x.shape}"
-        raise CaseError(f"{options.x} has {came}; expected x of shape (T, B, D)")
+        raise CaseError(f"{options.x} has {came}; expected x of shape (T, B, D={D})")
+    if bad := int(np.sum(~np.isfinite(x))):
+        raise CaseError(f"{options.x}: x has {bad} numbers that are not finite, of {x.size}")
     return np.asarray(x, np.float64)
 
 
@@ -166,8 +170,10 @@ def _parser() -> Parser:
             one.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
         one.add_argument("--node", metavar="NAME", help="the name of one layer, or a part of it")
         one.add_argument("--x", metavar="FILE", type=Path, help="inputs x (T,B,D), in a file; default: normal numbers")
-        one.add_argument("--steps", type=positive, default=steps, help=f"T where x is not given; default: {steps}")
-        one.add_argument("--rows", type=positive, default=rows, help=f"B where x is not given; default: {rows}")
+        one.add_argument(
+            "--steps", type=within(1, STEPS), default=steps, help=f"T where x is not given; default: {steps}"
+        )
+        one.add_argument("--rows", type=within(1, STEPS), default=rows, help=f"B without x; default: {rows}")
 
     one = command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
     one.add_argument("--json", action="store_true", help="print the measurements as JSON")
@@ -176,8 +182,10 @@ def _parser() -> Parser:
     one.add_argument("--cell", choices=list(CELLS), metavar="CELL", help=f"one of {', '.join(CELLS)}")
     one.add_argument("--layout", default=RECORDS, help=f"default: {RECORDS}")
     one.add_argument("--direction", choices=DIRECTIONS, default="forward")
-    one.add_argument("--layers", type=up_to(SIZE), default=1, help=f"at most {SIZE}; default: 1")
-    one.add_argument("--projection", type=up_to(SIZE), default=0, metavar="R", help=f"at most {SIZE}; default: none")
+    one.add_argument("--layers", type=within(0, SIZE), default=1, help=f"at most {SIZE}; default: 1")
+    one.add_argument(
+        "--projection", type=within(0, SIZE), default=0, metavar="R", help=f"at most {SIZE}; default: none"
+    )
     one.add_argument("--zoneout", action="store_true")
     return parser
 

@@ -103,12 +103,13 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def up_to(most: int) -> Callable[[str], int]:
-    """An integer from 0 to ``most``, for argparse."""
+def within(least: int, most: int) -> Callable[[str], int]:
+    """An integer from ``least`` to ``most``, for argparse."""
 
     def bounded(text: str) -> int:
-        if (number := natural(text)) > most:
-            raise argparse.ArgumentTypeError(f"{number} is more than {most}")
+        if not least <= (number := natural(text)) <= most:
+            said = f"less than {least}" if number < least else f"more than {most}"
+            raise argparse.ArgumentTypeError(f"{number} is {said}")
         return number
 
     return bounded
@@ -116,9 +117,7 @@ def up_to(most: int) -> Callable[[str], int]:
 
 def positive(text: str) -> int:
     """An integer from 1 to a million, for argparse."""
-    if (number := up_to(10**6)(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
+    return within(1, 10**6)(text)
 
 
 def number(text: str) -> float:

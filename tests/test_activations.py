@@ -10,6 +10,8 @@ from torch.nn import functional
 
 import numpy_lstm as nl
 from numpy_lstm.activations import Activation
+from numpy_lstm.check.balls import Balls
+from numpy_lstm.check.paths import Sized
 
 A = nl.activations
 INF = np.inf
@@ -65,7 +67,7 @@ def test_limits(f: Activation, values: list[float], slopes: list[float], dtype: 
         value, slope = ([float(v) for v in np.array(g(a))] for g in (f, f.d))
     assert value[:2] == values
     assert slope[:4] == slopes * 2
-    assert np.isnan(value[4]) or (f == A.ONE and dtype is object)
+    assert np.isnan(value[4]) or dtype is object
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -106,3 +108,14 @@ def test_an_overflow_in_float32_is_as_in_torch(seed: int) -> None:
     np.testing.assert_array_equal(grads.x, inputs.grad.numpy())
     for name, p in oracle.named_parameters():
         np.testing.assert_array_equal(grads.params[name], p.grad.numpy())
+
+
+def test_the_checks_own_arrays_run_through_every_activation() -> None:
+    """Balls and values with sizes compare as arrays do: what truth and S are computed with."""
+    flint = pytest.importorskip("flint")
+    a = np.array([-3.0, -2.0, -0.3, 0.0, 0.4, 0.5, 2.0, 5.0])
+    for f, *_ in LIMITS:
+        for each in (f, f.d, f.complement):
+            found = each(Balls(np.array([flint.arb(v) for v in a], object))).value
+            np.testing.assert_allclose([float(v.mid()) for v in found], each(a), rtol=1e-15, atol=1e-15)
+            np.testing.assert_array_equal(each(Sized(a)).value, each(a))
