@@ -104,7 +104,7 @@ def backward(
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
 
-    dstate = tree.add(sizes.zeros(cell.State), tree.plain(dlast))
+    dstate = tree.plain(tree.add(sizes.zeros(cell.State), dlast))
     if not sizes["T"]:
         ds = sizes.zeros(cell.Trace, "T")
         return Backward(tree.map(arrays.copy, cell.input(ds)), dstate, total(cell, params, None), ds)
