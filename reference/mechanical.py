@@ -55,7 +55,7 @@ def forward_mode(problem: check.Problem) -> check.Point:
 
 
 def rtrl(problem: check.Problem) -> check.Point:
-    """Real-time recurrent learning (Williams & Zipser 1989): no tape, the influence matrix is carried forward. For cells.
+    """Real-time recurrent learning (Williams & Zipser 1989): no tape, the influence matrix is carried forward.
 
     J_t = A_t J_{t-1} + F_t for each batch row, where J holds d state / d (params, first state), A_t the step's
     state Jacobian and F_t its immediate parameter Jacobian. It has no gradient for ``xs``: that entry is None.

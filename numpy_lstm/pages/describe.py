@@ -14,8 +14,9 @@ TAG = re.compile(r"#.*\([A-Z]\d+'?\)")
 OF_CELLS = """B rows, D inputs, H units, R outputs fed back ({R}).
 See help(Page): init(D, H, rng), zero_state(B, H), partial_state(h, c), having(f=...), step, step_back.
 run = numpy_lstm.forward(cell, params, xs, first); back = numpy_lstm.backward(cell, params, run, dhs=dhs)"""
-OF_LAYERS = """B rows, D inputs or symbols, H outputs. Nothing is carried: numpy_lstm.EachStep(page) computes all steps at once,
-numpy_lstm.forward and backward one by one, with the same results. See help(Page): init(D, H, rng), step, step_back."""
+OF_LAYERS = """B rows, D inputs or symbols, H outputs. Nothing is carried: numpy_lstm.EachStep(page) computes all
+steps at once, numpy_lstm.forward and backward the same, step by step.
+See help(Page): init(D, H, rng), step, step_back."""
 
 
 class Documentation:
