@@ -21,14 +21,19 @@ __all__ = [
     "largest",
     "linear",
     "magnitude",
+    "mixture",
     "normalise",
     "normalise_adjoint",
     "others",
+    "outer",
     "pick",
     "replaced",
     "row",
     "scatter_rows",
+    "scores",
     "sigmoid",
+    "softmax",
+    "softmax_adjoint",
     "sum_columns",
     "sum_rows",
     "tanh",
@@ -129,11 +134,43 @@ def exp_difference(a: Array, b: Array) -> Array:
     """
     nothing = arrays.zeros(a.shape, a)
     excluded = real(a) < -3e38
+    b = where(real(b) < -3e38, arrays.zeros(b.shape, b), b)
     a = where(excluded, b + nothing, a)
     d = a - b
     back = d - a
     lost = (a - (d - back)) - (b + back)
     return where(excluded, nothing, exp(d) * (1 + lost))
+
+
+def softmax(e: Array) -> Array:
+    """Weights exp(e_j) / sum of exp(e_k) along the last axis, accurate at any size; all 0 in a row of -inf alone."""
+    top = largest(e)
+    u = exp_difference(e, keep_last(pick(e, top)))
+    return u / (1 + keep_last(others(u, top)))
+
+
+def softmax_adjoint(dw: Array, w: Array) -> Array:
+    """The cotangent of e from that of w = softmax(e): w (dw - sum of w dw), dw counted from that of the largest weight.
+
+    Without that shift a row with one weight near 1 subtracts two numbers that are almost equal.
+    """
+    dw = dw - keep_last(pick(dw, largest(w)))
+    return w * (dw - keep_last(sum_columns(w * dw)))
+
+
+def scores(q: Array, memory: Array) -> Array:
+    """The product of q (...,B,N) with each of S places of a memory (...,B,S,N). Gives (...,B,S)."""
+    return (memory @ keep_last(q))[..., 0]
+
+
+def mixture(w: Array, memory: Array) -> Array:
+    """The places of a memory (...,B,S,N) weighted by w (...,B,S) and summed. Gives (...,B,N)."""
+    return (w[..., None, :] @ memory)[..., 0, :]
+
+
+def outer(w: Array, r: Array) -> Array:
+    """The products of all of w (...,B,S) with all of r (...,B,N): (...,B,S,N)."""
+    return keep_last(w) * r[..., None, :]
 
 
 def magnitude(a: Array) -> Array:
