@@ -13,6 +13,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+BLOCK = 16384  # numbers
+
 
 class Array(Protocol):
     """What a page may do with an array: arithmetic, ``@``, transposition and basic indexing."""
@@ -208,6 +210,26 @@ def take_along(a: Array, codes: Array) -> Array:
     """One entry of each row along the last axis: a (...,B,N), ``codes`` (...,B), with all or the last axes of a."""
     codes = reshape(codes, (*(1,) * (a.ndim - 1 - codes.ndim), *codes.shape, 1))
     return cast(Array, namespace(a).take_along_axis(a, codes, axis=-1))[..., 0]
+
+
+def put_along(a: Array, codes: Array, by: Array) -> Array:
+    """A copy of a (...,B,N) with ``by`` (...,B) in the column that the code of each row names."""
+    if not isinstance(a, np.ndarray):
+        return where(hot(codes, a.shape[-1]), keep_last(by), a)
+    changed = a.copy()
+    np.put_along_axis(changed, np.broadcast_to(cast(Any, codes), a.shape[:-1])[..., None], keep_last(by), axis=-1)
+    return cast(Array, changed)
+
+
+def in_blocks(f: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    """f(a, b), elementwise on a, for NumPy arrays by blocks of the first axis: what lies between stays in the cache."""
+    rows = max(1, BLOCK // max(1, a.shape[-1] * (a.shape[-2] if a.ndim > 2 else 1)))
+    if not isinstance(a, np.ndarray) or a.shape[0] <= rows:
+        return f(a, b)
+    found = np.empty_like(a)
+    for k in range(0, a.shape[0], rows):
+        found[k : k + rows] = f(a[k : k + rows], b[k : k + rows])
+    return cast(Array, found)
 
 
 def hot(codes: Array, n: int) -> Array:

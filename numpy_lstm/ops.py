@@ -9,7 +9,7 @@ only, and nothing conjugates.
 from collections.abc import Sequence
 
 from . import arrays
-from .arrays import Array, exp, hot, keep_last, real, sqrt, sum_axis, take, take_along, tanh, transpose, where
+from .arrays import Array, exp, keep_last, put_along, real, sqrt, sum_axis, take, take_along, tanh, transpose, where
 
 __all__ = [
     "affine",
@@ -114,12 +114,12 @@ def pick(a: Array, codes: Array) -> Array:
 
 def replaced(a: Array, codes: Array, by: Array) -> Array:
     """The rows of a (...,B,N) with ``by`` (...,B) in the column that the code of each names."""
-    return where(hot(codes, a.shape[-1]), keep_last(by), a)
+    return put_along(a, codes, by)
 
 
 def without(a: Array, codes: Array) -> Array:
     """The rows of a (...,B,N) with zero in the column that the code of each names."""
-    return where(hot(codes, a.shape[-1]), arrays.zeros(a.shape, a), a)
+    return put_along(a, codes, arrays.zeros(a.shape[:-1], a))
 
 
 def others(a: Array, codes: Array) -> Array:
@@ -128,18 +128,20 @@ def others(a: Array, codes: Array) -> Array:
 
 
 def exp_difference(a: Array, b: Array) -> Array:
-    """exp(a - b) for any sizes of a and b: what a - b rounds away (Knuth's TwoSum) is put back to first order.
+    """exp(a - b) of a (...,B,N) and b (...,B,1), any size: what a - b rounds away (Knuth's TwoSum) is put back.
 
     exp(a - b) alone is off by as many units as a - b is large. An a below -3e38, -inf say, gives 0.
     """
-    nothing = arrays.zeros(a.shape, a)
-    excluded = real(a) < -3e38
+    return arrays.in_blocks(_exp_difference, a, b)
+
+
+def _exp_difference(a: Array, b: Array) -> Array:
     b = where(real(b) < -3e38, arrays.zeros(b.shape, b), b)
-    a = where(excluded, b + nothing, a)
+    a = where(real(a) < -3e38, b - 12000, a)  # whose exp is 0 in every float
     d = a - b
     back = d - a
     lost = (a - (d - back)) - (b + back)
-    return where(excluded, nothing, exp(d) * (1 + lost))
+    return exp(d) * (1 + lost)
 
 
 def softmax(e: Array) -> Array:
