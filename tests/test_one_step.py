@@ -232,6 +232,24 @@ def test_the_memory_of_a_row_without_steps_may_be_anything() -> None:
         assert not other.dxs.memory[2].any()
 
 
+@pytest.mark.parametrize("page", [nl.Embedding, nl.Dropout, nl.CrossEntropy, nl.SquaredError], ids=str)
+def test_what_is_no_network_is_no_case(page: nl.Page) -> None:
+    with pytest.raises(
+        check.CaseError, match=f"^{page} is not for a case: that has parameters, no integers, and rows of"
+    ):
+        nl.cases.Case.random(
+            nl.cases.Network(page), "records", {"T": 3, "B": 2, "D": 4, "H": 4}, np.random.default_rng(0)
+        )
+
+
+def test_axes_without_a_size() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(TypeError, match=r"^Attention has axes N too; expected N=..., the size of each$"):
+        nl.Attention.init(6, 5, rng)
+    with pytest.raises(TypeError, match=r"^Attention has axes N, S too; expected N=..., the size of each$"):
+        check.Problem.random(nl.Attention, 3, 2, 4, 5, rng)
+
+
 def network(rng: np.random.Generator, V: int, T: int, B: int) -> tuple[nl.Stack, Any, Any]:
     """Symbols in, the loss of each step out: embedding, dropout, both directions, readout, cross-entropy."""
     codes, target = rng.integers(V, size=(2, T, B))

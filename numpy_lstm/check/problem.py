@@ -111,7 +111,7 @@ class Problem(NamedTuple):
         the last state. Every number is rounded to float32 first, so that all precisions differentiate exactly the
         same function. ``sizes`` are those of other axis letters, if the page has any.
         """
-        size = cell.sizes(H, T=T, B=B, D=D, **sizes)
+        size = cell.sizes(H, cell.Params, cell.Input, T=T, B=B, D=D, **sizes)
 
         def array(letters: str, draw: Any) -> Any:
             return draw([size[k] for k in letters]).astype(np.float32).astype(dtype)
