@@ -184,6 +184,13 @@ def transpose(a: Array) -> Array:
     return cast(Array, cast(Any, a).swapaxes(-1, -2)) if is_cupy(a) else a.mT
 
 
+def exchange(a: Array) -> Array:
+    """The first two of three axes exchanged."""
+    if isinstance(a, np.ndarray) or is_cupy(a):
+        return cast(Array, cast(Any, a).swapaxes(0, 1))
+    return cast(Array, namespace(a).permute_dims(a, (1, 0, 2)))
+
+
 def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
 

@@ -9,7 +9,7 @@ from . import arrays, scan, tree
 from .arrays import Array
 from .pages.page import Page, take
 from .scan import Backward, Forward
-from .shapes import apart, shared
+from .shapes import apart, axes, shared
 
 __all__ = ["backward", "forward"]
 
@@ -47,7 +47,9 @@ def backward(
     if held := shared(cell.Input):
         ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))
         d = _folded(ds)
-        ds = ds._replace(**{k: arrays.sum_axis(getattr(ds, k), axis=0) for k in held})
+        ndim = {k: len(a) for k, a in axes(cell.Trace).items()}
+        more = {k: getattr(ds, k) for k in held}  # summed by the page, or not yet
+        ds = ds._replace(**{k: a if a.ndim == ndim[k] else arrays.sum_axis(a, axis=0) for k, a in more.items()})
     else:
         d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
         ds = _unfolded(d, sizes["T"], sizes["B"])

@@ -9,7 +9,21 @@ only, and nothing conjugates.
 from collections.abc import Sequence
 
 from . import arrays
-from .arrays import Array, exp, keep_last, put_along, real, sqrt, sum_axis, take, take_along, tanh, transpose, where
+from .arrays import (
+    Array,
+    exchange,
+    exp,
+    keep_last,
+    put_along,
+    real,
+    sqrt,
+    sum_axis,
+    take,
+    take_along,
+    tanh,
+    transpose,
+    where,
+)
 
 __all__ = [
     "affine",
@@ -161,18 +175,27 @@ def softmax_adjoint(dw: Array, w: Array) -> Array:
 
 
 def scores(q: Array, memory: Array) -> Array:
-    """The product of q (...,B,N) with each of S places of a memory (...,B,S,N). Gives (...,B,S)."""
-    return (memory @ keep_last(q))[..., 0]
+    """The product of q (...,B,N) with each of S places of a memory (...,B,S,N). Gives (...,B,S).
+
+    Here, in ``mixture`` and in ``outer`` T steps may share one memory: q (T,B,N), memory (B,S,N).
+    """
+    if q.ndim < memory.ndim:
+        return (memory @ keep_last(q))[..., 0]
+    return exchange(exchange(q) @ transpose(memory))
 
 
 def mixture(w: Array, memory: Array) -> Array:
     """The places of a memory (...,B,S,N) weighted by w (...,B,S) and summed. Gives (...,B,N)."""
-    return (w[..., None, :] @ memory)[..., 0, :]
+    if w.ndim < memory.ndim:
+        return (w[..., None, :] @ memory)[..., 0, :]
+    return exchange(exchange(w) @ memory)
 
 
 def outer(w: Array, r: Array) -> Array:
-    """The products of all of w (...,B,S) with all of r (...,B,N): (...,B,S,N)."""
-    return keep_last(w) * r[..., None, :]
+    """The products of all of w (B,S) with all of r (B,N): (B,S,N). Of T steps, (T,B,S) and (T,B,N), their sum."""
+    if w.ndim == 2:
+        return keep_last(w) * r[..., None, :]
+    return transpose(exchange(w)) @ exchange(r)
 
 
 def magnitude(a: Array) -> Array:

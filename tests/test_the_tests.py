@@ -157,7 +157,11 @@ ONE_STEP: dict[str, tuple[nl.Page, str, str]] = {
     "question without gradient": (nl.Attention, "dx = dx + dq @ p.W_a", "dx = dx"),
     "softmax as a sigmoid": (nl.Attention, "softmax_adjoint(dw, v.w)", "dw * v.w * (1 - v.w)"),
     "1 + s forgotten": (nl.CrossEntropy, "d.loss / (1 + v.s)", "d.loss"),
-    "probability of the target forgotten": (nl.CrossEntropy, "-others(dx, v.target)", "others(dx, v.target) * 0 - d.loss"),
+    "probability of the target forgotten": (
+        nl.CrossEntropy,
+        "-others(dx, v.target)",
+        "others(dx, v.target) * 0 - d.loss",
+    ),
     "2 forgotten": (nl.SquaredError, "2 * keep_last", "keep_last"),
     "sign of the target": (nl.SquaredError, "dr, -dr", "dr, dr"),
 }
