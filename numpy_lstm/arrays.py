@@ -224,7 +224,8 @@ def put_along(a: Array, codes: Array, by: Array) -> Array:
     if not isinstance(a, np.ndarray):
         return where(hot(codes, a.shape[-1]), keep_last(by), a)
     changed = a.copy()
-    np.put_along_axis(changed, np.broadcast_to(cast(Any, codes), a.shape[:-1])[..., None], keep_last(by), axis=-1)
+    places = np.broadcast_to(cast(Any, codes), a.shape[:-1])
+    np.put_along_axis(changed, places[..., None], cast(Any, by)[..., None], axis=-1)
     return cast(Array, changed)
 
 
