@@ -10,7 +10,7 @@ T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records 
 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
               all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
-time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
+time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory; Steps
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
@@ -31,6 +31,7 @@ from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
 from .layers import EachStep, Layer, Masked, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .steps import Steps
 from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
@@ -59,6 +60,7 @@ __all__ = [
     "Recurrent",
     "Reversed",
     "Stack",
+    "Steps",
     "bidirectional",
     "dropout_mask",
     "projected",

@@ -5,7 +5,7 @@ The results are those of ``numpy_lstm.forward`` and ``backward``, which call it 
 
 from typing import Any
 
-from . import arrays, scan, tree
+from . import arrays, scan, steps, tree
 from .arrays import Array
 from .pages.page import Page, take
 from .scan import Backward, Forward
@@ -17,7 +17,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     """See ``numpy_lstm.forward``. Raises TypeError for a page that carries something from step to step."""
     _expect_memoryless(cell)
     sizes, first = scan.bind_inputs(cell, params, xs, first)
-    alive, T, B = scan.as_alive(lengths, sizes), sizes["T"], sizes["B"]
+    (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
     v = cell.values(cell.functions, params, _folded(_masked(alive, xs)), first)
     values = _masked(alive, _unfolded(v, T, B))
     return Forward(getattr(values, cell.gives[0]), first, values, alive)

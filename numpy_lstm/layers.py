@@ -20,6 +20,7 @@ from . import arrays, checkpointed, each_step, fast, scan, tree, wiring
 from .pages.page import Page
 from .scan import Backward
 from .shapes import ShapeError, axes
+from .steps import Steps
 from .wiring import Run, reverse
 
 ENGINES: dict[str, Any] = {"explicit": scan, "fast": fast, "checkpointed": checkpointed, "each step": each_step}
@@ -160,7 +161,8 @@ class Reversed:
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
         """``last`` is the state after the first step of each row, the last one read."""
         lengths = wiring.own_lengths(lengths, xs)
-        run = self.layer.forward(params, reverse(xs, lengths), first, lengths)
+        read = lengths.reversed() if isinstance(lengths, Steps) else lengths
+        run = self.layer.forward(params, reverse(xs, lengths), first, read)
         return Run(reverse(run.hs, lengths), run.last, run, lengths)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:

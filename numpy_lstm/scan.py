@@ -11,13 +11,13 @@ Handing ``dlast=State(h=..., c=...)`` of the following chunk's ``dfirst`` to ``b
 gradient, chunk by chunk.
 """
 
-import operator
 from typing import Any, NamedTuple
 
-from . import arrays, tree
+from . import arrays, steps, tree
 from .arrays import Array
 from .pages.page import Page, before, take
-from .shapes import ShapeError, Sizes, axes
+from .shapes import Sizes, axes
+from .steps import Resets
 
 GRAIN = 32
 
@@ -27,13 +27,14 @@ class Forward(NamedTuple):
 
     ``hs`` (T,B,R) the outputs, the first of what the page gives; ``last`` the State after the final step (of each row);
     ``values`` a Trace with a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on
-    padding, or None.
+    padding, or None; ``resets`` where Steps were given.
     """
 
     hs: Array
     last: Any
     values: Any
     alive: Array | None
+    resets: Resets | None = None
 
 
 class Backward(NamedTuple):
@@ -59,7 +60,8 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
         array (``zoneout``), its Input with a time axis in front
     first : cell.State, the state before the first step; zeros if absent
     lengths : B integers in 0..T, the number of steps of each row; T for all if absent. Beyond its length a
-        row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
+        row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included. Or ``Steps``:
+        masks for padding anywhere, and for rows that start anew
 
     Raises
     ------
@@ -67,11 +69,11 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
     """
     sizes, first = bind_inputs(cell, params, xs, first)
-    alive = as_alive(lengths, sizes)
+    alive, resets = steps.bind(lengths, sizes)
     if not sizes["T"]:
         values = sizes.zeros(cell.Trace, "T")
-        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive)
-    return Forward(*span_forward(cell, params, xs, first, alive), alive)
+        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive, resets)
+    return Forward(*span_forward(cell, params, xs, first, alive, resets), alive, resets)
 
 
 def backward(
@@ -107,7 +109,8 @@ def backward(
     if not sizes["T"]:
         ds = sizes.zeros(cell.Trace, "T")
         return Backward(cell.input(ds), dstate, total(cell, params, None), ds)
-    dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None)
+    dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None, run.resets)
+    dfirst = tree.add(dfirst, restarted(cell, run.resets, ds, sizes.zeros(cell.State)))
     return Backward(dxs, dfirst, total(cell, params, sums), ds)
 
 
@@ -119,44 +122,66 @@ def grain(cell: Page, like: Array, B: int, H: int) -> int:
     return GRAIN
 
 
-def span_forward(cell: Page, params: Any, xs: Any, first: Any, alive: Array | None) -> tuple[Array, Any, Any]:
+def span_forward(
+    cell: Page, params: Any, xs: Any, first: Any, alive: Array | None, resets: Resets | None = None, start: Any = None
+) -> tuple[Array, Any, Any]:
     """``hs`` (T,B,R), ``last`` and ``values`` (a Trace with T in front) of T >= 1 steps; the arguments must fit.
 
-    ``first`` is a State, ``alive`` (T,B,1) or None. Nothing is checked here: ``forward`` does that.
+    ``first`` is a State, ``alive`` (T,B,1) or None; ``start`` the State of restarts, ``first`` if absent. Nothing is
+    checked here: ``forward`` does that.
     """
-    state, steps = first, []
+    state, traces, start = first, [], first if start is None else start
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
-        v = cell.values(cell.functions, params, _where_alive(alive, t, _at(xs, t)), state)
-        state = _where_alive(alive, t, take(cell.State, v), state)
-        steps.append(_where_alive(alive, t, v))
-    values = _stack(steps)
+        prev = state if resets is None else _where(resets.kept, t, state)  # (S1)
+        if resets is not None and resets.first is not None:
+            prev = _where(resets.first, t, start, prev)  # (S1)
+        v = cell.values(cell.functions, params, _where(alive, t, _at(xs, t)), prev)
+        state = _where(alive, t, take(cell.State, v), state)  # (S2)
+        traces.append(_where(alive, t, v))
+    values = _stack(traces)
     return getattr(values, cell.gives[0]), state, values
 
 
 def span_backward(
-    cell: Page, params: Any, values: Any, alive: Array | None, given: Any, dstate: Any, sums: Any
+    cell: Page,
+    params: Any,
+    values: Any,
+    alive: Array | None,
+    given: Any,
+    dstate: Any,
+    sums: Any,
+    resets: Resets | None = None,
 ) -> tuple[Any, Any, Any, Any]:
-    """``dxs``, the cotangent of the first state, the parameter gradient, and all cotangents, of one step or more.
+    """``dxs``, the cotangent of the state before, the parameter gradient, and all cotangents, of one step or more.
 
     ``given`` is an Outputs with T in front: what the loss sends to every output, None where nothing. ``dstate`` is a
     State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None. A
     sequence cut at multiples of ``grain`` gives the same bits.
     """
-    steps: list[Any] = []
+    traces: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
         arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), _at(given, t))
-        d = take(cell.Trace, _where_alive(alive, t, arriving))  # at what is given and carried; None elsewhere
+        d = take(cell.Trace, _where(alive, t, arriving))  # (S2') at what is given and carried; None elsewhere
         d = cell.adjoint(cell.functions, params, _at(values, t), d)
-        dstate = _where_alive(alive, t, before(cell, d), dstate)
-        steps.append(d)
-    ds = _stack(steps[::-1])
+        handed = before(cell, d) if resets is None else _where(resets.kept, t, before(cell, d))  # (S1')
+        dstate = _where(alive, t, handed, dstate)  # (S2')
+        traces.append(d)
+    ds = _stack(traces[::-1])
     for t in reversed(range(0, T, GRAIN)):
         stop = min(t + GRAIN, T)
         part = cell.gradients(cell.functions, params, _rows(values, t, stop), _rows(ds, t, stop))
         sums = part if sums is None else tree.add(sums, part)
     return cell.input(ds), dstate, sums, ds
+
+
+def restarted(cell: Page, resets: Resets | None, ds: Any, dfirst: Any) -> Any:
+    """``dfirst`` and, from the last step to the first, what goes back to the first state where a row restarted."""
+    if resets is not None and resets.first is not None:
+        for t in reversed(range(resets.first.shape[0])):
+            dfirst = tree.add(dfirst, _where(resets.first, t, before(cell, _at(ds, t))))  # (S1')
+    return dfirst
 
 
 def total(cell: Page, params: Any, sums: Any) -> Any:
@@ -240,36 +265,14 @@ def expect_run(run: Any, engine: str) -> None:
         raise TypeError(f"run was made by {maker}.forward; call {maker}.backward, not {engine}.backward")
 
 
-def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
-    """The lengths of B rows of at most T steps as integers of our own; None stands for T. Raises if they do not fit."""
-    if lengths is None:
-        return (T,) * B
-    try:
-        given = tuple(operator.index(n) for n in arrays.on_host(lengths))
-    except TypeError:
-        raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
-    if len(given) != B or not all(0 <= n <= T for n in given):
-        raise ShapeError(f"lengths is {list(given)}; expected B={B} integers from 0 to T={T}")
-    return given
-
-
-def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
-    """(T,B,1) of booleans: whether step t belongs to row b. None if ``lengths`` is None: all do."""
-    if lengths is None:
-        return None
-    T, B = sizes["T"], sizes["B"]
-    lengths = as_lengths(lengths, T, B)
-    return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], (T, B, 1), sizes.like)
-
-
-def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:
-    """``new`` on the rows that are alive at step t, elsewhere ``old`` (zeros if absent)."""
-    if alive is None:
+def _where(rows: Array | None, t: int, new: Any, old: Any = None) -> Any:
+    """``new`` on the rows (T,B,1) of step t, all if None; elsewhere ``old`` (zeros if absent)."""
+    if rows is None:
         return new
 
     def choose(a: Array, b: Any) -> Array:
-        rows = alive[t, ...] if a.ndim == 2 else arrays.reshape(alive[t, ...], (a.shape[0],) + (1,) * (a.ndim - 1))
-        return arrays.where(rows, a, arrays.zeros(a.shape, a) if b is None else b)
+        here = rows[t, ...] if a.ndim == 2 else arrays.reshape(rows[t, ...], (a.shape[0],) + (1,) * (a.ndim - 1))
+        return arrays.where(here, a, arrays.zeros(a.shape, a) if b is None else b)
 
     return tree.map(choose, new, old)
 

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, layers, layouts, scan, state_dict, wiring
+from . import arrays, layers, layouts, scan, state_dict, tree, wiring
 from .arrays import type_name
 from .pages import Page
 from .shapes import ShapeError
+from .steps import Steps
 
 
 class Gradients(NamedTuple):
@@ -145,7 +146,8 @@ class Twin:
         ----------
         x : (T,B,D), (B,T,D) with ``batch_first``, or (T,D) unbatched
         hx : (h_0, c_0) for an LSTM, else h_0; (layers * directions, B, R or H), without B if x is unbatched
-        lengths : B integers, the number of steps of each row: the outputs beyond are zero
+        lengths : B integers, the number of steps of each row: the outputs beyond are zero; or Steps, whose masks are
+            (T,B), or (B,T) with ``batch_first``
         dropout_masks : one array of factors for each layer but the last, in place of drawn ones: (T,B,N), or (1,B,N)
             for variational dropout
         """
@@ -158,6 +160,8 @@ class Twin:
         batched = x.ndim == 3
         if lengths is not None and not batched:
             raise ShapeError("lengths was given; an unbatched x has only one length")
+        if isinstance(lengths, Steps) and self.batch_first:
+            lengths = tree.map(arrays.transpose, lengths)
         xs = self._time_first(x, batched)
         h_0, c_0 = self._split(hx)
         n = self.num_layers * self._directions

@@ -16,7 +16,7 @@ ORDER = [
     "arrays doctor",
     "ops tree shapes",
     "init activations",
-    "pages",
+    "pages steps",
     "scan",
     "wiring",
     "check layouts",

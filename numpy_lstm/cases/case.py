@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import layouts, scan, tree
+from .. import layouts, steps, tree
 from ..arrays import type_name
 from ..check.given import CaseError
 from ..check.problem import Outputs, Point, Problem
@@ -111,7 +111,7 @@ class Case(NamedTuple):
 
         given: dict[str, Any] = {"x": draw((T, B, D))}
         if lengths is not None:
-            given["lengths"] = np.array(scan.as_lengths(lengths, T, B))
+            given["lengths"] = np.array(steps.as_lengths(lengths, T, B))
         letters = axes(cell.Input)
         given |= {k: draw((T, *(step[n] for n in letters[k])), rng.random) for k in cell.reads if k != "x"}
         states = {k: [step[n] for n in letters] for k, letters in axes(cell.State).items()}

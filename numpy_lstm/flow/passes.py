@@ -176,4 +176,4 @@ def last_steps(run: Forward) -> Any:
     T, alive = run.hs.shape[0], cast(Any, run.alive)
     if alive is None:
         return arrays.namespace(run.hs).arange(T)[:, None, None] == T - 1
-    return alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])
+    return alive & (np.cumsum(alive[::-1], axis=0)[::-1] == 1)
