@@ -52,7 +52,7 @@ def forward(
     Raises ValueError for an unknown engine and segments < 1.
     """
     module = _engine(engine)
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     (alive, resets), T = steps.bind(lengths, sizes), sizes["T"]
     module = module if resets is None else scan
     bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
