@@ -17,7 +17,8 @@ import numpy as np
 
 from .. import layouts
 from ..cases import files, truth
-from ..cases.case import RECORDS, Case, names
+from ..cases.case import Case
+from ..cases.inputs import RECORDS, names
 from ..cases.names import is_gradient, parse
 from ..cases.network import Network
 from ..check.given import CaseError
