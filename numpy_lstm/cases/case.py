@@ -87,15 +87,15 @@ class Case(NamedTuple):
         """Every array that the case may have, with its shape and what it is."""
         return inputs.inputs(self.network, self.layout, **self.sizes)
 
-    def whole(self) -> dict[str, Any]:
-        """The arrays, with zeros for a first state or for biases that are left out; all of them are, or none."""
+    def filled(self) -> "Case":
+        """The case with zeros for a first state or for biases that are left out; all of them are, or none."""
         known, whole = self.inputs, dict(self.arrays)
         like = next((whole[k] for k, (_, of) in known.items() if of == inputs.PARAMETER and k in whole), np.zeros(1))
         for kind in (inputs.FIRST, inputs.BIAS):
             absent = {k: shape for k, (shape, of) in known.items() if of == kind and k not in whole}
             if len(absent) == sum(of == kind for _, of in known.values()):
                 whole |= {k: np.full(shape, 0 * like.flat[0], like.dtype) for k, shape in absent.items()}
-        return whole
+        return self._replace(arrays={k: whole[k] for k in known if k in whole})
 
     @classmethod
     def random(
@@ -145,7 +145,9 @@ class Case(NamedTuple):
         added: dict[str, Any] = {}
         for place, width in zip(network.places(), network.widths(D, H), strict=True):
             pair = [inputs.dump(layout, inputs.filled(cell, width, H, **more), cell) for more in ({}, shift or {})]
-            added |= {place + k: moved - zero for (k, zero), moved in zip(pair[0].items(), pair[1].values(), strict=True)}
+            added |= {
+                place + k: moved - zero for (k, zero), moved in zip(pair[0].items(), pair[1].values(), strict=True)
+            }
         draw: dict[str, Callable[[str, tuple[int, ...]], Any]] = {
             inputs.X: lambda _, shape: rng.standard_normal(shape),
             inputs.MASK: lambda _, shape: rng.random(shape),
@@ -169,7 +171,7 @@ class Case(NamedTuple):
     def call(self, convert: Callable[[Any], Any] = lambda a: a) -> Call:
         """The arguments, each array passed through ``convert``; raises CaseError if one is missing or has no place."""
         cell, network = self.network.of_cell(), self.network
-        arrays, known = self.whole(), self.inputs
+        arrays, known = self.filled().arrays, self.inputs
         whole = {k: a if k in inputs.INTEGERS else convert(a) for k, a in arrays.items()}
         if missing := [k for k, (_, of) in known.items() if k not in arrays and of in inputs.REQUIRED]:
             raise CaseError(f"case {self.name} has no array {missing[0]}; it has {', '.join(self.arrays)}")
@@ -198,14 +200,12 @@ class Case(NamedTuple):
         )
 
     def names(self) -> tuple[str, ...]:
-        """The names of a place's parameters, those that are left out not among them."""
-        known = inputs.names(self.layout, self.network.of_cell())
-        place = self.network.places()[0]
-        return tuple(k for k, bias in known.items() if not bias or place + k in self.arrays)
+        """The names of a place's parameters, biases that are left out among them."""
+        return tuple(inputs.names(self.layout, self.network.of_cell()))
 
     def stored(self) -> dict[str, Any]:
         """The Params of each place."""
-        whole = self.whole()
+        whole = self.filled().arrays
         return {place: self._params(whole, place) for place in self.network.places()}
 
     def _params(self, arrays: Mapping[str, Any], place: str) -> Any:
@@ -226,7 +226,7 @@ class Case(NamedTuple):
             named |= {Name(place, GRADIENT, f"{k}_0"): a for k, a in dfirst._asdict().items()}
             named |= {Name(place, GRADIENT, k): a for k, a in dump_gradients(self.layout, dparams, cell).items()}
             named |= {Name(place, COTANGENT, k): getattr(d, k) for k in fields}
-        absent = {parse(k)._replace(role=GRADIENT) for k in self.whole().keys() - self.arrays.keys()}
+        absent = {parse(k)._replace(role=GRADIENT) for k in self.filled().arrays.keys() - self.arrays.keys()}
         return {str(name): a for name, a in named.items() if name not in absent}
 
     def problem(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> Problem:  # noqa: B008

@@ -55,7 +55,7 @@ def read_case(path: FilePath, large: bool = False) -> Case:
     More than 10 000 steps, or 2^21 for the product of T, B, H and the number of layers and directions, are read only
     if ``large`` asks for them: a small file may hold a run of hours.
     """
-    with _naming(path, "read"):
+    with naming(path, "read"):
         fields, sections = decode(Path(path))
         _check_fields(fields, CASE, {"name": str, "network": dict, "layout": str, "dtype": str, "about": dict})
         given = fields["network"]
@@ -85,7 +85,7 @@ def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = 
     if dtype is None:
         sizes = {a.dtype.itemsize if a.dtype.kind == "f" else 8 for a in given.values()}
         dtype = {2: "float16", 4: "float32"}.get(max(sizes, default=8), "float64")
-    with _naming(path, "written"):
+    with naming(path, "written"):
         _check_dtype(dtype)
         found = {k: a.astype(STORED[dtype]) if a.dtype.kind in "fiu" else a for k, a in given.items()}
     return _write(path, Document({"schema": ANSWER, "dtype": dtype}, {"arrays": found}), finite=False)
@@ -93,7 +93,7 @@ def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = 
 
 def read_answer(path: FilePath) -> Answer:
     """Read an answer, or a file of arrays by name alone. Raises CaseError for whatever is neither."""
-    with _naming(path, "read"):
+    with naming(path, "read"):
         fields, sections = decode(Path(path), finite=False)
         if not fields:
             return Answer(sections["arrays"], None)
@@ -121,12 +121,12 @@ def write_text(path: FilePath, text: str) -> Path:
 
 def write_bytes(path: FilePath, data: bytes) -> Path:
     """The same of bytes."""
-    with _naming(path, "written"):
+    with naming(path, "written"):
         return write(Path(path), lambda temporary: temporary.write_bytes(data))
 
 
 def _write(path: FilePath, document: Document, finite: bool = True) -> Path:
-    with _naming(path, "written"):
+    with naming(path, "written"):
         sections = {s: {k: layouts.as_numpy(a) for k, a in v.items()} for s, v in document.sections.items()}
         try:
             data = encode(Path(path).suffix, document._replace(sections=sections), finite)
@@ -136,7 +136,7 @@ def _write(path: FilePath, document: Document, finite: bool = True) -> Path:
 
 
 @contextmanager
-def _naming(path: FilePath, done: str) -> Iterator[None]:
+def naming(path: FilePath, done: str) -> Iterator[None]:
     """Let errors begin with the name of the file."""
     try:
         yield

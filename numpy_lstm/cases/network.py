@@ -105,7 +105,7 @@ class Network(NamedTuple):
         return zoneout(cell) if self.zoneout else cell
 
     def layer(self, masks: Mapping[str, Any] | None = None, parts: Parts = Parts()) -> Any:  # noqa: B008
-        """The layer of ``numpy_lstm.layers``, from these parts; ``masks`` for a cell that reads them, and of dropout."""
+        """The layer of ``numpy_lstm.layers``, from these parts; ``masks`` that a cell reads, and of dropout."""
         cell = self.of_cell(parts.cell)
 
         def level(k: int) -> Any:

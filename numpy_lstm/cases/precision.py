@@ -4,8 +4,27 @@ from typing import Any
 
 import numpy as np
 
-ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-STORED = {"float64": "float64", "float32": "float32", "float16": "float16", "bfloat16": "float32"}  # NumPy has no bfloat16
+from ..check.metrics import UNIT_ROUNDOFF as ROUNDOFF
+
+HALVES = ("float16", "bfloat16")
+STORED = {
+    "float64": "float64",
+    "float32": "float32",
+    "float16": "float16",
+    "bfloat16": "float32",
+}  # NumPy has no bfloat16
+
+
+def rounded(a: Any, dtype: str) -> Any:
+    """``a`` in NumPy's type of this precision; what the halves hold as float32, in which their sums are taken."""
+    return held(a, dtype).astype(np.float32) if dtype in HALVES else np.asarray(a).astype(dtype)
+
+
+def moved(a: Any, dtype: str, rng: np.random.Generator) -> Any:
+    """The same with every number rounded another way: by one unit roundoff up or down."""
+    near = rounded(a, dtype)
+    factor = 1 + rng.choice([-1.0, 1.0], near.shape) * 2 * ROUNDOFF[dtype]
+    return rounded(near * factor.astype(near.dtype), dtype)
 
 
 def held(a: Any, dtype: str) -> Any:
@@ -22,3 +41,8 @@ def held(a: Any, dtype: str) -> Any:
 def narrower(one: str, other: str) -> str:
     """Of two precisions the one that holds fewer digits."""
     return max(one, other, key=lambda dtype: ROUNDOFF[dtype])
+
+
+def wider(one: str, other: str) -> str:
+    """The one that holds more."""
+    return min(one, other, key=lambda dtype: ROUNDOFF[dtype])

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layouts
-from ..cases.case import Case
-from ..cases.inputs import RECORDS, names
+from ..cases.case import RECORDS, Case
 from ..mistakes import Workbench, label, possible
 
 EXPLAINS = 0.01  # of the error may be left over where a mistake is named
@@ -120,10 +119,9 @@ def blocks(case: Case) -> dict[str, dict[str, Any]]:
     """For every parameter gradient: field of the cell's Params -> the flat indices of its block."""
     if case.layout == RECORDS:
         return {}
-    cell, whole = case.network.of_cell(), case.whole()
-    found = {}
+    cell, case, found = case.network.of_cell(), case.filled(), {}
     for place in case.network.places():
-        index = {k: np.arange(whole[place + k].size).reshape(whole[place + k].shape) for k in names(case.layout, cell)}
+        index = {k: np.arange(case.arrays[place + k].size).reshape(case.arrays[place + k].shape) for k in case.names()}
         for stored, fields in layouts.blocks(case.layout, index, cell).items():
             found[f"{place}d_{stored}"] = dict(fields)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import layouts
-from ..cases.inputs import RECORDS, dump, dump_gradients, names
+from ..cases.inputs import RECORDS, dump, dump_gradients
 from .workbench import Workbench
 
 
@@ -18,8 +18,8 @@ def parameters(bench: Workbench) -> list[str]:
 
 def stored_order(bench: Workbench) -> list[str]:
     """The gates in the order in which the layout stores their blocks; none for a cell with a single one."""
-    whole, place = bench.case.whole(), bench.case.network.places()[0]
-    arrays = {k: whole[place + k] for k in names(bench.case.layout, bench.whole)}
+    names = bench.case.names()
+    arrays = {k: bench.case.arrays[bench.case.network.places()[0] + k] for k in names}
     order = {
         field[2:]: None for fields in _blocks(bench, arrays).values() for field in fields if field.startswith("W_")
     }
@@ -36,8 +36,7 @@ def reordered(
     stand = dict(zip(stored_order(bench), order, strict=True))
     moved = {k: np.array(a) for k, a in arrays.items()}
     for place in bench.case.network.places():
-        absent = {k: a for k, a in bench.case.whole().items() if k.startswith(place)}
-        here = {k: moved.get(f"{place}{prefix}{k}", absent[place + k]) for k in names(bench.case.layout, bench.whole)}
+        here = {k: moved[f"{place}{prefix}{k}"] for k in bench.case.names()}
         kinds: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for fields in _blocks(bench, here).values():
             for field, view in fields.items():

@@ -23,7 +23,7 @@ class Workbench:
     """
 
     def __init__(self, case: Case) -> None:
-        self.case = case
+        self.case = case = case.filled()
         self.call: Call = case.call()
         self.layer: Any = case.network.layer(self.call.masks)
         self.run: Any = self.forward(self.layer)
