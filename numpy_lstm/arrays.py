@@ -230,6 +230,24 @@ def add_rows(d: Array, codes: Array, count: int) -> Array:
     return stack(rows)
 
 
+def not_finite(a: Array) -> Array | None:
+    """Booleans: where a number is infinite or NaN; None if none is, or its numbers bring their own arithmetic."""
+    xp = namespace(a)
+    if _holds_objects(a) or not hasattr(xp, "isfinite"):
+        return None
+    found = ~xp.isfinite(a)
+    return found if bool(xp.any(found)) else None
+
+
+def every(a: Array, value: float) -> Array:
+    """Whether all along the last axis are this number: (...,N) becomes (...,1)."""
+    return cast(Array, namespace(a).all(cast(Any, a) == value, axis=-1))[..., None]
+
+
+def both(one: Array, other: Array) -> Array:
+    return cast(Array, namespace(one).logical_and(one, other))
+
+
 def keep_last(a: Array) -> Array:
     """A last axis of 1 behind the others."""
     return a[..., None]

@@ -93,7 +93,7 @@ def backward(
         part, dstate, sums, ds = engine.span_backward(
             cell, params, values, alive, _cut(given, start, stop), dstate, sums, *again[:1]
         )
-        dagain = scan.restarted(cell, *(again[:1] or (None,)), ds, dagain)
+        dagain = scan.restarted(cell, again[0], ds, dagain) if again else dagain
         for (_, whole), (_, piece) in zip(tree.leaves(dxs), tree.leaves(part), strict=True):
             whole[start:stop, ...] = piece
         del values  # before the tape of the next segment is made

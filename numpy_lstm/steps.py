@@ -85,13 +85,12 @@ def masks(lengths: Any, T: int, B: int) -> Steps:
         return Steps() if given is None else Steps(np.arange(T)[:, None] < np.array(given, int))
     if given.read is None:
         return given
-    late = [None if mask is None else mask & given.read for mask in (given.reset, given.restart)]
+    late: list[Any] = [None if mask is None else mask & given.read for mask in (given.reset, given.restart)]
     for mask, cut in zip((given.reset, given.restart), late, strict=True):
         pending = np.zeros(B, bool)
         for t in range(T if mask is not None else 0):
             pending |= mask[t]
-            cut[t] = pending & given.read[t]
-            pending &= ~given.read[t]
+            cut[t], pending = pending & given.read[t], pending & ~given.read[t]
     return Steps(given.read, *late)
 
 

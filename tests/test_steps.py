@@ -195,3 +195,19 @@ def test_tags_of_the_derivation_are_those_of_the_code() -> None:
     prose = set(re.findall(r"\bS\d′?", (HERE / "steps.md").read_text(encoding="utf-8")))
     code = set(re.findall(r"\((S\d'?)\)", (HERE / "scan.py").read_text(encoding="utf-8")))
     assert code == {tag.replace("′", "'") for tag in prose} == {"S1", "S2", "S1'", "S2'"}
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_zoneout_masks_keep_what_is_not_finite_out(wrong: float) -> None:
+    cell, given = nl.zoneout(nl.LSTM), arguments(nl.LSTM)
+    kept = np.broadcast_to(1.0 * ~READ[..., None], (T, B, H))
+    found = []
+    for x in (given["xs"], np.where(READ[..., None], given["xs"], wrong)):
+        xs = cell.Input(x=x, keep_h=kept, keep_c=kept)
+        run = nl.forward(cell, given["params"], xs, given["first"])
+        back = nl.backward(cell, given["params"], run, dstates=given["dstates"], dlast=given["dlast"])
+        found.append((run.hs, run.last, back.dparams, back.dfirst, back.dxs.x))
+    assert check.normwise(*found) == 0
+    partly = xs._replace(keep_c=kept * 0.5)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(nl.forward(cell, given["params"], partly, given["first"]).hs).any()

@@ -43,9 +43,8 @@ def inputs(network: Network, layout: str, T: int, B: int, D: int, H: int) -> dic
     found["d_output"] = Input((T, B, network.layer().width(H)), COTANGENT)
     for place in places:
         found |= {f"{place}d_{k}_n": Input(shape, COTANGENT) for k, shape in states.items()}
-    for k, place in enumerate(dict.fromkeys(place.partition("_")[0].rstrip(".") for place in places)):
-        if k:  # the lowest layer reads x itself
-            found[f"{place}.dropout"] = Input((T, B, network.widths(D, H)[-1]), DROPOUT)
+    for n in range(1, network.layers):  # the lowest layer reads x itself
+        found[f"l{n}.dropout"] = Input((T, B, network.widths(D, H)[-1]), DROPOUT)
     if "c" in states:
         found |= {f"{place}d_c": Input((T, *states["c"]), CELLS) for place in places}
     return found

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..check.metrics import UNIT_ROUNDOFF as ROUNDOFF
 
+__all__ = ["ROUNDOFF", "held", "moved", "narrower", "rounded", "wider"]
 HALVES = ("float16", "bfloat16")
 STORED = {
     "float64": "float64",
