@@ -21,7 +21,7 @@ ORDER = [
     "wiring",
     "check layouts",
     "fast each_step",
-    "checkpointed",
+    "checkpointed weight_files",
     "layers",
     "state_dict",
     "twin",
