@@ -55,14 +55,14 @@ def forward(
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     (alive, resets), T = steps.bind(lengths, sizes), sizes["T"]
     module = module if resets is None else scan
-    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
-    hs, firsts, state = arrays.zeros(sizes.shape("TBR"), sizes.like), [], first
+    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"] if cell.carries else 0), segments)
+    hs, firsts, state = sizes.zeros(cell.Outputs, "T")[0], [], first
     for start, stop in itertools.pairwise(bounds):
         firsts.append(state)
         span = module.span_forward(
             cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop), *_again(resets, start, stop, first)
         )
-        hs[start:stop, ...], state = span[:2]  # type: ignore[index]
+        hs[start:stop, ...], state = span[:2]
     return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive, resets)
 
 
@@ -85,7 +85,10 @@ def backward(
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
-    dxs, dagain = tree.map(lambda a: arrays.zeros(a.shape, a), xs), sizes.zeros(cell.State)
+    dxs, dagain = (
+        tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs),
+        sizes.zeros(cell.State),
+    )
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
         alive = _cut(run.alive, start, stop)
         again = _again(run.resets, start, stop, firsts[0])
