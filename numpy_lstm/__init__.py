@@ -9,7 +9,8 @@
 T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records of a cell, help(nl.LSTM.step) one step.
 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
-              all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
+              all in PAGES but the last; ClippedLSTM LayerNormCarriedLSTM LayerNormSumLSTM, in VARIANTS; ABLATIONS;
+              projected(cell, R) and zoneout(cell) make a cell of a cell
 one step      Embedding Linear Dropout CrossEntropy SquaredError: pages that carry nothing; losses give one number a row
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory; Steps
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
@@ -28,6 +29,7 @@ __version__ = "0.1.0"  # the one place where it stands
 from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
+from .pages import VARIANTS, ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM
 from .pages import Embedding, Linear, Dropout, CrossEntropy, SquaredError
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
@@ -49,6 +51,9 @@ __all__ = [
     "PeepholeOldLSTM",
     "CoupledLSTM",
     "LayerNormLSTM",
+    "LayerNormCarriedLSTM",
+    "LayerNormSumLSTM",
+    "ClippedLSTM",
     "FullGateLSTM",
     "Embedding",
     "Linear",
@@ -56,6 +61,7 @@ __all__ = [
     "CrossEntropy",
     "SquaredError",
     "PAGES",
+    "VARIANTS",
     "ABLATIONS",
     "Page",
     "Backward",

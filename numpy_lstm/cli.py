@@ -173,7 +173,9 @@ def _parser() -> Parser:
         one.add_argument("model", metavar="MODEL", type=Path, help=".onnx, .safetensors, .npz or Keras' .weights.h5")
         if name == "case":
             one.add_argument("case", metavar="CASE", type=Path, help="the file to write: .json, .npz or .safetensors")
-            one.add_argument("--dtype", choices=files.DTYPES, default="float64", help="the precision that is asked for")
+            one.add_argument(
+                "--dtype", choices=list(ROUNDOFF), default="float64", help="the precision that is asked for"
+            )
         else:
             one.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
         one.add_argument("--node", metavar="NAME", help="the name of one layer, or a part of it")

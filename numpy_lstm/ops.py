@@ -88,7 +88,7 @@ def sum_columns(a: Array) -> Array:
 
 
 def unread(x: Array, masks: Sequence[Array]) -> Array:
-    """x (...,B,D), zero where it is not finite on rows that each of the masks (...,B,N) keeps whole: they read nothing."""
+    """x (...,B,D), zero where it is not finite on rows that every mask (...,B,N) keeps whole: they read nothing."""
     if (wrong := arrays.not_finite(x)) is None:
         return x
     for mask in masks:

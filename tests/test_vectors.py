@@ -163,7 +163,7 @@ CORNERS: dict[str, Any] = {
     "step": lambda case: case.sizes["T"] == 1,
     "batch": lambda case: case.sizes["B"] == case.sizes["T"],
     "cells": lambda case: np.all(case.arrays["d_c"] != 0),
-    "dropout": lambda case: {*np.unique(case.arrays["l1.dropout"])} == {0.0, float(np.float32(1 / 0.6))},
+    "dropped": lambda case: {*np.unique(case.arrays["l1.dropout"])} == {0.0, float(np.float32(1 / 0.6))},
     "masked": lambda case: not case.arrays["read"][0].all() and case.arrays["read"][-1].all(),
     "reset": lambda case: 0 < case.arrays["reset"][1:].mean() < 1,
 }
@@ -191,7 +191,7 @@ def test_what_every_case_must_have(path: Path) -> None:
     assert 1 <= case.about["conditioning"] < 1e6
 
 
-LOOPED = ("cells", "dropout", "masked", "reset")  # what torch.nn does not do
+LOOPED = ("cells", "dropped", "masked", "reset")  # what torch.nn does not do
 TORCH = [p for p in CASES if p.parent.name in ("lstm", "gru", "rnn") and p.stem not in ("zoneout", *LOOPED)]
 
 

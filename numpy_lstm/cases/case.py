@@ -108,7 +108,7 @@ class Case(NamedTuple):
         lengths: Sequence[int] | Steps | None = None,
         first: str = "random",
         bias: bool = True,
-        dropout: float = 0.0,
+        drop: float = 0.0,
         cells: bool = False,
         shift: Mapping[str, float] | None = None,
         scale: float = 1.0,
@@ -121,7 +121,7 @@ class Case(NamedTuple):
         What is stored is drawn from U(-1/sqrt(H), 1/sqrt(H)) times ``scale``, every array by itself, so that gates
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
         cotangents times ``cotangents``; masks are U(0, 1). The ``first`` state is random, zero or absent, biases are
-        absent unless ``bias``; ``dropout`` is a probability, between layers; ``cells``: cotangents of every c too.
+        absent unless ``bias``; ``drop`` is the probability of dropout between layers; ``cells``: cotangents of every c too.
         Every number is one that float32, and ``dtype``, hold.
         """
         if not isinstance(network, Network):
@@ -155,10 +155,10 @@ class Case(NamedTuple):
             inputs.PARAMETER: lambda name, shape: weights(shape) + added[name],
             inputs.BIAS: lambda name, shape: weights(shape) + added[name],
             inputs.COTANGENT: lambda _, shape: rng.standard_normal(shape) * cotangents,
-            inputs.DROPOUT: lambda _, shape: (rng.random(shape) >= dropout) / (1 - dropout),
+            inputs.DROPOUT: lambda _, shape: (rng.random(shape) >= drop) / (1 - drop),
             inputs.CELLS: lambda _, shape: rng.standard_normal(shape) * cotangents,
         }
-        left_out = {inputs.WHICH, *([] if dropout else [inputs.DROPOUT]), *([] if cells else [inputs.CELLS])}
+        left_out = {inputs.WHICH, *([] if drop else [inputs.DROPOUT]), *([] if cells else [inputs.CELLS])}
         left_out |= {*([inputs.FIRST] if first == "absent" else []), *([] if bias else [inputs.BIAS])}
         given = {k: held(draw[kind](k, shape), dtype) for k, (shape, kind) in known.items() if kind not in left_out}
         if isinstance(lengths, Steps):

@@ -17,7 +17,7 @@ INTEGERS = ("lengths", *STEPS)
 # What an array is. All of FIRST may be left out, and all of BIAS: they are zero then, and no gradient is asked for.
 X, MASK, FIRST, PARAMETER, BIAS, COTANGENT = "x", "mask", "first state", "parameter", "bias", "cotangent"
 REQUIRED = (X, MASK, FIRST, PARAMETER, BIAS, COTANGENT)
-WHICH, DROPOUT, CELLS = "steps", "dropout", "cotangent of every c"  # each of these may be left out
+WHICH, DROPOUT, CELLS = "steps", "factor", "cotangent of every c"  # each of these may be left out
 
 
 class Input(NamedTuple):

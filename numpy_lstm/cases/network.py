@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from ..arrays import type_name
 from ..check.given import CaseError
 from ..layers import Masked, Parallel, Recurrent, Reversed, Stack
-from ..pages import ABLATIONS, PAGES, ReLURNN, projected, zoneout
+from ..pages import ABLATIONS, PAGES, VARIANTS, ReLURNN, projected, zoneout
 from ..pages.page import Page
 from ..shapes import axes
 
-CELLS: dict[str, Page] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}  # known by name
+KNOWN = (*PAGES, ReLURNN, *VARIANTS, *ABLATIONS.values())
+CELLS: dict[str, Page] = {cell.name: cell for cell in KNOWN}  # known by name
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 

@@ -18,8 +18,8 @@ from ..check.given import CaseError
 from ..pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, ReLURNN
 from ..pages.page import Page
 from .case import Case
-from .inputs import STEPS
 from .files import write_bytes
+from .inputs import STEPS
 
 # Page -> operator and the attributes that choose it.
 OPERATORS: dict[Page, tuple[str, dict[str, Any]]] = {

@@ -73,7 +73,7 @@ RECIPES = (
     Recipe("batch", "B = T, so that time and batch may be exchanged", sizes={"B": "T"}, corner=True),
     Recipe("cells", "gradient into every c, not the last alone", drawn={"cells": True}, corner=True),
     Recipe(
-        *("dropout", "two layers, and a dropout mask between them", {"layers": 2}), drawn={"dropout": 0.4}, corner=True
+        *("dropped", "two layers, and a dropout mask between them", {"layers": 2}), drawn={"drop": 0.4}, corner=True
     ),
     Recipe("masked", "padding on the left, and holes", drawn={"lengths": "masked"}, corner=True),
     Recipe("reset", "rows that start anew", drawn={"lengths": "reset"}, corner=True),
