@@ -1,4 +1,4 @@
-"""Equations that other libraries ship: clipped cells and outputs, layer norms in other places; against torch operations."""
+"""Equations that other libraries ship: clipped cells and outputs, layer norms elsewhere; against torch operations."""
 
 from dataclasses import replace
 from typing import Any

@@ -121,8 +121,8 @@ class Case(NamedTuple):
         What is stored is drawn from U(-1/sqrt(H), 1/sqrt(H)) times ``scale``, every array by itself, so that gates
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
         cotangents times ``cotangents``; masks are U(0, 1). The ``first`` state is random, zero or absent, biases are
-        absent unless ``bias``; ``drop`` is the probability of dropout between layers; ``cells``: cotangents of every c too.
-        Every number is one that float32, and ``dtype``, hold.
+        absent unless ``bias``; ``drop`` is the probability of dropout between layers; ``cells``: cotangents of every c
+        too. Every number is one that float32, and ``dtype``, hold.
         """
         if not isinstance(network, Network):
             raise CaseError(f"network is a {type_name(network)}; expected a Network, such as Network('LSTM')")

@@ -1,8 +1,8 @@
-"""The LSTM whose carried cell is normalised: V1 to V23 forward, V23' to V1' back. Derivation: layer_norm_carried_lstm.md.
+"""The LSTM whose carried cell is normalised: V1 to V23 forward, V23' to V1' back. Derivation beside this file.
 
-TensorFlow Addons' LayerNormLSTMCell (there with epsilon 1e-3) and PyTorch's custom_lstms: as in ``LayerNormLSTM`` the sums
-u and w are normalised separately, but the normalised cell is the one that is carried. Code that leaves the cell as it is
-(DI-engine) has ``norm_c=UNCHANGED``, gain_c 1 and shift_c 0.
+TensorFlow Addons' LayerNormLSTMCell (there with epsilon 1e-3) and PyTorch's custom_lstms: as in ``LayerNormLSTM`` the
+sums u and w are normalised separately, but the normalised cell is the one that is carried. Code that leaves the cell as
+it is (DI-engine) has ``norm_c=UNCHANGED``, gain_c 1 and shift_c 0.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class Trace(NamedTuple):
 
 
 class Functions(NamedTuple):
-    """The logistic function for the gates, tanh for the candidate and the cell's output, and the normalisations: of the sums, of the cell."""
+    """The logistic function for the gates, tanh for candidate and output, and what normalises the sums, and the cell."""
     i: Activation = SIGMOID; f: Activation = SIGMOID; o: Activation = SIGMOID
     g: Activation = TANH;    y: Activation = TANH
     norm: Normalisation = TOGETHER; norm_c: Normalisation = TOGETHER

@@ -1,7 +1,7 @@
 """The LSTM that normalises each gate's sum, and the carried cell: T1 to T21 forward, T21' to T1' back.
 
-Derivation: layer_norm_sum_lstm.md. TensorFlow's LayerNormBasicLSTMCell: the sum of both products is normalised, gate by gate, with
-epsilon 1e-12, and has one gain and one bias; so is the cell, and the normalised one is carried.
+Derivation: layer_norm_sum_lstm.md. TensorFlow's LayerNormBasicLSTMCell: the sum of both products is normalised, gate by
+gate, with epsilon 1e-12, and has one gain and one bias; so is the cell, and the normalised one is carried.
 """
 
 from dataclasses import replace

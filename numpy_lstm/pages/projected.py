@@ -22,7 +22,7 @@ class Functions(NamedTuple):
 
 @cache
 def records(params: Any, trace: Any) -> tuple[Any, Any]:
-    """Params and Trace of a projected cell: M (R,H) joins the parameters. The Trace has m (B,H) for the cell's h, and q, h."""
+    """Params and Trace of a projected cell: M (R,H) joins the parameters; m (B,H) is the cell's h, q and h are (B,R)."""
     renamed = {"m" if k == "h" else k: letters for k, letters in declared(trace).items()}
     return record("Params", declared(params) | {"M": "RH"}), record("Trace", renamed | {"q": "BR", "h": "BR"})
 
@@ -57,7 +57,7 @@ def gradients(F: Functions, p: Any, v: Any, d: Any) -> Any:
 
 
 def projected(cell: Page, R: int) -> Page:
-    """``cell`` with its output projected to R numbers, by M1. Params gain the field M (R,H), the Trace m (B,H) and q (B,R).
+    """``cell`` with its output projected to R numbers, by M1. Params gain M (R,H), the Trace m (B,H) and q (B,R).
 
     Every U_k is then (H,R). Raises ValueError for R < 1, and for a cell that uses its old output unit by unit, such as
     a GRU: there the output must be as wide as the cell.
