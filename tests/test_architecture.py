@@ -23,7 +23,7 @@ ORDER = [
     "fast each_step",
     "checkpointed weight_files",
     "layers",
-    "state_dict",
+    "state_dict torch_names",
     "twin",
     "nn onnx flow",
     "cases",

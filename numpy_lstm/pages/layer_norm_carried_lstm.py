@@ -39,7 +39,7 @@ class Trace(NamedTuple):
 
 
 class Functions(NamedTuple):
-    """The logistic function for the gates, tanh for candidate and output, and what normalises the sums, and the cell."""
+    """The logistic function for the gates, tanh for candidate and output, and what normalises sums and cell."""
     i: Activation = SIGMOID; f: Activation = SIGMOID; o: Activation = SIGMOID
     g: Activation = TANH;    y: Activation = TANH
     norm: Normalisation = TOGETHER; norm_c: Normalisation = TOGETHER

@@ -22,7 +22,7 @@ class Functions(NamedTuple):
 
 @cache
 def records(params: Any, trace: Any) -> tuple[Any, Any]:
-    """Params and Trace of a projected cell: M (R,H) joins the parameters; m (B,H) is the cell's h, q and h are (B,R)."""
+    """Params and Trace of a projected cell: M (R,H) joins the parameters; m (B,H) is the cell's h."""
     renamed = {"m" if k == "h" else k: letters for k, letters in declared(trace).items()}
     return record("Params", declared(params) | {"M": "RH"}), record("Trace", renamed | {"q": "BR", "h": "BR"})
 
