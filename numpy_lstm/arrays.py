@@ -191,6 +191,11 @@ def exchange(a: Array) -> Array:
     return cast(Array, namespace(a).permute_dims(a, (1, 0, 2)))
 
 
+def any_first(a: Array) -> Array:
+    """Booleans: whether any along the first axis is true."""
+    return cast(Array, namespace(a).any(a, axis=0))
+
+
 def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
 
@@ -258,6 +263,24 @@ def add_rows(d: Array, codes: Array, count: int) -> Array:
     for k in range(n):
         rows[int(cast(Any, codes)[k])] = rows[int(cast(Any, codes)[k])] + d[k, ...]
     return stack(rows)
+
+
+def not_finite(a: Array) -> Array | None:
+    """Booleans: where a number is infinite or NaN; None if none is, or its numbers bring their own arithmetic."""
+    xp = namespace(a)
+    if _holds_objects(a) or not hasattr(xp, "isfinite"):
+        return None
+    found = ~xp.isfinite(a)
+    return found if bool(xp.any(found)) else None
+
+
+def every(a: Array, value: float) -> Array:
+    """Whether all along the last axis are this number: (...,N) becomes (...,1)."""
+    return cast(Array, namespace(a).all(cast(Any, a) == value, axis=-1))[..., None]
+
+
+def both(one: Array, other: Array) -> Array:
+    return cast(Array, namespace(one).logical_and(one, other))
 
 
 def keep_last(a: Array) -> Array:

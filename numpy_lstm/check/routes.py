@@ -6,7 +6,7 @@ once: every leaf then has a leading axis of at most n, and the loss returns one 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -46,12 +46,25 @@ def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int
     return _per_component(central, point, chunk)
 
 
+def differences(loss: Function, point: Any, at: Any, step: float, chunk: int | None = None) -> tuple[Any, Any]:
+    """The central difference, and (L(point + step e_j) - 2 at + L(point - step e_j)) / step, with ``at`` = L(point)."""
+    ahead, behind = (
+        _per_component(lambda e, s=s: loss(tree.add(point, tree.scale(s, e))), point, chunk) for s in (step, -step)
+    )
+    central = tree.map(lambda a, b: (a - b) / (2 * step), ahead, behind)
+    return central, tree.map(lambda a, b: ((a - at) + (b - at)) / step, ahead, behind)
+
+
 def richardson(
     loss: Function, point: Any, step: float = 2.0**-5, levels: int = LEVELS, chunk: int | None = None
 ) -> Any:
     """Central differences at step, step/2, ..., combined so that an error of O(step^(2 levels)) is left."""
-    row = [finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)]
-    for order in range(1, levels):
+    return extrapolated([finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)])
+
+
+def extrapolated(row: Sequence[Any]) -> Any:
+    """Richardson's combination of central differences, each of half the step of the one before."""
+    for order in range(1, len(row)):
         weight = 4.0**order
         row = [tree.map(lambda fine, rough, w=weight: fine + (fine - rough) / (w - 1), b, a) for a, b in pairwise(row)]
     return row[0]

@@ -4,8 +4,8 @@ One matrix product per step, local factors for a block of steps at once, then th
 per block. Derivation and accuracy: fast.md beside this file. The explicit pages judge it.
 
 The rule: the cells ``LSTM``, ``GRU`` and ``RNN`` in float32 or float64, NumPy or CuPy, take this path. Everything else
-(other cells and activations, projections, longdouble, complex and object arrays, other libraries) is handed to the
-explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
+(other cells and activations, projections, Steps, longdouble, complex and object arrays, other libraries) is handed to
+the explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
 
 On CuPy arrays the recurrence runs in CUDA kernels (cuda.md). Where they cannot be compiled a warning says why, once,
 and CuPy arrays go the way of NumPy arrays.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays, scan, tree
+from .. import arrays, scan, steps, tree
 from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
@@ -35,9 +35,9 @@ def serves(cell: Any, like: Any) -> bool:
 def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone."""
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
-    if not serves(cell, sizes.like):
+    alive, resets = steps.bind(lengths, sizes)
+    if resets is not None or not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
-    alive = scan.as_alive(lengths, sizes)
     hs, last, tape = span_forward(cell, params, xs, first, alive)
     if isinstance(tape, cuda.Tape):
         tape.bound = params, sizes
@@ -63,7 +63,8 @@ def backward(
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
     else:
         sizes = scan.bind_params(cell, params)
-        if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, run.hs):
+        handed_over = isinstance(run, Forward) and isinstance(run.values, cell.Trace)
+        if handed_over and (run.resets is not None or not serves(cell, run.hs)):
             return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
         scan.expect_run(run, "numpy_lstm.fast")
         if run.values.cell != cell:
@@ -126,7 +127,7 @@ def span_backward(
     if isinstance(values, cuda.Tape):
         return cuda.span_backward(cell, params, values, given, dstate, sums)
     if not isinstance(values, Tape):
-        return scan.span_backward(cell, params, values, alive, given, dstate, sums, shares)
+        return scan.span_backward(cell, params, values, alive, given, dstate, sums, shares=shares)
     L, T = values.layout, values.T
     kernel = _KERNELS[cell]
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
