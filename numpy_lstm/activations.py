@@ -108,8 +108,13 @@ def _apart_adjoint(d: Sequence[Array], blocks: Sequence[Array], eps: float) -> l
     return [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)]
 
 
+def _unchanged(blocks: Sequence[Array], *_: Any) -> list[Array]:
+    return list(blocks)
+
+
 TOGETHER = Normalisation("together", ops.normalise, ops.normalise_adjoint)
 APART = Normalisation("apart", _apart, _apart_adjoint)
+UNCHANGED = Normalisation("unchanged", _unchanged, _unchanged)
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
 RELU = activation("relu", lambda a: _bend(a, constant(a, 0), a), lambda a: _bend(a, constant(a, 0), constant(a, 1)))
@@ -201,6 +206,12 @@ def clipped(inner: Activation, limit: float, straight_through: bool = False) -> 
         d=d,
         complement=lambda a: inner.complement(clip(a)),
     )
+
+
+@_maker
+def clip(limit: float, straight_through: bool = False) -> Activation:
+    """max(-limit, min(limit, a)); see ``clipped``."""
+    return replace(clipped(IDENTITY, limit, straight_through), name=f"clip_{limit:g}")
 
 
 @_maker

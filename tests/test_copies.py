@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from own_cells import MGU
 from test_fast import assert_same_bits
-from test_page import LINEAR
 
 import numpy_lstm as nl
 from cases import CELLS, standard
@@ -37,7 +36,7 @@ def layers(engine: str) -> list[Any]:
         *(nl.Recurrent(cell, engine) for cell in cells),
         nl.Masked(nl.Recurrent(nl.zoneout(nl.LSTM), engine), keep),
         nl.Stack((nl.bidirectional(nl.LSTM, engine), nl.Reversed(one), nl.Masked(two, {"x": mask}))),
-        nl.Stack((one, nl.EachStep(LINEAR))),
+        nl.Stack((one, nl.EachStep(nl.Linear))),
     ]
 
 
@@ -86,6 +85,27 @@ def test_the_masks_of_a_layer_are_its_own() -> None:
     want = layer.backward(params, run, dhs)
     write_nan(mask)
     assert_same_bits(layer.backward(params, run, dhs), want)
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["", "ragged"])
+@pytest.mark.parametrize("engine", ["explicit", "fast", "checkpointed", "each step"])
+def test_a_run_keeps_no_codes_and_no_memory(engine: str, ragged: bool) -> None:
+    """Integers, and what all steps share, which a page of one step reads; the masks of Steps too."""
+    g = np.random.default_rng(10)
+    x, memory, bias = (g.standard_normal(shape) for shape in ((T, B, D), (B, 5, 3), (B, 5)))
+    codes = g.integers(0, D, (T, B))
+    reads = {nl.Embedding: codes, nl.CrossEntropy: nl.CrossEntropy.Input(x, codes)}
+    reads[nl.Attention] = nl.Attention.Input(x, memory, bias)
+    for page, xs in reads.items():
+        layer, params = nl.Recurrent(page, engine), page.init(D, H, g, N=3)
+        lengths = nl.Steps(read=g.random((T, B)) < 0.7) if ragged else None
+        dhs = g.standard_normal(layer.forward(params, xs, None, lengths).hs.shape)
+        want = layer.backward(params, layer.forward(params, xs, None, lengths), dhs)
+        xs, lengths = copy.deepcopy((xs, lengths))
+        run = layer.forward(params, xs, None, lengths)
+        for _, a in tree.leaves((xs, lengths)):
+            a[...] = 0
+        assert_same_bits(tuple(layer.backward(params, run, dhs))[:3], tuple(want)[:3])
 
 
 @pytest.mark.parametrize("steps", [0, 1, 6])
