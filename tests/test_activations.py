@@ -31,6 +31,7 @@ LIMITS: list[tuple[Activation, list[float], list[float]]] = [  # f(-inf), f(inf)
     (A.elu(1.5), [-1.5, INF], [0, 1]),
     (A.clipped(A.RELU, 3), [0, 3], [0, 0]),
     (A.clipped(A.IDENTITY, 2, straight_through=True), [-2, 2], [1, 1]),
+    (A.clip(2), [-2, 2], [0, 0]),
     (A.complement(A.SIGMOID), [1, 0], [0, 0]),
 ]
 TORCH = {
