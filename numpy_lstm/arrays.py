@@ -326,11 +326,11 @@ def astype(a: Any, like: Array) -> Array:
     return cast(Array, convert(a, like.dtype) if convert else a.astype(like.dtype))
 
 
-def booleans(mask: Any, like: Array) -> Array:
-    """A NumPy mask with a last axis of 1 behind the others, in the library of ``like``."""
+def booleans(mask: Any, shape: tuple[int, ...], like: Array) -> Array:
+    """The NumPy ``mask`` in that shape, of the library of ``like``."""
     xp = namespace(like)
     kind = xp.bool if hasattr(xp, "bool") else xp.bool_
-    return cast(Array, xp.reshape(xp.asarray(mask.tolist(), dtype=kind), (*mask.shape, 1)))
+    return cast(Array, xp.reshape(xp.asarray(mask.tolist(), dtype=kind), shape))
 
 
 def _holds_objects(a: Array) -> bool:

@@ -103,8 +103,9 @@ def cells_of(table: str, page: str | None = None) -> list[list[str]]:
 
 def test_its_tables_are_all_held() -> None:
     names = set(re.findall(r"<!-- table: (.*?) -->", "\n".join(PAGES.values())))
-    held = {"calibration", "cells", "fast", "kills", "layouts", "memory", "routes", "saturated", "softmax", "wirings"}
-    assert names == held
+    assert names == {
+        *("calibration", "cells", "fast", "kills", "layouts", "memory", "routes", "saturated", "softmax", "wirings")
+    }
 
 
 @pytest.mark.parametrize(

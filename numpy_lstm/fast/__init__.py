@@ -132,8 +132,8 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     weights = params.weights if alike else kernel.weights(_plain(params), L)
     work = POOL.take(kernel.Work, L)
     last = None if T and padding.dead is None else tree.map(arrays.copy, first)
-    for name, states in work.state.items():
-        states[0][...] = getattr(first, name)
+    for name, rows in work.state.items():
+        rows[0][...] = getattr(first, name)
     h = first.h
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # exp(-a) may become inf: see fast.md
         for t in range(0, T, K):
