@@ -110,6 +110,13 @@ def like(array: Any, other: Any) -> Any:
     return namespace(other).asarray(array)
 
 
+def beside(codes: Any, array: Any) -> Any:
+    """Integers where ``array`` lives: of CuPy if it is, else of NumPy."""
+    if not is_cupy(array):
+        return on_host(codes)
+    return codes if is_cupy(codes) else namespace(array).asarray(codes)
+
+
 def on_host(array: Any) -> Any:
     """A NumPy array: what CuPy holds is fetched; anything else is returned as it is."""
     return array.get() if is_cupy(array) else array
@@ -125,6 +132,13 @@ def is_differentiable(array: Array) -> bool:
     if isinstance(array.dtype, np.dtype):
         return array.dtype.kind in "fcO" and array.dtype != np.float16 and array.dtype.isnative
     return bool(namespace(array).isdtype(array.dtype, ("real floating", "complex floating")))
+
+
+def is_integral(array: Any) -> bool:
+    """Whether ``array`` holds integers, booleans not among them."""
+    if isinstance(array.dtype, np.dtype):
+        return array.dtype.kind in "iu"
+    return bool(namespace(array).isdtype(array.dtype, "integral"))
 
 
 def exp(a: Array) -> Array:
@@ -170,6 +184,50 @@ def transpose(a: Array) -> Array:
 
 def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
+
+
+def smallest(codes: Array) -> int:
+    return int(namespace(codes).min(codes))
+
+
+def greatest(codes: Array) -> int:
+    return int(namespace(codes).max(codes))
+
+
+def argmax(a: Array) -> Array:
+    """Integers: where along the last axis the real part is largest, the first place of several."""
+    return cast(Array, namespace(a).argmax(real(a), axis=-1))
+
+
+def take(a: Array, codes: Array, axis: int) -> Array:
+    """The entries of ``a`` along ``axis`` at these places."""
+    return cast(Array, namespace(a).take(a, codes, axis=axis))
+
+
+def take_along(a: Array, codes: Array) -> Array:
+    """One entry of each row along the last axis: a (...,B,N), ``codes`` (...,B), with all or the last axes of a."""
+    codes = reshape(codes, (*(1,) * (a.ndim - 1 - codes.ndim), *codes.shape, 1))
+    return cast(Array, namespace(a).take_along_axis(a, codes, axis=-1))[..., 0]
+
+
+def hot(codes: Array, n: int) -> Array:
+    """Booleans (...,B,n), true in the column that each of the ``codes`` (...,B) names."""
+    return cast(Array, namespace(codes).arange(n) == keep_last(codes))
+
+
+def add_rows(d: Array, codes: Array, count: int) -> Array:
+    """The rows of d (N,H), each added to the one of ``count`` rows that its code (N,) names, in order."""
+    n = d.shape[0]
+    if isinstance(d, np.ndarray) and d.dtype.kind in "fc":
+        from scipy.sparse import csc_array  # as fast as it gets; np.add.at takes ten times as long
+
+        return cast(Array, csc_array((np.ones(n, d.dtype), codes, np.arange(n + 1)), shape=(count, n)) @ d)
+    if is_cupy(d):
+        return transpose(astype(hot(codes, count), d)) @ d
+    rows = [zeros(d.shape[1:], d)] * count
+    for k in range(n):
+        rows[int(cast(Any, codes)[k])] = rows[int(cast(Any, codes)[k])] + d[k, ...]
+    return stack(rows)
 
 
 def keep_last(a: Array) -> Array:

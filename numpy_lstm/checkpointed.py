@@ -52,7 +52,7 @@ def forward(
     Raises ValueError for an unknown engine and segments < 1.
     """
     module = _engine(engine)
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     alive, T = scan.as_alive(lengths, sizes), sizes["T"]
     bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
     hs, firsts, state = arrays.zeros(sizes.shape("TBR"), sizes.like), [], first

@@ -16,10 +16,10 @@ __all__ = ["backward", "forward"]
 def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """See ``numpy_lstm.forward``. Raises TypeError for a page that carries something from step to step."""
     _expect_memoryless(cell)
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     alive, T, B = scan.as_alive(lengths, sizes), sizes["T"], sizes["B"]
-    v = cell.values(cell.functions, params, _folded(_masked(alive, xs)), first)
-    values = _masked(alive, _unfolded(v, T, B))
+    v = cell.values(cell.functions, params, _folded(scan.where_alive(alive, xs)), first)
+    values = scan.where_alive(alive, _unfolded(v, T, B))
     return Forward(getattr(values, cell.gives[0]), first, values, alive)
 
 
@@ -39,7 +39,7 @@ def backward(
     scan.expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
-    given = _masked(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
+    given = scan.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
     v = _folded(run.values)
     d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
     ds = _unfolded(d, sizes["T"], sizes["B"])
@@ -49,18 +49,6 @@ def backward(
 def _expect_memoryless(cell: Any) -> None:
     if isinstance(cell, Page) and cell.carries:
         raise TypeError(f"{cell.name} carries {', '.join(cell.carries)} from step to step; expected a page without")
-
-
-def _masked(alive: Any, record: Any) -> Any:
-    """Zeros on the padding of every field (T,B,...)."""
-    if alive is None:
-        return record
-
-    def one(a: Array) -> Array:
-        rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
-        return arrays.where(rows, a, arrays.zeros(a.shape, a))
-
-    return tree.map(one, record)
 
 
 def _folded(record: Any) -> Any:

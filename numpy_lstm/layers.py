@@ -63,9 +63,9 @@ class Recurrent:
         return self.cell.init(D, H, rng, dtype)
 
     def width(self, H: int) -> int:
-        """R if the page is projected, else H: the last axis of what the page gives."""
+        """R if the page is projected, else H: the last axis of what the page gives. Of a loss 1."""
         letter = axes(self.cell.Outputs)[self.cell.gives[0]][-1]
-        return self.cell.sizes(H)[letter]
+        return self.cell.sizes(H, B=1)[letter]
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> scan.Forward:
         """See ``numpy_lstm.forward``; ``xs`` is the page's Input if it reads more than one array."""
@@ -91,8 +91,8 @@ class Masked:
 
     ``masks["x"]`` (T,B,D), or (1,B,D) for all steps, multiplies what the layer reads, in the order of time: dropout, D1
     x' = m x, and back, D1', dx = m dx' (see ``dropout_mask``). All others are fields that a page reads beside x
-    (``keep_h`` of a zoneout cell), (T,B,H) in the order in which that layer reads. They take the dtype of x, and move
-    to its device.
+    (``keep_h`` of a zoneout cell, the targets of a loss), in the order in which that layer reads. They take the dtype of
+    x, but for integers, and move to its device.
     """
 
     layer: Any
@@ -117,7 +117,7 @@ class Masked:
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
         """``xs`` is the plain array x."""
         read = xs if (mask := self.factor(xs)) is None else xs * mask
-        if others := {k: arrays.astype(arrays.like(a, xs), xs) for k, a in self.masks.items() if k != "x"}:
+        if others := {k: self.beside(a, xs) for k, a in self.masks.items() if k != "x"}:
             read = self.layer.cell.Input(x=read, **others)
         elif len(getattr(getattr(self.layer, "cell", None), "reads", ("x",))) > 1:
             raise TypeError(f"{self.layer.cell.name} reads {', '.join(self.layer.cell.reads)}; expected masks for them")
@@ -130,6 +130,13 @@ class Masked:
         mask = self.factor(dxs)
         return back._replace(dxs=dxs if mask is None else dxs * mask)
 
+    @staticmethod
+    def beside(array: Any, xs: Any) -> Any:
+        """The array in the library of ``xs``, and in its dtype unless it holds integers."""
+        if arrays.is_integral(array):
+            return arrays.beside(array, xs)
+        return arrays.astype(arrays.like(array, xs), xs)
+
     def factor(self, xs: Any) -> Any:
         """The mask of x, in the library and dtype of ``xs`` (T,B,D); None without one."""
         if (mask := self.masks.get("x")) is None:
@@ -137,7 +144,7 @@ class Masked:
         shape = wiring.shape("xs", xs)
         if wiring.shape("masks['x']", mask) not in {shape, (1, *shape[1:])}:
             raise ShapeError(f"masks['x'] has shape {tuple(mask.shape)}; expected {shape} or {(1, *shape[1:])}")
-        return arrays.astype(arrays.like(mask, xs), xs)
+        return self.beside(mask, xs)
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,31 @@ only, and nothing conjugates.
 
 from collections.abc import Sequence
 
-from .arrays import Array, exp, keep_last, real, sqrt, sum_axis, tanh, transpose, where
+from . import arrays
+from .arrays import Array, exp, hot, keep_last, real, sqrt, sum_axis, take, take_along, tanh, transpose, where
 
 __all__ = [
     "affine",
     "contract",
     "dsigmoid",
     "dtanh",
+    "exp_difference",
+    "gather_rows",
+    "largest",
     "linear",
     "magnitude",
     "normalise",
     "normalise_adjoint",
+    "others",
+    "pick",
+    "replaced",
     "row",
+    "scatter_rows",
     "sigmoid",
+    "sum_columns",
     "sum_rows",
     "tanh",
+    "without",
 ]
 
 
@@ -70,6 +80,60 @@ def contract(d: Array, x: Array) -> Array:
 def sum_rows(d: Array) -> Array:
     """The sum over the rows of d (N,H). Gives (H,)."""
     return sum_axis(d, axis=-2)
+
+
+def sum_columns(a: Array) -> Array:
+    """The sum of each row of a (...,B,N). Gives (...,B)."""
+    return sum_axis(a, axis=-1)
+
+
+def gather_rows(W: Array, codes: Array) -> Array:
+    """The rows of W (...,D,H) that the integers ``codes`` (B,) name. Gives (...,B,H)."""
+    return take(W, codes, axis=-2)
+
+
+def scatter_rows(d: Array, codes: Array, D: int) -> Array:
+    """The adjoint of ``gather_rows`` from W (D,H): the rows of d (N,H) summed into those that their codes (N,) name."""
+    return arrays.add_rows(d, codes, D)
+
+
+def largest(a: Array) -> Array:
+    """The column of the largest real part in each row of a (...,B,N), the first of several: integers (...,B)."""
+    return arrays.argmax(a)
+
+
+def pick(a: Array, codes: Array) -> Array:
+    """One number of each row of a (...,B,N), in the column that its code names. Gives (...,B)."""
+    return take_along(a, codes)
+
+
+def replaced(a: Array, codes: Array, by: Array) -> Array:
+    """The rows of a (...,B,N) with ``by`` (...,B) in the column that the code of each names."""
+    return where(hot(codes, a.shape[-1]), keep_last(by), a)
+
+
+def without(a: Array, codes: Array) -> Array:
+    """The rows of a (...,B,N) with zero in the column that the code of each names."""
+    return where(hot(codes, a.shape[-1]), arrays.zeros(a.shape, a), a)
+
+
+def others(a: Array, codes: Array) -> Array:
+    """The sum of each row of a (...,B,N) but for the column that its code names, which may hold anything."""
+    return sum_columns(without(a, codes))
+
+
+def exp_difference(a: Array, b: Array) -> Array:
+    """exp(a - b) for any sizes of a and b: what a - b rounds away (Knuth's TwoSum) is put back to first order.
+
+    exp(a - b) alone is off by as many units as a - b is large. An a below -3e38, -inf say, gives 0.
+    """
+    nothing = arrays.zeros(a.shape, a)
+    excluded = real(a) < -3e38
+    a = where(excluded, b + nothing, a)
+    d = a - b
+    back = d - a
+    lost = (a - (d - back)) - (b + back)
+    return where(excluded, nothing, exp(d) * (1 + lost))
 
 
 def magnitude(a: Array) -> Array:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from . import arrays, tree
 from .arrays import Array
 from .pages.page import Page, before, take
-from .shapes import ShapeError, Sizes, axes
+from .shapes import ShapeError, Sizes, axes, codes, declared
 
 GRAIN = 32
 
@@ -61,15 +61,19 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     lengths : B integers in 0..T, the number of steps of each row; T for all if absent. Beyond its length a
         row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
 
+    Where the page reads integers, codes of symbols or classes, they are of any integer dtype; their cotangent is None.
+
     Raises
     ------
     ShapeError : a shape does not fit; says what came, what was expected and who fixed it
     TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
+    ValueError : codes that are negative or too large
     """
-    sizes, first = bind_inputs(cell, params, xs, first)
+    sizes, first = bind_inputs(cell, params, xs, first, lengths)
     alive = as_alive(lengths, sizes)
     if not sizes["T"]:
-        values = sizes.zeros(cell.Trace, "T")
+        given = {k: getattr(cell.as_input(xs), k) for k in codes(cell.Input)}
+        values = sizes.zeros(cell.Trace, "T")._replace(**given)
         return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive)
     return Forward(*span_forward(cell, params, xs, first, alive), alive)
 
@@ -176,16 +180,19 @@ def bind_params(cell: Any, params: Any) -> Sizes:
     return sizes
 
 
-def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
+def bind_inputs(cell: Page, params: Any, xs: Any, first: Any, lengths: Any = None) -> tuple[Sizes, Any]:
     """Hold the arguments of ``forward`` against one another: the sizes that they agree on, and the first state.
 
     Raises as ``forward`` does. A ``first`` of None becomes a State of zeros.
     """
     sizes = bind_params(cell, params)
     if len(cell.reads) == 1:
-        sizes.bind("xs", xs, "T" + axes(cell.Input)[cell.reads[0]])
+        sizes.bind("xs", xs, "T" + declared(cell.Input)[cell.reads[0]])
     else:
         sizes.bind_record("xs", xs, cell.Input, lead="T")
+    for k, letter in codes(cell.Input).items():  # beyond its length a row may hold anything
+        name, array = ("xs", xs) if len(cell.reads) == 1 else (f"xs.{k}", getattr(xs, k))
+        sizes.bind_range(name, where_alive(as_alive(lengths, sizes), array), letter)
     if first is None:
         first = sizes.zeros(cell.State)
     sizes.bind_record("first", first, cell.State)
@@ -260,6 +267,18 @@ def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
     T, B = sizes["T"], sizes["B"]
     lengths = as_lengths(lengths, T, B)
     return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], (T, B, 1), sizes.like)
+
+
+def where_alive(alive: Array | None, record: Any) -> Any:
+    """Zeros on the padding of every field (T,B,...)."""
+    if alive is None:
+        return record
+
+    def one(a: Array) -> Array:
+        rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
+        return arrays.where(rows, a, arrays.zeros(a.shape, a))
+
+    return tree.map(one, record)
 
 
 def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:

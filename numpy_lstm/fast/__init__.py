@@ -34,7 +34,7 @@ def serves(cell: Any, like: Any) -> bool:
 
 def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone."""
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     if not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
     alive = scan.as_alive(lengths, sizes)

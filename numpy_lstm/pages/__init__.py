@@ -2,34 +2,46 @@
 
 from .ablations import ABLATIONS
 from .coupled_lstm import CoupledLSTM
+from .cross_entropy import CrossEntropy
+from .dropout import Dropout
+from .embedding import Embedding
 from .full_gate_lstm import FullGateLSTM
 from .gru import GRU
 from .gru_reset_before import GRUResetBefore
 from .layer_norm_lstm import LayerNormLSTM
+from .linear import Linear
 from .lstm import LSTM
 from .page import Page
 from .peephole_lstm import PeepholeLSTM
 from .peephole_old_lstm import PeepholeOldLSTM
 from .projected import projected
 from .rnn import RNN, ReLURNN
+from .squared_error import SquaredError
 from .zoneout import zoneout, zoneout_input
 
 PAGES = (RNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM, CoupledLSTM, LayerNormLSTM, FullGateLSTM)
+LAYERS = (Embedding, Linear, Dropout, CrossEntropy, SquaredError)  # of one step: they carry nothing
 
 __all__ = [
     "ABLATIONS",
     "GRU",
+    "LAYERS",
     "LSTM",
     "PAGES",
     "RNN",
     "CoupledLSTM",
+    "CrossEntropy",
+    "Dropout",
+    "Embedding",
     "FullGateLSTM",
     "GRUResetBefore",
     "LayerNormLSTM",
+    "Linear",
     "Page",
     "PeepholeLSTM",
     "PeepholeOldLSTM",
     "ReLURNN",
+    "SquaredError",
     "projected",
     "zoneout",
     "zoneout_input",

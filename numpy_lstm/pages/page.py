@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import init
 from ..activations import Activation
-from ..shapes import axes, record
+from ..shapes import axes, declared, record
 from . import describe
 from .describe import Documentation, PageFunction
 
@@ -25,7 +25,7 @@ class Page:
 
     ``values(F, p, x, prev) -> Trace`` is the equations, read downward. ``adjoint(F, p, v, d) -> Trace`` is the same
     page read upward: ``d`` holds what arrives at ``gives`` and ``carries`` (None elsewhere), the result the cotangent
-    of every field. ``gradients(F, p, v, d) -> Params`` contracts the rows of both, B or T*B alike.
+    of every field, None for integers. ``gradients(F, p, v, d) -> Params`` contracts the rows of both, B or T*B alike.
 
     ``reads`` are the fields that come in, ``carries`` those that stand between steps (field k of one step is k_prev of
     the next), ``gives`` those that go out; the first of them is what a run calls ``hs``. ``functions`` holds the
@@ -81,18 +81,18 @@ class Page:
     @cached_property
     def State(self) -> Any:
         """The record of the carried fields, on the axes of what the next step reads."""
-        letters = axes(self.Trace)
+        letters = declared(self.Trace)
         return record("State", {k: letters[f"{k}_prev"] for k in self.carries})
 
     @cached_property
     def Input(self) -> Any:
         """The record of the fields that come in."""
-        return record("Input", {k: axes(self.Trace)[k] for k in self.reads})
+        return record("Input", {k: declared(self.Trace)[k] for k in self.reads})
 
     @cached_property
     def Outputs(self) -> Any:
         """The record of the fields at which cotangents enter: all that is given or carried."""
-        return record("Outputs", {k: axes(self.Trace)[k] for k in self.gives} | axes(self.State))
+        return record("Outputs", {k: declared(self.Trace)[k] for k in self.gives} | declared(self.State))
 
     def input(self, source: Any) -> Any:
         """What the page reads, taken from any record that has it: one array if it reads one field, else an Input."""

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ..ops import contract, linear
-from ..shapes import axes, record
+from ..shapes import axes, declared, record
 from .page import Page, take
 
 
@@ -21,8 +21,8 @@ class Functions(NamedTuple):
 @cache
 def records(params: Any, trace: Any) -> tuple[Any, Any]:
     """Params and Trace of a projected cell: M (R,H) joins the parameters. The Trace has m (B,H) for the cell's h."""
-    renamed = {"m" if k == "h" else k: letters for k, letters in axes(trace).items()}
-    return record("Params", axes(params) | {"M": "RH"}), record("Trace", renamed | {"h": "BR"})
+    renamed = {"m" if k == "h" else k: letters for k, letters in declared(trace).items()}
+    return record("Params", declared(params) | {"M": "RH"}), record("Trace", renamed | {"h": "BR"})
 
 
 def within(cell: Page, v: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..shapes import axes, record
+from ..shapes import axes, declared, record
 from .page import Page, before, take
 
 
@@ -24,7 +24,7 @@ class Functions(NamedTuple):
 @cache
 def outer(trace: Any, carries: tuple[str, ...]) -> Any:
     """The Trace of the cell with k renamed to k_new, the masks, and k itself."""
-    letters = axes(trace)
+    letters = declared(trace)
     state = {k: letters[f"{k}_prev"] for k in carries}
     renamed = {f"{k}_new" if k in carries else k: a for k, a in letters.items()}
     return record("Trace", renamed | {f"keep_{k}": a for k, a in state.items()} | state)
