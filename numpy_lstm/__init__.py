@@ -16,6 +16,7 @@ layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
+training      train: optimisers, schedules, a pure loop, saved runs, a language model
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -36,6 +37,7 @@ from .layers import EachStep, Layer, Masked, Parallel, Recurrent, Reversed, Stac
 from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
+from . import train  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -90,5 +92,6 @@ __all__ = [
     "onnx",
     "ops",
     "shapes",
+    "train",
     "tree",
 ]

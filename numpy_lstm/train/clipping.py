@@ -9,10 +9,11 @@ from .errors import expect_within
 
 
 def norm(grads: Any) -> float:
-    """The Euclidean norm of all components, in the dtype of the gradient; overflow shows as inf."""
+    """The Euclidean norm of all components, those of each array first, as PyTorch; at any scale."""
     with np.errstate(over="ignore"):
-        squares = [float(_norm(a)) for _, a in tree.leaves(grads)]
-        return float(np.linalg.norm(np.asarray(squares)))
+        each = [float(arrays.on_host(np.linalg.norm(a.reshape(-1)))) for _, a in tree.leaves(grads)]
+        found = float(np.linalg.norm(np.asarray(each)))
+    return found if np.isfinite(found) else tree.norm(grads)  # the squares overflowed, or it is not finite
 
 
 def by_norm(grads: Any, limit: float, size: float | None = None) -> tuple[Any, float]:
@@ -31,7 +32,3 @@ def by_value(grads: Any, limit: float) -> tuple[Any, float]:
     beyond = sum(int(np.sum(abs(a) > limit)) for _, a in tree.leaves(grads))
     cut = tree.map(lambda a: arrays.namespace(a).clip(a, -limit, limit), grads)
     return cut, beyond / tree.size(grads)
-
-
-def _norm(a: Any) -> Any:
-    return arrays.on_host(np.linalg.norm(a.reshape(-1)))

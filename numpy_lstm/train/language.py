@@ -117,9 +117,7 @@ def gate_map(model: Model, params: Any, codes: Any, units: int = 10) -> tuple[st
     """
     explicit = model.having("explicit")
     run = explicit.forward(params, Batch(codes[:-1, None], codes[1:, None]))
-    *_, (leaf, p, r) = [
-        found[1:] for found in explicit.walk(explicit.full(params), run.run) if found[1].cell.carries
-    ]
+    *_, (leaf, p, r) = [found[1:] for found in explicit.walk(explicit.full(params), run.run) if found[1].cell.carries]
     try:
         name, values = "kept", flow.carry_factors(leaf.cell, p, r)[:, 0]
     except TypeError:
