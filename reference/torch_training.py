@@ -1,6 +1,6 @@
 """PyTorch trains the language model of ``numpy_lstm.train``: torch.nn, torch.optim, clip_grad_norm_.
 
-torch.nn has two biases for each gate; the second is zero here and is not trained, so that both have the same parameters.
+torch.nn has two biases for each gate; the second is zero here and not trained, so that both have the same parameters.
 """
 
 from collections.abc import Iterable, Sequence
@@ -64,7 +64,9 @@ def train(
     step = OPTIMISERS[optimiser](groups, **options)
     losses, states, clipped = [], [None] * len(model.cells), []
     for batch, masks in batches:
-        logits, states = model(torch.tensor(batch.xs), [None] * len(model.cells) if batch.fresh else states, masks)
+        kept = torch.tensor(~batch.fresh)[:, None]
+        states = [state and tuple(a * kept for a in state) for state in states]
+        logits, states = model(torch.tensor(batch.xs), states, masks)
         loss = cross_entropy(logits.flatten(0, 1), torch.tensor(batch.targets).flatten())
         step.zero_grad()
         loss.backward()

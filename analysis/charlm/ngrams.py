@@ -8,7 +8,7 @@ NAMES = {1: "unigram", 2: "bigram", 3: "trigram", 5: "5-gram"}
 
 
 def losses(train: Any, held_out: Any, symbols: int) -> dict[str, float]:
-    """The mean loss of each in nats per symbol of ``held_out``, of counts of ``train``; both are codes below ``symbols``.
+    """The mean loss of each in nats per symbol of ``held_out``, counted in ``train``; both are codes.
 
     p_n = (count(gram) + kinds(context) p_{n-1}) / (count(context) + kinds(context)), p_0 uniform; kinds is how many
     different symbols followed the context (Witten & Bell 1991).

@@ -13,8 +13,10 @@ from .model import Batch
 class Streams:
     """A long sequence of ``codes`` as ``rows`` streams side by side, read in windows of ``steps``: truncated BPTT.
 
-    A batch goes on where the one before ended. After the last window the streams begin anew, at an offset drawn from
-    (seed, epoch). The target of each step is the code after it. Raises TrainingError if there is no room for a window.
+    A row goes on where it ended. After its last window it begins anew, from a zero state, at an offset drawn from
+    (seed, epoch). The rows are out of step with one another, so that throughout some begin: a model that has seen
+    zero states at its first update alone may fail from there later. The target of each step is the code after it.
+    Raises TrainingError if there is no room for a window.
     """
 
     codes: Any
@@ -43,12 +45,13 @@ class Streams:
 
     def __call__(self, seed: int, step: int) -> Batch:
         """The batch of this update."""
-        epoch, k = divmod(step, self.windows)
+        rows = np.arange(self.rows)
+        epochs, k = np.divmod(step + rows * self.windows // self.rows, self.windows)
         spare = self.stride - self.windows * self.steps
-        offset = int(np.random.default_rng([seed, epoch]).integers(0, spare + 1)) if epoch else 0
-        starts = np.arange(self.rows) * self.stride + offset + k * self.steps
+        drawn = {int(n): np.random.default_rng([seed, int(n)]).integers(0, spare + 1) for n in np.unique(epochs)}
+        starts = rows * self.stride + np.array([drawn[int(n)] for n in epochs]) + k * self.steps
         places = starts + np.arange(self.steps)[:, None]
-        return Batch(self.codes[places], self.codes[places + 1], fresh=k == 0)
+        return Batch(self.codes[places], self.codes[places + 1], fresh=(k == 0) | (step == 0))
 
 
 def split(codes: Any, share: float, rows: int, steps: int) -> tuple[Any, Any]:

@@ -22,9 +22,9 @@ class Task:
 
     ``batches(seed, step)`` gives each Batch. ``clip`` is the largest norm of the gradient, ``clip_value`` the largest
     component. ``parts``: the rows of a batch are taken in so many parts, and their gradients added. Every ``every``
-    updates, and after the last, comes a look: ``held_out(params)``, if there is one, is the loss by which the best parameters are kept,
-    ``plateau`` lowers the rate, and ``patience`` looks in a row without a better loss end the training. ``settings``
-    are whatever else a saved run must agree with to be resumed: names and plain values.
+    updates, and after the last, comes a look: ``held_out(params)``, if there is one, is the loss by which the best
+    parameters are kept, ``plateau`` lowers the rate, and ``patience`` looks in a row without a better loss end the
+    training. ``settings`` are whatever else a saved run must agree with to be resumed: names and plain values.
     """
 
     model: Model
@@ -140,7 +140,8 @@ def advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     """
     model, step, start = task.model, progress.step, time.perf_counter()
     batch = task.batches(progress.seed, step)
-    carry = tree.map(np.zeros_like, progress.carry) if batch.fresh else progress.carry
+    fresh = np.broadcast_to(batch.fresh, batch.targets.shape[1:2])[:, None]
+    carry = tree.map(lambda a: np.where(fresh, 0, a), progress.carry)
     dtype = next(a.dtype for _, a in tree.leaves(progress.params))
     masks = model.masks(np.random.default_rng([progress.seed, step]), batch.xs, dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told below

@@ -15,14 +15,14 @@ class Batch(NamedTuple):
     """What one update reads: ``xs`` and ``targets`` (T,B,...), and how much each loss counts.
 
     ``weights`` (T,B) of the losses: all 1 if absent, 0 on what does not count. ``lengths`` B integers, or None.
-    ``fresh``: whether the rows begin anew, from zero states, or go on where the batch before ended.
+    ``fresh``: whether the rows, each or all, begin anew, from zero states, or go on where the batch before ended.
     """
 
     xs: Any
     targets: Any
     weights: Any = None
     lengths: Any = None
-    fresh: bool = True
+    fresh: Any = True
 
     def rows(self, which: slice) -> "Batch":
         """Some of the rows."""

@@ -19,7 +19,7 @@ FORM: dict[str, Any] = {
     "settings": {str: object},
     "text": {"name": str, "sha256": str, "characters": int, "symbols": str, "held_out": int},
     "baselines": {str: float},  # held-out loss of each in nats per symbol
-    "curves": {name: NUMBERS for name in CURVES},  # one number for each update
+    "curves": dict.fromkeys(CURVES, NUMBERS),  # one number for each update
     "looks": [{"update": int, "sample": str, "gates": {str: {str: {str: float}}}}],  # by layer, gate and statistic
     "gate_map": {"value": str, "text": str, "units": [int], "values": [NUMBERS]},  # (characters, units)
     "best": {"held_out": float, "update": int},

@@ -46,10 +46,9 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
     for name in {**here, **found.settings}:
         if (came := found.settings.get(name)) != (expected := here.get(name)):
             raise TrainingError(f"{path}: {name} was {came!r}; here it is {expected!r}")
-    names = [name for name, _ in tree.leaves(like)]
-    if surplus := [name for name in found.arrays if name not in names]:
-        raise TrainingError(f"{path} is of another model: it has {surplus[0]}, which this one has not")
     loaded: Progress = _restored(path, found, like, "")
+    if surplus := found.arrays.keys() - {name for name, _ in tree.leaves(like)}:
+        raise TrainingError(f"{path} is of another model: it has {min(surplus)}, which this one has not")
     if loaded.threads != like.threads:
         raise TrainingError(
             f"{path}: threads was {loaded.threads}; here it is {like.threads}, which gives other bits "
@@ -59,7 +58,7 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
 
 
 def load_best(path: Path, model: Model) -> Any:
-    """The best parameters saved there, by held-out loss. Raises TrainingError as ``load``, if they are not the model's."""
+    """The best parameters saved there, by held-out loss. Raises TrainingError as ``load``."""
     found = read(path)
     dtype = next((a.dtype for name, a in found.arrays.items() if name.startswith(BEST)), np.float64)
     return _restored(path, found, model.init(np.random.default_rng(0), dtype), BEST)
@@ -138,5 +137,5 @@ def _write_npz(path: Path, arrays: Mapping[str, Any], header: str) -> None:
 
 
 def _read_npz(path: Path) -> tuple[str, dict[str, Any]]:
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
         return bytes(file[KEY]).decode(), {name: file[name] for name in file.files if name != KEY}
