@@ -54,8 +54,8 @@ def forward(
     module = _engine(engine)
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     alive, T = scan.as_alive(lengths, sizes), sizes["T"]
-    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
-    hs, firsts, state = arrays.zeros(sizes.shape("TBR"), sizes.like), [], first
+    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"] if cell.carries else 0), segments)
+    hs, firsts, state = sizes.zeros(cell.Outputs, "T")[0], [], first
     for start, stop in itertools.pairwise(bounds):
         firsts.append(state)
         span = module.span_forward(cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop))[:2]
@@ -82,7 +82,7 @@ def backward(
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
-    dxs = tree.map(lambda a: arrays.zeros(a.shape, a), xs)
+    dxs = tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
         alive = _cut(run.alive, start, stop)
         _, _, values = engine.span_forward(cell, params, _cut(xs, start, stop), first, alive)

@@ -91,8 +91,8 @@ class Masked:
 
     ``masks["x"]`` (T,B,D), or (1,B,D) for all steps, multiplies what the layer reads, in the order of time: dropout, D1
     x' = m x, and back, D1', dx = m dx' (see ``dropout_mask``). All others are fields that a page reads beside x
-    (``keep_h`` of a zoneout cell, the targets of a loss), in the order in which that layer reads. They take the dtype of
-    x, but for integers, and move to its device.
+    (``keep_h`` of a zoneout cell, the targets of a loss), in the order in which that layer reads. They take the dtype
+    of x, but for integers, and move to its device.
     """
 
     layer: Any

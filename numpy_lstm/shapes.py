@@ -76,6 +76,12 @@ def codes(record_type: type) -> dict[str, str]:
     return {field: letters[-1] for field, letters in declared(record_type).items() if "<" in letters}
 
 
+@cache
+def _integers_last(record_type: type) -> list[tuple[str, str]]:
+    """The items of ``declared`` in the order in which arrays are bound: no dtype comes from integers."""
+    return sorted(declared(record_type).items(), key=lambda item: "<" in item[1])
+
+
 class Sizes:
     """What the arrays of one call agree on: size of each axis letter, library and dtype, and who fixed them.
 
@@ -145,13 +151,11 @@ class Sizes:
             expected = f"{self._owner}.{record_type.__name__}({', '.join(record_type._fields)})"
             hint = ", as numpy_lstm.layouts.load makes it" if name == "params" and isinstance(record, dict) else ""
             raise TypeError(f"{name} is a {arrays.type_name(record)}; expected {expected}{hint}")
-        letters_of = declared(record_type)
-        for field in sorted(letters_of, key=lambda k: "<" in letters_of[k]):  # integers last: no dtype comes from them
-            leaf, letters = getattr(record, field), letters_of[field]
+        for field, letters in _integers_last(record_type):
+            leaf = getattr(record, field)
             if leaf is None and not partial:
-                raise ShapeError(
-                    f"{name}.{field} is absent; expected {self._expected(lead + letters.partition('<')[0])}"
-                )
+                expected = self._expected(lead + letters.partition("<")[0])
+                raise ShapeError(f"{name}.{field} is absent; expected {expected}")
             if leaf is not None:
                 self.bind(f"{name}.{field}", leaf, lead + letters)
 

@@ -108,7 +108,7 @@ def naming(k: int) -> Iterator[None]:
     """An error from within says in which layer."""
     try:
         yield
-    except (ShapeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise type(error)(f"layer {k}: {error}") from None
 
 

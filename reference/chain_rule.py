@@ -4,8 +4,9 @@ A row is text, ``L9  c = f * c_prev + i * g``, in ``reference/equations/<page>.t
 and walked by a handful of rules, one per operation: value, tangent (forward mode) and cotangent (reverse mode).
 No rule knows what an LSTM is, and no page knows that this file exists.
 
-Names: a record's fields; the state of the previous step ends in ``_prev``. Values are (B,N), weights (N,M) and
-biases (1,N). Tangents have one axis more in front, the direction.
+Names: a record's fields; the state of the previous step ends in ``_prev``. Values are (B,N), weights (N,M), biases
+(1,N) and one number per row (B,1). An integer code is the row (N,) that holds 1 in its place, and 0 elsewhere; ``top``
+is that row for the largest. Tangents have one axis more in front, the direction.
 """
 
 import ast
@@ -28,6 +29,9 @@ FUNCTIONS = {
     "relu": lambda a: np.maximum(a, 0),
     "identity": lambda a: a,
     "one": np.ones_like,
+    "exp": np.exp,
+    "log1p": np.log1p,
+    "top": lambda a: np.eye(a.shape[1])[np.argmax(a, axis=1)],
 }
 DERIVATIVES = {
     "sigmoid": lambda a: expit(a) * expit(-a),
@@ -35,6 +39,9 @@ DERIVATIVES = {
     "relu": lambda a: (a > 0).astype(float),
     "identity": np.ones_like,
     "one": np.zeros_like,
+    "exp": np.exp,
+    "log1p": lambda a: 1 / (1 + a),
+    "top": np.zeros_like,
 }
 
 
@@ -151,6 +158,8 @@ def _value(e: ast.expr, names: Values) -> Any:
             values = [_value(a, names) for a in arguments]
             n, _ = _normal(np.concatenate(values, axis=1), eps)
             return np.split(n, len(values), axis=1) if len(values) > 1 else n
+        case ast.Call(ast.Name("sum"), [inner]):
+            return np.sum(_value(inner, names), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
             return FUNCTIONS[f](_value(inner, names))
         case ast.BinOp(left, ast.Add(), right):
@@ -181,6 +190,8 @@ def _tangent(e: ast.expr, names: Values, dots: Values) -> Any:
             _, jacobian = _normal(np.concatenate(values, axis=1), eps)
             dot = np.einsum("bij,...bj->...bi", jacobian, dot)
             return np.split(dot, len(values), axis=-1) if len(values) > 1 else dot
+        case ast.Call(ast.Name("sum"), [inner]):
+            return np.sum(_tangent(inner, names, dots), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
             return DERIVATIVES[f](_value(inner, names)) * _tangent(inner, names, dots)
         case ast.BinOp(left, ast.Add(), right):
@@ -200,8 +211,7 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
     """Add to ``total`` what ``d``, the cotangent of ``e``, means for each name in ``e``."""
     match e:
         case ast.Name(name):
-            shape = np.shape(names[name])
-            total[name] = total[name] + (np.sum(d, axis=0, keepdims=True) if shape[0] == 1 < len(d) else d)
+            total[name] = total[name] + _fitted(d, np.shape(names[name]))
         case ast.Constant():
             pass
         case ast.Attribute(inner, "T"):
@@ -213,6 +223,9 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             split = np.split(np.einsum("bij,bi->bj", jacobian, arriving), len(values), axis=1)
             for argument, part in zip(arguments, split, strict=True):
                 _cotangent(argument, names, part, total)
+        case ast.Call(ast.Name("sum"), [inner]):
+            ones = np.ones_like(_value(inner, names))
+            _cotangent(inner, names, _fitted(d, (len(ones), 1)) * ones, total)
         case ast.Call(ast.Name(f), [inner]):
             _cotangent(inner, names, d * DERIVATIVES[f](_value(inner, names)), total)
         case ast.BinOp(left, ast.Add(), right):
@@ -229,6 +242,11 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             _cotangent(right, names, _value(left, names).T @ d, total)
         case _:
             raise SyntaxError(f"no rule for {ast.unparse(e)}")
+
+
+def _fitted(d: Any, shape: tuple[int, ...]) -> Any:
+    """The cotangent of an array of this shape that served several rows or columns."""
+    return np.sum(d, axis=tuple(k for k, n in enumerate(shape) if n == 1 < d.shape[k]), keepdims=True)
 
 
 def _normal(v: Any, eps: float) -> tuple[Any, Any]:

@@ -63,7 +63,7 @@ def backward(
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
     else:
         sizes = scan.bind_params(cell, params)
-        if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
+        if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, run.hs):
             return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
         scan.expect_run(run, "numpy_lstm.fast")
         if run.values.cell != cell:
@@ -86,7 +86,7 @@ def grain(cell: Any, like: Any, B: int, H: int) -> int:
 
 def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Array, Any, Any]:
     """``hs``, ``last`` and the tape, of arguments that fit one another. See ``scan.span_forward``."""
-    if not serves(cell, first.h):
+    if not serves(cell, getattr(first, "h", None)):
         return scan.span_forward(cell, params, xs, first, alive)
     if cuda.ready(cell, xs):
         return cuda.span_forward(cell, params, xs, first, alive)

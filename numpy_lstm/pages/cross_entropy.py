@@ -1,10 +1,10 @@
 """The cross-entropy of each row, softmax included: X1 to X4 forward, X4' to X1' back. Derivation: cross_entropy.md.
 
-    loss = -log p_target = log(sum_j exp(x_j)) - x_target = (x_top - x_target) + log1p(sum of exp(x_j - x_top), j != top)
+    loss = -log p_target = (x_top - x_target) + log1p(sum of exp(x_j - x_top) over j != top)
 
-x_top is the largest. Both terms are positive, so a loss of 1e-14 keeps its digits, and one of 800 does not overflow;
-nor is p_target - 1 a difference: it is minus the sum of the other probabilities. One loss per row: what is averaged,
-and over what, is the cotangent that one sends.
+for logits x, of which x_top is the largest. Both terms are positive, so a loss of 1e-14 keeps its digits, and one of
+800 does not overflow; nor is p_target - 1 a difference: it is minus the sum of the other probabilities. One loss per
+row: what is averaged, and over what, is the cotangent that one sends.
 """
 
 from typing import Any, NamedTuple

@@ -34,8 +34,8 @@ def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
-    """The same page read upward. d.y (B,H) holds all of dL/dy. Nothing reaches a code."""
-    return Trace(x=None, y=d.y)
+    """The same page read upward. d.y (B,H) holds all of dL/dy."""
+    return Trace(x=None, y=d.y)                                     # (E1')   no cotangent reaches an integer
 
 
 def gradients(F: Functions, p: Params, v: Trace, d: Trace) -> Params:
