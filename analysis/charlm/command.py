@@ -1,6 +1,7 @@
 """Train a character model, beside n-grams; save it, go on with it, sample from it, and record what it did."""
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ def run(out: Path, options: argparse.Namespace, corpus: Any) -> list[str]:
     task = settings.task(own, options, fit, held)
     train.sweep(path)
     now = train.begin(task, options.seed, own["dtype"])
+    _sample(task.model, now.params, corpus.symbols, options, 0)
     looks: list[dict[str, Any]] = []
     if options.resume:
         now = train.load(path, task, now)
@@ -60,10 +62,11 @@ def _told(task: train.Task, start: train.Progress) -> Iterator[tuple[train.Progr
     with progress.bar(desc="training", total=left) as bar:
         for now, report in train.train(task, start):
             bar.update()
-            if now.step == start.step + 3:
-                print(f"{left} updates, about {_duration((time.perf_counter() - begun) / 3 * left)}", flush=True)
-            if report.held_out is not None or report.diagnosis:
-                print(report, flush=True)
+            said = [f"{left} updates, about {_duration((time.perf_counter() - begun) / 3 * left)}"]
+            said = said * (now.step == start.step + 3) + [str(report)] * (report.held_out is not None)
+            if said:
+                bar.clear()
+                print(*said, sep="\n", flush=True)
             yield now, report
 
 
@@ -98,14 +101,17 @@ def _so_far(
 
 
 def _sample(model: train.Model, params: Any, symbols: str, options: argparse.Namespace, length: int) -> Iterator[str]:
-    rng = np.random.default_rng(options.seed)
-    return train.sample(model, params, symbols, options.prompt, length, rng, options.temperature)
+    """So many characters after the prompt; what is wrong with the options is told at once."""
+    prompt = "\n" if "\n" in symbols else symbols[0]
+    prompt = prompt if options.prompt is None else options.prompt
+    drawn = train.sample(
+        model, params, symbols, prompt, length, np.random.default_rng(options.seed), options.temperature
+    )
+    return itertools.chain(prompt, drawn)
 
 
 def _print_sample(model: train.Model, params: Any, symbols: str, options: argparse.Namespace, length: int) -> None:
-    characters = _sample(model, params, symbols, options, length)
-    print(options.prompt, end="")
-    for character in characters:
+    for character in _sample(model, params, symbols, options, length):
         print(character, end="", flush=True)
     print("\n")
 

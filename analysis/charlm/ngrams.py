@@ -17,12 +17,12 @@ def losses(train: Any, held_out: Any, symbols: int) -> dict[str, float]:
     grams, p = np.zeros(len(text), int), np.full(len(text), 1 / symbols)
     found = {}
     for n in range(1, max(NAMES) + 1):
-        contexts = np.concatenate([[0], grams[:-1]])  # the n-1 symbols before each
+        contexts = np.concatenate([[len(text)], grams[:-1]]) if n > 1 else grams  # the n-1 symbols before each
         _, grams = np.unique(contexts * symbols + text, return_inverse=True)
         seen = np.bincount(grams[:N], minlength=len(text))
-        followed = np.bincount(contexts[:N], minlength=len(text))
+        followed = np.bincount(contexts[:N], minlength=len(text) + 1)
         _, first = np.unique(grams[:N], return_index=True)
-        kinds = np.bincount(contexts[first], minlength=len(text))
+        kinds = np.bincount(contexts[first], minlength=len(text) + 1)
         known = followed[contexts] > 0
         smoothed = (seen[grams] + kinds[contexts] * p) / np.maximum(followed + kinds, 1)[contexts]
         p = np.where(known, smoothed, p)

@@ -70,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", type=Path, help="the saved model: .npz or .safetensors; default: DIR/charlm.npz")
     parser.add_argument("--resume", action="store_true", help="go on with the saved model")
     parser.add_argument("--sample", metavar="N", type=natural, help="train nothing: N characters of the saved model")
-    parser.add_argument("--prompt", default="The ", help="what the samples go on from; default: 'The '")
+    parser.add_argument("--prompt", help="what the samples go on from; default: the start of a line")
     parser.add_argument("--temperature", type=float, default=0.8, help="of the samples; default: 0.8")
 
 

@@ -138,15 +138,26 @@ def advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     Batch and dropout masks come from (seed, step). Raises Diverged if the loss or the norm of its gradient is not
     finite: the update is then run again on the explicit path, and the first array that went wrong is named.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told
+        return _advance(task, progress)
+
+
+def train(task: Task, progress: Progress) -> Iterator[tuple[Progress, Report]]:
+    """``advance`` until the updates are done, or ``patience`` looks in a row brought nothing."""
+    while progress.step < task.updates and (task.patience is None or progress.best.waited < task.patience):
+        progress, report = advance(task, progress)
+        yield progress, report
+
+
+def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     model, step, start = task.model, progress.step, time.perf_counter()
     batch = task.batches(progress.seed, step)
     fresh = np.broadcast_to(batch.fresh, batch.targets.shape[1:2])[:, None]
     carry = tree.map(lambda a: np.where(fresh, 0, a), progress.carry)
     dtype = next(a.dtype for _, a in tree.leaves(progress.params))
     masks = model.masks(np.random.default_rng([progress.seed, step]), batch.xs, dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told below
-        loss, grads, last = gradient(model, progress.params, batch, carry, masks, task.parts)
-        norm = clipping.norm(grads)
+    loss, grads, last = gradient(model, progress.params, batch, carry, masks, task.parts)
+    norm = clipping.norm(grads)
     if not (math.isfinite(loss) and math.isfinite(norm)):
         found = diagnosis.first_wrong(model, progress.params, batch, carry, masks)
         raise Diverged(f"update {step + 1}: loss {loss:g}, norm of its gradient {norm:g}; first wrong: {found}")
@@ -169,17 +180,10 @@ def advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     after = progress._replace(
         params=params, moments=moments, step=step + 1, carry=last, plateau=plateau, best=best, history=history
     )
-    return after, _report(task, after, speed, gates)
+    return after, _report(task, after, speed, gates, look)
 
 
-def train(task: Task, progress: Progress) -> Iterator[tuple[Progress, Report]]:
-    """``advance`` until the updates are done, or ``patience`` looks in a row brought nothing."""
-    while progress.step < task.updates and (task.patience is None or progress.best.waited < task.patience):
-        progress, report = advance(task, progress)
-        yield progress, report
-
-
-def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, Any]) -> Report:
+def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, Any], look: bool) -> Report:
     since = progress.step % task.every or task.every
     recent = tree.map(lambda a: a[-since:], progress.history)
     loss, clipped, rate = (float(np.mean(a)) for a in (recent.loss, recent.clipped, recent.rate))
@@ -192,7 +196,7 @@ def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, An
         clipped,
         rate,
         speed,
-        None if math.isnan(held) else held,
+        held if look and task.held_out is not None else None,
         gates,
         diagnosis.of_norms(recent.norm),
     )

@@ -1,0 +1,131 @@
+"""The character model: trained, resumed, sampled, drawn; n-grams against counting; what is refused."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import __main__ as command_line
+from analysis import figures
+from analysis.charlm import ngrams
+from numpy_lstm import train
+
+SMALL = ["--hidden", "6", "--embedding", "4", "--batch", "4", "--steps", "8", "--every", "5"]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    words = np.random.default_rng(0).choice(["the cat", "sat on", "a mat\n", "and, "], 300)
+    (tmp_path / "text.txt").write_text(" ".join(words), encoding="utf-8")
+    return tmp_path / "text.txt"
+
+
+def charlm(text: Path, *options: str, name: str = "charlm") -> int:
+    where = ["--out", str(text.parent / "out")]
+    return command_line.main([name, *where, *(["--text", str(text), *SMALL] if name == "charlm" else []), *options])
+
+
+def test_trained_resumed_sampled_and_drawn(
+    text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert charlm(text, "--updates", "10", "--cell", "GRU", "--dropout", "0.2") == 0
+    told = capsys.readouterr().out
+    assert [line.split()[0] for line in told.splitlines() if "held-out" in line] == [
+        *("unigram", "bigram", "trigram", "5-gram", "5", "10", "best"),
+    ]
+    out = text.parent / "out"
+    stopped = train.record.read(out / "charlm.json")
+    assert charlm(text, "--updates", "20", "--cell", "GRU", "--dropout", "0.2", "--resume") == 0
+    resumed = train.record.read(out / "charlm.json")
+    assert resumed["looks"][:2] == stopped["looks"]
+    assert (
+        charlm(text, "--updates", "20", "--cell", "GRU", "--dropout", "0.2", "--file", str(out / "b.safetensors")) == 0
+    )
+    whole = train.record.read(out / "charlm.json")
+    for part in ("curves", "looks", "best", "gate_map"):
+        assert whole[part] == resumed[part], part
+    assert [look["update"] for look in whole["looks"]] == [5, 10, 15, 20]
+    assert set(whole["looks"][0]["gates"]["1"]) == {"r", "z"}
+    assert len(whole["gate_map"]["values"]) == len(whole["gate_map"]["text"]) == 80
+    capsys.readouterr()
+    for file in ("charlm.npz", "b.safetensors"):
+        assert charlm(text, "--file", str(out / file), "--sample", "30", "--prompt", "cat", "--temperature", "0.5") == 0
+        said = capsys.readouterr().out.split("\n\n")[1]
+        assert said.startswith("cat")
+        assert len(said) == 33
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, stem: drawn.append((figure, stem)))
+    assert charlm(text, name="dashboard") == 0
+    ((figure, stem),) = drawn
+    assert stem == out / "dashboard"
+    assert [a.get_title(loc="left").split(",")[0] for a in figure.axes[:3]] == [
+        "loss",
+        "perplexity",
+        "gradient norm (0% clipped)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rate", "0"], "rate is 0.0; expected a number above 0"),
+        (["--clip", "-1"], "clip is -1.0; expected a number above 0"),
+        (["--dropout", "1.5"], "dropout is 1.5; expected a number of at least 0, at most 1"),
+        (["--batch", "900"], "characters; 900 rows of 8 steps, and 10% held out, need"),
+        (["--resume", "--hidden", "7"], "hidden was 6; here it is 7"),
+        (["--resume", "--seed", "1"], "seed was 0; here it is 1"),
+        (["--resume", "--rate", "0.1"], "rate was 0.01; here it is 0.1"),
+        (["--resume", "--dtype", "float64"], "dtype was 'float32'; here it is 'float64'"),
+        (["--sample", "5", "--prompt", "xylophone"], "the model knows no 'l', 'p', 'x', 'y'"),
+        (["--sample", "5", "--prompt", ""], "the prompt is empty"),
+        (["--prompt", "ABC"], "the model knows no 'A', 'B', 'C'"),
+        (["--sample", "5", "--temperature", "0"], "temperature is 0.0; expected a number above 0"),
+        (["--sample", "5", "--file", "none.npz"], "cannot read none.npz as a saved training run: No such file"),
+        (["--tied"], "tied needs embedding = hidden; they are 4 and 6"),
+        (["--updates", "5", "--rate", "1e38"], "update 2: loss"),
+    ],
+)
+def test_what_is_refused(options: list[str], says: str, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert charlm(saved, *options) == 3
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert "unexpected" not in error
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("charlm") / "text.txt"
+    path.write_text("the cat sat on a mat, and " * 60, encoding="utf-8")
+    assert charlm(path, "--updates", "1") == 0
+    return path
+
+
+def test_a_record_that_is_none_is_refused_by_the_dashboard(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert charlm(saved, str(saved), name="dashboard") == 3
+    assert f"{saved} is not JSON" in capsys.readouterr().err
+
+
+def test_n_grams_are_those_of_counting() -> None:
+    rng = np.random.default_rng(0)
+    fit, held = (np.minimum(rng.geometric(0.4, n) - 1, 4) for n in (200, 60))
+
+    def p(symbol: int, context: tuple[int, ...], n: int) -> Any:
+        if n == 0:
+            return 1 / 5
+        before = tuple(context[len(context) - n + 1 :])
+        lower = p(symbol, context, n - 1)
+        counts = Counter(fit[k] for k in range(n - 1, len(fit)) if tuple(fit[k - n + 1 : k]) == before)
+        if not counts:
+            return lower
+        return (counts[symbol] + len(counts) * lower) / (sum(counts.values()) + len(counts))
+
+    text = np.concatenate([fit, held])
+    for n, name in ngrams.NAMES.items():
+        expected = -np.mean([math.log(p(text[k], tuple(text[:k]), n)) for k in range(201, 260)])
+        assert math.isclose(ngrams.losses(fit, held, 5)[name], expected, rel_tol=1e-12), name
+        context = tuple(text[:230])
+        assert math.isclose(sum(p(s, context, n) for s in range(5)), 1, rel_tol=1e-12)
