@@ -92,6 +92,13 @@ COMMANDS = {
         ("matplotlib",),
         judges=False,
     ),
+    "updates": Command(
+        "updates per second of a character model, beside PyTorch",
+        "charlm.updates",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("torch",),
+        judges=False,
+    ),
     "benchmark": Command(
         "speed beside PyTorch, JAX and autograd", "speed.benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
     ),

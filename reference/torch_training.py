@@ -3,7 +3,7 @@
 torch.nn has two biases for each gate; the second is zero here and not trained, so that both have the same parameters.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -50,31 +50,37 @@ def train(
 ) -> tuple[list[float], tuple[Any, ...], list[bool]]:
     """The loss before each update, the parameters after the last, and which updates were clipped.
 
-    ``batches`` are pairs of a train.Batch and dropout masks. ``weight_decay`` acts on matrices alone.
+    ``batches`` are pairs of a train.Batch and dropout masks. See ``updates`` for the options.
     """
     model = Language(params)
+    update = updates(model, optimiser, clip, **options)
+    losses, norms = zip(*(update(batch, masks) for batch, masks in batches), strict=True)
+    return list(losses), model.params(), [clip is not None and norm > clip for norm in norms]
+
+
+def updates(model: Language, optimiser: str, clip: float | None, **options: Any) -> Callable[..., tuple[float, float]]:
+    """A function that updates the model: from a train.Batch and dropout masks, the loss before, and the gradient norm.
+
+    ``options`` are those of torch.optim; ``weight_decay`` acts on matrices alone.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
-    decay = options.pop("weight_decay", None)
-    groups: Any = trained
-    if decay is not None:
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
-        ]
-    step = OPTIMISERS[optimiser](groups, **options)
-    losses, states, clipped = [], [None] * len(model.cells), []
-    for batch, masks in batches:
+    decay = options.pop("weight_decay", 0.0)
+    groups = [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay}]
+    groups += [{"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0}]
+    step, states = OPTIMISERS[optimiser](groups, **options), [None] * len(model.cells)
+
+    def update(batch: Any, masks: Any = None) -> tuple[float, float]:
         kept = torch.tensor(~batch.fresh)[:, None]
-        states = [state and tuple(a * kept for a in state) for state in states]
-        logits, states = model(torch.tensor(batch.xs), states, masks)
+        before = [state and tuple(a * kept for a in state) for state in states]
+        logits, states[:] = model(torch.tensor(batch.xs), before, masks)
         loss = cross_entropy(logits.flatten(0, 1), torch.tensor(batch.targets).flatten())
         step.zero_grad()
         loss.backward()
-        if clip is not None:
-            clipped.append(float(torch.nn.utils.clip_grad_norm_(trained, clip)) > clip)
+        norm = torch.nn.utils.clip_grad_norm_(trained, torch.inf if clip is None else clip)
         step.step()
-        losses.append(loss.item())
-    return losses, model.params(), clipped
+        return loss.item(), float(norm)
+
+    return update
 
 
 def _lstm(params: Any) -> torch.nn.LSTM:

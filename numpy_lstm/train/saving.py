@@ -133,7 +133,8 @@ def _read_safetensors(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _write_npz(path: Path, arrays: Mapping[str, Any], header: str) -> None:
-    np.savez(path, **{KEY: np.frombuffer(header.encode(), np.uint8)}, **arrays)
+    whole: dict[str, Any] = {KEY: np.frombuffer(header.encode(), np.uint8), **arrays}
+    np.savez(path, **whole)
 
 
 def _read_npz(path: Path) -> tuple[str, dict[str, Any]]:
