@@ -59,7 +59,7 @@ def forward(
     for start, stop in itertools.pairwise(bounds):
         firsts.append(state)
         span = module.span_forward(cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop))[:2]
-        hs[start:stop, ...], state = span  # type: ignore[index]
+        hs[start:stop, ...], state = span
     return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive)
 
 

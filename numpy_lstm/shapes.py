@@ -15,7 +15,7 @@ from . import arrays
 from .arrays import Array
 
 B = Annotated[Array, "B"]
-CODES = Annotated[Array, "B<D"]  # integers, each from 0 to D - 1
+CODES = Annotated[Any, "B<D"]  # integers, each from 0 to D - 1
 H = Annotated[Array, "H"]
 BD = Annotated[Array, "BD"]
 BH = Annotated[Array, "BH"]

@@ -121,7 +121,7 @@ class Problem(NamedTuple):
 
         normal = rng.standard_normal
         params = record(cell.Params, lambda shape: rng.uniform(-1, 1, shape) / np.sqrt(H))
-        drawn = {k: rng.random if k.startswith("keep_") else normal for k in cell.reads}
+        drawn: dict[str, Any] = {k: rng.random if k.startswith("keep_") else normal for k in cell.reads}
         for k, letter in codes(cell.Input).items():
             drawn[k] = lambda shape, n=size[letter]: rng.integers(n, size=shape)
         read = {k: array("T" + a, drawn[k]) for k, a in axes(cell.Input).items()}
