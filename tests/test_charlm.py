@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import training
 
 from analysis import __main__ as command_line
 from analysis import figures
@@ -44,7 +45,7 @@ def test_trained_resumed_sampled_and_drawn(
     assert (
         charlm(text, "--updates", "20", "--cell", "GRU", "--dropout", "0.2", "--file", str(out / "b.safetensors")) == 0
     )
-    whole = train.record.read(out / "charlm.json")
+    whole = train.record.read(out / "b.json")
     for part in ("curves", "looks", "best", "gate_map"):
         assert whole[part] == resumed[part], part
     assert [look["update"] for look in whole["looks"]] == [5, 10, 15, 20]
@@ -102,6 +103,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text("the cat sat on a mat, and " * 60, encoding="utf-8")
     assert charlm(path, "--updates", "1") == 0
     return path
+
+
+def test_a_model_that_a_script_saved_is_not_sampled_from(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = training.whole()
+    file = train.save(saved.parent / "script.npz", job, train.begin(job))
+    assert charlm(saved, "--sample", "3", "--file", str(file)) == 3
+    assert f"{file} was not saved by charlm: it has no setting cell" in capsys.readouterr().err
 
 
 def test_a_record_that_is_none_is_refused_by_the_dashboard(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,28 +18,29 @@ from . import ngrams, settings
 from .settings import arguments as arguments
 
 WINDOW = 2  # the split says how much a setting needs
-RECORD = "charlm.json"
+MODEL, RECORD = "charlm.npz", "charlm.json"
 PASSAGE = 80  # characters of the held-out text over which gates are shown
 
 
 def run(out: Path, options: argparse.Namespace, corpus: Any) -> list[str]:
     """Train, and write model and record to ``out``; or sample. Nothing can fail, so the list is empty."""
-    path = options.file or out / "charlm.npz"
+    path = options.file or out / MODEL
     if options.sample is not None:
-        saved = train.read(path)
-        model, symbols = settings.model(saved.settings), saved.settings["symbols"]
+        model, symbols = settings.saved_model(path)
         _print_sample(model, train.load_best(path, model), symbols, options, options.sample)
         return []
+    written = path.with_suffix(".json")
     own = settings.chosen(options, corpus)
     fit, held = train.split(corpus.codes, settings.HELD_OUT, own["batch"], own["steps"])
     task = settings.task(own, options, fit, held)
-    train.sweep(path)
+    for file in (path, written):
+        train.sweep(file)
     now = train.begin(task, options.seed, own["dtype"])
     _sample(task.model, now.params, corpus.symbols, options, 0)
     looks: list[dict[str, Any]] = []
     if options.resume:
         now = train.load(path, task, now)
-        looks = [k for k in train.record.read(out / RECORD)["looks"] if k["update"] <= now.step]
+        looks = [k for k in train.record.read(written)["looks"] if k["update"] <= now.step]
     record = _header(own, corpus, len(held), now.threads, ngrams.losses(fit, held, len(corpus.symbols)))
     for name, loss in record["baselines"].items():
         print(f"{name:8} held-out {_in_words(loss)}")
@@ -48,9 +49,9 @@ def run(out: Path, options: argparse.Namespace, corpus: Any) -> list[str]:
         if report.held_out is not None:
             sample = "".join(_sample(task.model, now.params, corpus.symbols, options, 200))
             looks.append({"update": now.step, "sample": sample, "gates": _numbers(report.gates)})
-            train.save(path, task, now)
             spent = time.perf_counter() - start
-            train.record.write(out / RECORD, record | _so_far(task.model, now, looks, held, corpus, spent))
+            train.record.write(written, record | _so_far(task.model, now, looks, held, corpus, spent))
+            train.save(path, task, now)  # last: a record that is ahead of it is cut when the run goes on
     print(f"\nbest     held-out {_in_words(now.best.loss)}, after update {now.best.step} ({corpus})\n")
     _print_sample(task.model, now.best.params, corpus.symbols, options, 400)
     return []

@@ -67,7 +67,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", help=f"{one.says}; default: {one.default}", **how)
     parser.add_argument("--updates", type=positive, help="default: 1000; of the larger presets 4000 and 8000")
     parser.add_argument("--patience", type=positive, help="stop after so many looks without gain")
-    parser.add_argument("--file", type=Path, help="the saved model: .npz or .safetensors; default: DIR/charlm.npz")
+    parser.add_argument(
+        "--file", type=Path, help="the model, .npz or .safetensors, its record beside it; default: DIR/charlm.npz"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the saved model")
     parser.add_argument("--sample", metavar="N", type=natural, help="train nothing: N characters of the saved model")
     parser.add_argument("--prompt", help="what the samples go on from; default: the start of a line")
@@ -86,6 +88,14 @@ def model(settings: dict[str, Any]) -> train.Model:
     """The model that these settings describe."""
     sizes = {k: settings[k] for k in ("layers", "hidden", "embedding", "tied", "dropout", "engine")}
     return train.language_model(len(settings["symbols"]), CELLS[settings["cell"]], **sizes)
+
+
+def saved_model(path: Path) -> tuple[train.Model, str]:
+    """The model saved there, without its parameters, and its symbols. Raises TrainingError."""
+    found = train.read(path).settings
+    if missing := [name for name in (*SETTINGS, "symbols") if name not in found]:
+        raise train.TrainingError(f"{path} was not saved by charlm: it has no setting {missing[0]}")
+    return model(found), found["symbols"]
 
 
 def task(settings: dict[str, Any], options: argparse.Namespace, fit: Any, held: Any) -> train.Task:
