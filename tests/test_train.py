@@ -42,16 +42,21 @@ def distance(progress: train.Progress, found: Any) -> tuple[float, float]:
     """Of the losses, relative, the largest; of the parameters, normwise."""
     losses, params, _ = found
     worst = np.max(np.abs(progress.history.loss / np.array(losses) - 1))
-    return float(worst), max(
-        check.normwise(a, b) for (_, a), (_, b) in zip(*map(tree.leaves, (progress.params, params)), strict=True)
-    )
+    return float(worst), apart(progress.params, params)
+
+
+def apart(params: Any, others: Any) -> float:
+    """Normwise, of the array where it is largest."""
+    pairs = zip(*map(tree.leaves, (params, others)), strict=True)
+    return max(check.normwise(a, b) for (_, a), (_, b) in pairs)
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_200_updates_are_those_of_torch(name: str) -> None:
     """All three optimisers with --thorough; without, Adam does 200, and the others fewer."""
-    job, count = task(OPTIMISERS[name][0]), UPDATES if name == "adam" or len(seeds(3, 1)) > 1 else 50
+    optimiser, count = OPTIMISERS[name][0], UPDATES if name == "adam" or len(seeds(3, 1)) > 1 else 50
     for seed in seeds(3, 1):
+        job = task(optimiser, clip=float(np.median(run(task(optimiser, clip=None), 10, seed).history.norm)))
         found, progress = by_torch(job, count, name, seed), run(job, count, seed)
         assert 0 < sum(found[2]) < count  # some are clipped, not all
         assert np.array_equal(progress.history.clipped, found[2])
@@ -305,3 +310,15 @@ def test_the_held_out_loss_is_the_mean_over_the_whole_text() -> None:
     codes = CODES[:61]
     whole = model.forward(params, train.Batch(codes[:-1, None], codes[1:, None])).losses
     assert abs(train.held_out_loss(model, codes, 1, 7)(params) - np.mean(whole)) < 1e-14
+
+
+@pytest.mark.parametrize("cell", nl.PAGES, ids=str)
+def test_every_cell_and_engine_trains_alike(cell: nl.Page) -> None:
+    found = [
+        run(replace(task(), model=model(cell=cell, engine=engine)), 2)
+        for engine in ("explicit", "fast", "checkpointed")
+    ]
+    for other in found[1:]:
+        assert apart(found[0].params, other.params) < 1e-12
+    gates = train.diagnosis.gates(model(cell=cell), found[0].params, task().batches(0, 0), found[0].carry)
+    assert set(gates) == (set() if cell is nl.RNN else {"1", "2"})
