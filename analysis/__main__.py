@@ -82,7 +82,7 @@ COMMANDS = {
     "charlm": Command(
         "train a character model on a text, beside n-grams; go on with it, or sample from it",
         "charlm.command",
-        lambda m, o, corpus: m.run(o.out, o, corpus),
+        lambda m, o, corpus: m.run(o.out, o),
         judges=False,
     ),
     "dashboard": Command(

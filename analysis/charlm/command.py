@@ -13,23 +13,23 @@ import numpy as np
 import numpy_lstm as nl
 from numpy_lstm import train
 
-from .. import progress
+from .. import progress, text
 from . import ngrams, settings
 from .settings import arguments as arguments
 
-WINDOW = 2  # the split says how much a setting needs
 MODEL, RECORD = "charlm.npz", "charlm.json"
 PASSAGE = 80  # characters of the held-out text over which gates are shown
 
 
-def run(out: Path, options: argparse.Namespace, corpus: Any) -> list[str]:
+def run(out: Path, options: argparse.Namespace) -> list[str]:
     """Train, and write model and record to ``out``; or sample. Nothing can fail, so the list is empty."""
     path = options.file or out / MODEL
     if options.sample is not None:
         model, symbols = settings.saved_model(path)
         _print_sample(model, train.load_best(path, model), symbols, options, options.sample)
         return []
-    written = path.with_suffix(".json")
+    corpus, written = text.load(options.text), path.with_suffix(".json")
+    print(f"{corpus}\n", flush=True)
     own = settings.chosen(options, corpus)
     fit, held = train.split(corpus.codes, settings.HELD_OUT, own["batch"], own["steps"])
     task = settings.task(own, options, fit, held)
@@ -75,11 +75,11 @@ def _header(
     own: dict[str, Any], corpus: Any, held_out: int, threads: int, baselines: dict[str, float]
 ) -> dict[str, Any]:
     """What a record says before the first update."""
-    text = {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.codes), "symbols": corpus.symbols}
+    read = {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.codes), "symbols": corpus.symbols}
     versions = {"numpy": np.__version__, "numpy_lstm": nl.__version__}
     return {
         "settings": own,
-        "text": text | {"held_out": held_out},
+        "text": read | {"held_out": held_out},
         "baselines": baselines,
         "environment": versions | {"threads": threads},
     }
@@ -91,11 +91,11 @@ def _so_far(
     """What a record says of the updates done."""
     passage = held[: PASSAGE + 1]
     value, units, values = train.gate_map(model, now.best.params, passage)
-    text = "".join(corpus.symbols[k] for k in passage[:-1])
+    said = "".join(corpus.symbols[k] for k in passage[:-1])
     return {
         "curves": {name: a.tolist() for name, a in now.history._asdict().items()},
         "looks": looks,
-        "gate_map": {"value": value, "text": text, "units": units, "values": values.astype(float).tolist()},
+        "gate_map": {"value": value, "text": said, "units": units, "values": values.astype(float).tolist()},
         "best": {"held_out": now.best.loss, "update": now.best.step},
         "seconds": seconds,
     }

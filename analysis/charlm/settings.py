@@ -59,6 +59,7 @@ SETTINGS = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command; those of a preset stand unless others are given."""
+    parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics that ship with Python's help")
     parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="default: quick, under two minutes")
     for name, one in SETTINGS.items():
         how: dict[str, Any] = {"action": "store_true", "default": None} if one.read is bool else {"type": one.read}
