@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from training import model, run, same, whole
 
+import numpy_lstm as nl
 from cases import THOROUGH, seeds
 from numpy_lstm import doctor, train
 
@@ -43,9 +44,15 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(kind: str, tmp_path:
         ({"optimiser": train.sgd()}, "optimiser was 'adam(b1=0.9, b2=0.999, eps=1e-08)'; here it is 'sgd(momentum=0)'"),
         ({"schedule": train.constant(2e-3)}, "schedule was 'constant(0.001)'; here it is 'constant(0.002)'"),
         ({"settings": {"text": "b"}}, "text was 'a'; here it is 'b'"),
-        ({"model": model(hidden=8)}, "of another model: params.1.W_i was (7, 5); here it is (8, 5)"),
-        ({"model": model(layers=3)}, "of another model: it has no params.3.W_i"),
-        ({"model": model(layers=1)}, "of another model: it has no params.2.W"),
+        (
+            {"model": model(hidden=8)},
+            "of sizes (5, 7, 7, 6), CrossEntropy, dropout (0.0, 0.3, 0.3, 0.3)'; here it is '6 inp",
+        ),
+        (
+            {"model": model(engine="explicit")},
+            "model was '6 inputs, Embedding (each step), LSTM (fast), LSTM (fast), Lin",
+        ),
+        ({"model": model(dropout=0.2)}, "dropout (0.0, 0.2, 0.2, 0.2)'"),
     ],
 )
 def test_another_setting_or_model_is_refused_by_name(change: Any, says: str, tmp_path: Path) -> None:
@@ -55,6 +62,21 @@ def test_another_setting_or_model_is_refused_by_name(change: Any, says: str, tmp
         train.load(saved, replace(job, **change))
     assert str(refused.value).startswith(str(saved))
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (model(hidden=8), "of another model: best.params.1.W_i was (7, 5); here it is (8, 5)"),
+        (model(layers=3), "of another model: it has no best.params.3.W_i"),
+        (model(cell=nl.GRU), "of another model: it has no best.params.1.W_r"),
+    ],
+)
+def test_the_parameters_of_another_model_are_refused_by_name(other: Any, says: str, tmp_path: Path) -> None:
+    saved = train.save(tmp_path / "run.npz", whole(), train.begin(whole()))
+    with pytest.raises(train.TrainingError) as refused:
+        train.load_best(saved, other)
+    assert str(refused.value) == f"{saved} is {says}"
 
 
 def test_another_dtype_or_number_of_threads_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

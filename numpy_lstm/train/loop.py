@@ -53,9 +53,9 @@ class Task:
     def described(self) -> dict[str, Any]:
         """All settings by name, as a saved run keeps them; more updates may follow, so their number is not among."""
         names = ("clip", "clip_value", "parts", "every", "patience")
-        own = {"optimiser": self.optimiser.name, "schedule": self.schedule.name}
+        own = {"model": str(self.model), "optimiser": self.optimiser.name, "schedule": self.schedule.name}
         own |= {name: getattr(self, name) for name in names}
-        return own | {"plateau": None if self.plateau is None else list(self.plateau)} | dict(self.settings)
+        return dict(self.settings) | own | {"plateau": None if self.plateau is None else list(self.plateau)}
 
 
 class History(NamedTuple):

@@ -58,6 +58,12 @@ class Model:
     variational: bool = False
     tied: tuple[tuple[int, str], tuple[int, str]] | None = None
 
+    def __str__(self) -> str:
+        leaves = [f"{leaf.cell.name} ({leaf.engine})" for _, leaf in self.walk()]
+        said = f"{self.inputs} inputs, {', '.join(leaves)} of sizes {self.sizes}, {self.loss.name}"
+        said += f", dropout {self.dropout}" if self.dropout and any(self.dropout) else ""
+        return said + ", variational" * self.variational + f", tied {self.tied}" * (self.tied is not None)
+
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
         """Parameters: a tuple over layers; what is tied is absent (None) in the upper one."""
         params = layers.Stack(self.layers).init(self.inputs, self.sizes, rng, dtype)
