@@ -238,6 +238,10 @@ def test_the_diagnosis_of_norms(norms: list[float], says: str) -> None:
     assert found.partition(":")[0] == says
 
 
+def nothing_counts(seed: int, step: int) -> train.Batch:
+    return task().batches(seed, step)._replace(lengths=[0] * 4)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -250,6 +254,11 @@ def test_the_diagnosis_of_norms(norms: list[float], says: str) -> None:
         (lambda: train.split(CODES, 0.001, 4, 9), "the text has 700 characters; 4 rows of 9 steps"),
         (lambda: train.language_model(6, tied=True), "tied needs embedding = hidden; they are 64 and 128"),
         (lambda: train.encode("aξb", "ab"), "the model knows no 'ξ'"),
+        (lambda: run(task(parts=5), 1), "parts is 5; expected at most 4, the rows of a batch"),
+        (
+            lambda: run(replace(task(), batches=nothing_counts), 1),
+            "the weights of the losses add up to 0; expected more",
+        ),
     ],
 )
 def test_what_is_refused(make: Any, says: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import each_step, layers, scan, tree, wiring
 from ..pages.page import Page, take
 from ..scan import Forward
+from .errors import TrainingError
 
 
 class Batch(NamedTuple):
@@ -148,12 +149,17 @@ def gradient(
     """The mean loss over all that counts, its gradient, and the last states.
 
     The rows are taken in ``parts``, one after the other, and their gradients added: less memory, the same result.
+    Raises TrainingError if nothing counts, or there are more parts than rows.
     """
     T, B = batch.xs.shape[:2]
     weights = np.ones((T, B)) if batch.weights is None else batch.weights
     if batch.lengths is not None:
         weights = weights * (np.arange(T)[:, None] < np.asarray(batch.lengths))
     total, loss, grads, lasts = float(np.sum(weights)), 0.0, None, []
+    if not total > 0:
+        raise TrainingError(f"the weights of the losses add up to {total:g}; expected more than 0")
+    if parts > B:
+        raise TrainingError(f"parts is {parts}; expected at most {B}, the rows of a batch")
     for k in range(parts):
         which = slice(k * B // parts, (k + 1) * B // parts)
         own = None if masks is None else tuple(None if m is None else m[:, which] for m in masks)
