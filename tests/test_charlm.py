@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import training
 
 from analysis import __main__ as command_line
 from analysis import figures
-from analysis.charlm import ngrams, updates
+from analysis.charlm import ngrams, settings, updates
 from numpy_lstm import train
 
 SMALL = ["--hidden", "6", "--embedding", "4", "--batch", "4", "--steps", "8", "--every", "10"]
@@ -144,3 +145,19 @@ def test_updates_are_timed_beside_torch(monkeypatch: pytest.MonkeyPatch) -> None
     _, _, *rows = updates.measure(1, 0).splitlines()
     assert [row.split("|")[1].strip() for row in rows] == ["2,3,4,2"] * 2
     assert all(0 < float(row.split("|")[6].strip(" %")) < 100 for row in rows)
+
+
+@pytest.mark.parametrize("preset", settings.PRESETS)
+def test_a_preset_is_a_task_and_options_stand_above_it(preset: str) -> None:
+    corpus = SimpleNamespace(sha256="0", symbols="abc")
+    codes = np.random.default_rng(0).integers(0, 3, 6000)
+    for more, count, hidden in (
+        ([], settings.PRESETS[preset]["updates"], None),
+        (["--updates", "7", "--hidden", "9"], 7, 9),
+    ):
+        _, options = command_line.parse(["charlm", "--preset", preset, *more])
+        own = settings.chosen(options, corpus)
+        task = settings.task(own, options, codes, codes[:300])
+        assert task.updates == count
+        assert task.model.sizes[1] == (hidden or settings.PRESETS[preset].get("hidden", 128))
+        assert task.described()["hidden"] == task.model.sizes[1]
