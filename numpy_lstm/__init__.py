@@ -10,7 +10,7 @@ T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records 
 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
               all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
-one step      Embedding Linear Dropout CrossEntropy SquaredError: pages that carry nothing; losses give one number a row
+one step      Embedding Linear Dropout Attention CrossEntropy SquaredError carry nothing; losses give a number a row
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
@@ -29,7 +29,7 @@ __version__ = "0.1.0"  # the one place where it stands
 from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
-from .pages import Embedding, Linear, Dropout, CrossEntropy, SquaredError
+from .pages import Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
@@ -54,6 +54,7 @@ __all__ = [
     "Embedding",
     "Linear",
     "Dropout",
+    "Attention",
     "CrossEntropy",
     "SquaredError",
     "PAGES",

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from . import arrays, fast, scan, tree
 from .arrays import Array
 from .scan import Backward, Forward
+from .shapes import apart
 
 __all__ = ["Checkpoints", "backward", "forward"]
 
@@ -83,15 +84,18 @@ def backward(
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
     dxs = tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs)
+    dxs, held = apart(dxs)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
         alive = _cut(run.alive, start, stop)
         _, _, values = engine.span_forward(cell, params, _cut(xs, start, stop), first, alive)
         part, dstate, sums, _ = engine.span_backward(
-            cell, params, values, alive, _cut(given, start, stop), dstate, sums
+            cell, params, values, alive, _cut(given, start, stop), dstate, sums, held
         )
+        part, held = apart(part)
         for (_, whole), (_, piece) in zip(tree.leaves(dxs), tree.leaves(part), strict=True):
             whole[start:stop, ...] = piece
         del values  # before the tape of the next segment is made
+    dxs = dxs._replace(**held) if held else dxs
     return Backward(dxs, dstate, engine.total(cell, params, sums), None)
 
 
@@ -113,4 +117,6 @@ def _bounds(T: int, grain: int, segments: int | None) -> tuple[int, ...]:
 
 
 def _cut(value: Any, start: int, stop: int) -> Any:
-    return tree.map(lambda a: a[start:stop, ...], value)
+    value, held = apart(value)
+    part = tree.map(lambda a: a[start:stop, ...], value)
+    return part._replace(**held) if held else part

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from . import arrays, tree
 from .arrays import Array
 from .pages.page import Page, before, take
-from .shapes import ShapeError, Sizes, axes, codes, declared
+from .shapes import ShapeError, Sizes, apart, axes, codes, declared, shared
 
 GRAIN = 32
 
@@ -62,6 +62,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
         row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
 
     Where the page reads integers, codes of symbols or classes, they are of any integer dtype; their cotangent is None.
+    What all steps share, a memory (B,S,N) say, has no time axis, and its cotangent is the sum over the steps.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     sizes, first = bind_inputs(cell, params, xs, first, lengths)
     alive = as_alive(lengths, sizes)
     if not sizes["T"]:
-        given = {k: getattr(cell.as_input(xs), k) for k in codes(cell.Input)}
+        given = {k: getattr(cell.as_input(xs), k) for k in (*codes(cell.Input), *shared(cell.Input))}
         values = sizes.zeros(cell.Trace, "T")._replace(**given)
         return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive)
     return Forward(*span_forward(cell, params, xs, first, alive), alive)
@@ -128,38 +129,51 @@ def span_forward(cell: Page, params: Any, xs: Any, first: Any, alive: Array | No
 
     ``first`` is a State, ``alive`` (T,B,1) or None. Nothing is checked here: ``forward`` does that.
     """
+    xs, held = apart(xs)
+    held = _where_ever_alive(alive, held)
     state, steps = first, []
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
-        v = cell.values(cell.functions, params, _where_alive(alive, t, _at(xs, t)), state)
+        v = cell.values(cell.functions, params, _with(_where_alive(alive, t, _at(xs, t)), held), state)
         state = _where_alive(alive, t, take(cell.State, v), state)
-        steps.append(_where_alive(alive, t, v))
-    values = _stack(steps)
+        steps.append(_where_alive(alive, t, apart(v)[0]))
+    values = _with(_stack(steps), held)
     return getattr(values, cell.gives[0]), state, values
 
 
 def span_backward(
-    cell: Page, params: Any, values: Any, alive: Array | None, given: Any, dstate: Any, sums: Any
+    cell: Page,
+    params: Any,
+    values: Any,
+    alive: Array | None,
+    given: Any,
+    dstate: Any,
+    sums: Any,
+    shares: dict[str, Any] | None = None,
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, the parameter gradient, and all cotangents, of one step or more.
 
     ``given`` is an Outputs with T in front: what the loss sends to every output, None where nothing. ``dstate`` is a
-    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None. A
-    sequence cut at multiples of ``grain`` gives the same bits.
+    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None, and
+    ``shares`` the cotangents of what all steps share. A sequence cut at multiples of ``grain`` gives the same bits.
     """
+    values, held = apart(values)
     steps: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
         arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), _at(given, t))
         d = take(cell.Trace, _where_alive(alive, t, arriving))  # at what is given and carried; None elsewhere
-        d = cell.adjoint(cell.functions, params, _at(values, t), d)
+        d = cell.adjoint(cell.functions, params, _with(_at(values, t), held), d)
         dstate = _where_alive(alive, t, before(cell, d), dstate)
+        d, more = apart(d)
+        shares = tree.add(more, shares)
         steps.append(d)
     ds = _stack(steps[::-1])
     for t in reversed(range(0, T, GRAIN)):
         stop = min(t + GRAIN, T)
         part = cell.gradients(cell.functions, params, _rows(values, t, stop), _rows(ds, t, stop))
         sums = part if sums is None else tree.add(sums, part)
+    ds = _with(ds, shares)
     return cell.input(ds), dstate, sums, ds
 
 
@@ -270,15 +284,26 @@ def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
 
 
 def where_alive(alive: Array | None, record: Any) -> Any:
-    """Zeros on the padding of every field (T,B,...)."""
+    """Zeros on the padding of every field (T,B,...), and in the rows of what all steps share that have no step."""
     if alive is None:
         return record
+    record, held = apart(record)
 
     def one(a: Array) -> Array:
         rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
         return arrays.where(rows, a, arrays.zeros(a.shape, a))
 
-    return tree.map(one, record)
+    return _with(tree.map(one, record), _where_ever_alive(alive, held))
+
+
+def _where_ever_alive(alive: Array | None, held: dict[str, Any]) -> dict[str, Any]:
+    """What all steps share, with zeros in the rows that have no step."""
+    return _where_alive(alive, 0, held) if alive is not None and alive.shape[0] else held
+
+
+def _with(record: Any, held: dict[str, Any] | None) -> Any:
+    """The record together with what all steps share."""
+    return record._replace(**held) if held else record
 
 
 def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:

@@ -120,13 +120,13 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
 
 
 def span_backward(
-    cell: Any, params: Any, values: Any, alive: Any, given: Any, dstate: Any, sums: Any
+    cell: Any, params: Any, values: Any, alive: Any, given: Any, dstate: Any, sums: Any, shares: Any = None
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, ``sums`` continued, and None. See ``scan.span_backward``."""
     if isinstance(values, cuda.Tape):
         return cuda.span_backward(cell, params, values, given, dstate, sums)
     if not isinstance(values, Tape):
-        return scan.span_backward(cell, params, values, alive, given, dstate, sums)
+        return scan.span_backward(cell, params, values, alive, given, dstate, sums, shares)
     L, T = values.layout, values.T
     kernel = _KERNELS[cell]
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)

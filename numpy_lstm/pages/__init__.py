@@ -1,6 +1,7 @@
 """One page per published equation set, each with its derivation (``.md``) beside it."""
 
 from .ablations import ABLATIONS
+from .attention import Attention
 from .coupled_lstm import CoupledLSTM
 from .cross_entropy import CrossEntropy
 from .dropout import Dropout
@@ -20,7 +21,7 @@ from .squared_error import SquaredError
 from .zoneout import zoneout, zoneout_input
 
 PAGES = (RNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM, CoupledLSTM, LayerNormLSTM, FullGateLSTM)
-LAYERS = (Embedding, Linear, Dropout, CrossEntropy, SquaredError)  # of one step: they carry nothing
+LAYERS = (Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError)  # of one step: they carry nothing
 
 __all__ = [
     "ABLATIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "LSTM",
     "PAGES",
     "RNN",
+    "Attention",
     "CoupledLSTM",
     "CrossEntropy",
     "Dropout",
