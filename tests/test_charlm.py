@@ -161,3 +161,14 @@ def test_a_preset_is_a_task_and_options_stand_above_it(preset: str) -> None:
         assert task.updates == count
         assert task.model.sizes[1] == (hidden or settings.PRESETS[preset].get("hidden", 128))
         assert task.described()["hidden"] == task.model.sizes[1]
+
+
+def test_the_run_in_the_gallery_is_a_record_and_learned() -> None:
+    found = train.record.read(Path(__file__).parent.parent / "analysis" / "gallery" / "charlm.json")
+    assert found["curves"]["held_out"][499] < 1.42
+    assert found["best"]["held_out"] < found["baselines"]["5-gram"]
+    assert found["settings"] | {"text": 0, "symbols": 0} == {k: o.default for k, o in settings.SETTINGS.items()} | {
+        "seed": 0,
+        "text": 0,
+        "symbols": 0,
+    }
