@@ -106,6 +106,22 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("rate", ["1e30", "1e38"])
+def test_losses_beyond_all_bounds_are_told_and_drawn(
+    rate: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on a mat, and " * 60, encoding="utf-8")
+    assert charlm(text, "--updates", "1", "--rate", rate) == 0
+    told = capsys.readouterr().out
+    assert "perplexity inf" in told or "perplexity nan" in told
+    figures_drawn: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "save", lambda figure, stem: figures_drawn.append(figure))
+        assert charlm(text, name="dashboard") == 0
+    assert len(figures_drawn) == 1
+
+
 def test_a_model_that_a_script_saved_is_not_sampled_from(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job = training.whole()
     file = train.save(saved.parent / "script.npz", job, train.begin(job))

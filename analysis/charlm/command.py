@@ -130,7 +130,7 @@ def _numbers(tables: Any) -> dict[str, Any]:
 
 def _in_words(loss: float) -> str:
     """``1.367 nats, 1.972 bits, perplexity 3.92``."""
-    return f"{loss:.3f} nats, {loss / math.log(2):.3f} bits, perplexity {math.exp(loss):.2f}"
+    return f"{loss:.3f} nats, {loss / math.log(2):.3f} bits, perplexity {train.perplexity(loss):.2f}"
 
 
 def _duration(seconds: float) -> str:

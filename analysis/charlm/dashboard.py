@@ -1,6 +1,7 @@
 """The figure of a run record: losses, perplexity, norm, rate, gates, samples."""
 
 import argparse
+import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,8 @@ def _draw(figure: "Figure", found: dict[str, Any]) -> None:
     looks = np.flatnonzero(np.isfinite(curves["held_out"]))
     _losses(panels[0, 0], updates, curves, looks, found["baselines"])
     axes = panels[0, 1]
-    axes.plot(updates, np.exp(curves["loss"]), color="0.8", linewidth=0.6, label="training")
-    axes.plot(updates[looks], np.exp(curves["held_out"][looks]), **figures.style(1), label="held out")
+    axes.plot(updates, _perplexity(curves["loss"]), color="0.8", linewidth=0.6, label="training")
+    axes.plot(updates[looks], _perplexity(curves["held_out"][looks]), **figures.style(1), label="held out")
     axes.set_yscale("log")
     axes.set_title("perplexity", loc="left")
     axes = panels[0, 2]
@@ -49,13 +50,17 @@ def _draw(figure: "Figure", found: dict[str, Any]) -> None:
     _gates(panels[1, 0], found["looks"])
     _gate_map(panels[1, 1], found["gate_map"])
     _samples(panels[1, 2], found["looks"])
-    text, s = found["text"], found["settings"]
+    text, s, best = found["text"], found["settings"], found["best"]
     figure.supxlabel(
         f"{s['cell']}, {s['layers']} x {s['hidden']}, {text['name']} (sha256 {text['sha256'][:12]}), seed {s['seed']}; "
-        f"best held-out loss {found['best']['held_out']:.3f} nats after update {found['best']['update']}",
+        f"best held-out loss {best['held_out'] or math.nan:.3f} nats after update {best['update']}",
         fontsize=6,
         color=figures.GREY,
     )
+
+
+def _perplexity(losses: Any) -> Any:
+    return np.exp(np.minimum(losses, 700))  # what is beyond does not fit a number, nor a figure
 
 
 def _losses(axes: Any, updates: Any, curves: dict[str, Any], looks: Any, baselines: dict[str, float]) -> None:

@@ -20,7 +20,7 @@ from . import clipping, record
 from .batches import Streams, split
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
-from .loop import Best, History, Progress, Report, Task, advance, begin, train
+from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
 from .model import Batch, Model, gradient
 from .optimisers import Optimiser, adam, adamw, sgd
 from .saving import Saved, load, load_best, read, save, sweep
@@ -57,6 +57,7 @@ __all__ = [
     "load",
     "load_best",
     "read",
+    "perplexity",
     "record",
     "sample",
     "save",

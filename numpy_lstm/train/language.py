@@ -1,6 +1,5 @@
 """A model of a language: the next symbol, given all before it."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -94,21 +93,25 @@ def sample(
 def _sampled(
     model: Model, params: Any, symbols: str, codes: Any, length: int, rng: np.random.Generator, temperature: float
 ) -> Iterator[str]:
-    logits, carry = model.outputs(params, codes[:, None])
+    carry = None
     for _ in range(length):
-        scores = logits[-1, 0].astype(np.float64) / temperature
-        odds = np.exp(scores - np.max(scores))
-        code = int(np.searchsorted(np.cumsum(odds), rng.random() * np.sum(odds), side="right"))
-        code = min(code, len(symbols) - 1)
+        code, carry = _drawn(model, params, codes, carry, rng, temperature)
+        codes = np.array([code])
         yield symbols[code]
-        logits, carry = model.outputs(params, np.array([[code]]), carry)
 
 
-def in_words(loss: float) -> str:
-    """``1.367 nats, 1.972 bits, perplexity 3.92``."""
-    return f"{loss:.3f} nats, {loss / math.log(2):.3f} bits, perplexity {math.exp(loss):.2f}"
+@np.errstate(over="ignore", invalid="ignore")  # a model that has diverged gives something too
+def _drawn(
+    model: Model, params: Any, codes: Any, carry: Any, rng: np.random.Generator, temperature: float
+) -> tuple[int, Any]:
+    logits, carry = model.outputs(params, codes[:, None], carry)
+    scores = logits[-1, 0].astype(np.float64) / temperature
+    odds = np.exp(scores - np.max(scores))
+    code = int(np.searchsorted(np.cumsum(odds), rng.random() * np.sum(odds), side="right"))
+    return min(code, len(odds) - 1), carry
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def gate_map(model: Model, params: Any, codes: Any, units: int = 10) -> tuple[str, list[int], Any]:
     """What ``units`` of the top cell do while it reads ``codes``: name of the value, the units, and it (T, units).
 

@@ -149,6 +149,11 @@ def train(task: Task, progress: Progress) -> Iterator[tuple[Progress, Report]]:
         yield progress, report
 
 
+def perplexity(loss: float) -> float:
+    """exp of a loss in nats; infinite where that overflows."""
+    return math.inf if loss > 709 else math.exp(loss)
+
+
 def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     model, step, start = task.model, progress.step, time.perf_counter()
     batch = task.batches(progress.seed, step)
@@ -191,7 +196,7 @@ def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, An
     return Report(
         progress.step,
         loss,
-        math.exp(min(loss, 700.0)),
+        perplexity(loss),
         norm,
         clipped,
         rate,
