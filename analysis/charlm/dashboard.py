@@ -60,7 +60,7 @@ def _draw(figure: "Figure", found: dict[str, Any]) -> None:
 
 
 def _perplexity(losses: Any) -> Any:
-    return np.exp(np.minimum(losses, 700))  # what is beyond does not fit a number, nor a figure
+    return np.exp(np.minimum(losses, 100))  # no figure has room for more
 
 
 def _losses(axes: Any, updates: Any, curves: dict[str, Any], looks: Any, baselines: dict[str, float]) -> None:
