@@ -85,7 +85,7 @@ def _gates(axes: Any, looks: list[dict[str, Any]]) -> None:
 
 
 def _gate_map(axes: Any, found: dict[str, Any]) -> None:
-    shown = axes.imshow(np.array(found["values"]).T, aspect="auto", cmap="viridis", interpolation="nearest")
+    shown = axes.imshow(np.array(found["values"], float).T, aspect="auto", cmap="viridis", interpolation="nearest")
     axes.figure.colorbar(shown, ax=axes, fraction=0.04)
     text = found["text"]
     axes.set_xticks(range(len(text)), [c if c.isprintable() else "¶" for c in text], fontsize=3.5, family="monospace")
