@@ -191,6 +191,11 @@ def exchange(a: Array) -> Array:
     return cast(Array, namespace(a).permute_dims(a, (1, 0, 2)))
 
 
+def any_first(a: Array) -> Array:
+    """Booleans: whether any along the first axis is true."""
+    return cast(Array, namespace(a).any(a, axis=0))
+
+
 def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
 
@@ -260,6 +265,24 @@ def add_rows(d: Array, codes: Array, count: int) -> Array:
     return stack(rows)
 
 
+def not_finite(a: Array) -> Array | None:
+    """Booleans: where a number is infinite or NaN; None if none is, or its numbers bring their own arithmetic."""
+    xp = namespace(a)
+    if _holds_objects(a) or not hasattr(xp, "isfinite"):
+        return None
+    found = ~xp.isfinite(a)
+    return found if bool(xp.any(found)) else None
+
+
+def every(a: Array, value: float) -> Array:
+    """Whether all along the last axis are this number: (...,N) becomes (...,1)."""
+    return cast(Array, namespace(a).all(cast(Any, a) == value, axis=-1))[..., None]
+
+
+def both(one: Array, other: Array) -> Array:
+    return cast(Array, namespace(one).logical_and(one, other))
+
+
 def keep_last(a: Array) -> Array:
     """A last axis of 1 behind the others."""
     return a[..., None]
@@ -303,11 +326,11 @@ def astype(a: Any, like: Array) -> Array:
     return cast(Array, convert(a, like.dtype) if convert else a.astype(like.dtype))
 
 
-def steps_before(lengths: Sequence[int], T: int, like: Array) -> Array:
-    """(T,B,1), of the library of ``like``: whether step t stands before the length of row b."""
-    xp, nested = namespace(like), (np.arange(T)[:, None] < np.array(lengths)).tolist()
+def booleans(mask: Any, shape: tuple[int, ...], like: Array) -> Array:
+    """The NumPy ``mask`` in that shape, of the library of ``like``."""
+    xp = namespace(like)
     kind = xp.bool if hasattr(xp, "bool") else xp.bool_
-    return cast(Array, xp.reshape(xp.asarray(nested, dtype=kind), (T, len(lengths), 1)))
+    return cast(Array, xp.reshape(xp.asarray(mask.tolist(), dtype=kind), shape))
 
 
 def _holds_objects(a: Array) -> bool:

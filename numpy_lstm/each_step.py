@@ -5,7 +5,7 @@ The results are those of ``numpy_lstm.forward`` and ``backward``, which call it 
 
 from typing import Any
 
-from . import arrays, scan, tree
+from . import arrays, scan, steps, tree
 from .arrays import Array
 from .pages.page import Page, take
 from .scan import Backward, Forward
@@ -18,7 +18,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     """See ``numpy_lstm.forward``. Raises TypeError for a page that carries something from step to step."""
     _expect_memoryless(cell)
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
-    alive, T, B = scan.as_alive(lengths, sizes), sizes["T"], sizes["B"]
+    (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
     fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
     x = scan.where_alive(alive, xs)
     v = cell.values(cell.functions, params, _folded(x) if fold else x, first)

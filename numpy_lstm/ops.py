@@ -106,6 +106,15 @@ def sum_columns(a: Array) -> Array:
     return sum_axis(a, axis=-1)
 
 
+def unread(x: Array, masks: Sequence[Array]) -> Array:
+    """x (...,B,D), zero where it is not finite on rows that every mask (...,B,N) keeps whole: they read nothing."""
+    if (wrong := arrays.not_finite(x)) is None:
+        return x
+    for mask in masks:
+        wrong = arrays.both(wrong, arrays.every(mask, 1))
+    return where(wrong, arrays.zeros(x.shape, x), x)
+
+
 def gather_rows(W: Array, codes: Array) -> Array:
     """The rows of W (...,D,H) that the integers ``codes`` (B,) name. Gives (...,B,H)."""
     return take(W, codes, axis=-2)

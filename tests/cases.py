@@ -10,6 +10,7 @@ from reference import chain_rule
 
 PAGES = list(nl.PAGES)
 VARIANTS = [nl.ReLURNN, *(nl.ABLATIONS[name] for name in ("NIG", "NFG", "NOG", "NIAF", "NOAF"))]
+SHIPPED = list(nl.VARIANTS)
 CELLS = PAGES + VARIANTS
 LAYERS = list(nl.pages.LAYERS)
 THOROUGH = False  # pytest --thorough: conftest.py

@@ -251,6 +251,7 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ("analysis.__main__", ["coverage"], TRUTH),
     ("analysis.__main__", ["accuracy"], TRUTH),
     ("analysis.__main__", ["case_studies"], TRUTH),
+    ("analysis.__main__", ["calibration"], TRUTH),
     ("analysis.__main__", ["flow", "lyapunov"], FIGURES),
     ("analysis.__main__", ["kill_matrix"], BOTH),
     ("analysis.__main__", ["benchmark"], FIGURES),

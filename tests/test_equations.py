@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from cases import CELLS, LAYERS, equation_error, equation_ids, standard
+from cases import CELLS as USUAL
+from cases import LAYERS, SHIPPED, equation_error, equation_ids, standard
 from numpy_lstm import check, tree
 from numpy_lstm.shapes import apart, codes
 from reference import chain_rule, mechanical
 
+CELLS = [*USUAL, *SHIPPED]
 PAGES = Path(nl.__file__).parent / "pages"
 COMBINATORS = ("projected", "zoneout")
 COMBINED = [
@@ -47,7 +49,7 @@ def test_equations(equation: str) -> None:
         f"{page.name.lower()}-{row.tag}'-{k}"
         for page in [*COMBINED, *LAYERS]
         for row in chain_rule.rows(page)
-        if row.tag in ("M1", "Z1") or page in LAYERS
+        if row.tag in ("M1", "M2", "Z1") or page in LAYERS
         for k in row.operands()
         if k not in codes(page.Input)
     ],

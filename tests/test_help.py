@@ -69,7 +69,7 @@ def test_a_function_of_a_page(cell: nl.Page, name: str) -> None:
 
 def test_of_combinators_the_step_says_what_they_add() -> None:
     assert "then its projection h (B,R)" in shown(nl.projected(nl.LSTM, 2).step)
-    assert "h = linear(v.h, p.M)  # (M1)" in shown(nl.projected(nl.LSTM, 2))
+    assert "q = linear(v.h, p.M)  # (M1)" in shown(nl.projected(nl.LSTM, 2))
     assert "now = keep * old + (1 - keep) * new  # (Z1)" in shown(nl.zoneout(nl.LSTM))
     assert "Of GRU:" in shown(nl.zoneout(nl.GRU))
 

@@ -104,16 +104,7 @@ def cells_of(table: str, page: str | None = None) -> list[list[str]]:
 def test_its_tables_are_all_held() -> None:
     names = set(re.findall(r"<!-- table: (.*?) -->", "\n".join(PAGES.values())))
     assert names == {
-        "calibration",
-        "cells",
-        "fast",
-        "kills",
-        "layouts",
-        "memory",
-        "routes",
-        "saturated",
-        "softmax",
-        "wirings",
+        *("calibration", "cells", "fast", "kills", "layouts", "memory", "routes", "saturated", "softmax", "wirings")
     }
 
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, scan, tree
+from .. import arrays, scan, steps, tree
 from ..arrays import type_name
 from ..pages.page import Page, take
 from ..shapes import apart, axes, codes, shared
-from ..wiring import map_run
+from ..wiring import cells, map_run
 from .paths import Sized, blurred, textbook, total_size
 
 
@@ -28,7 +28,7 @@ class Point(NamedTuple):
 class Outputs(NamedTuple):
     """All that a loss can see: ``states``, what a page gives and carries with T in front, and the ``last`` state.
 
-    Of a layer, ``states`` are its outputs hs (T,B,N).
+    Of a layer, ``states`` are its outputs hs (T,B,N), or hs and every c_t of its leaves where the loss sees those too.
     """
 
     states: Any
@@ -48,7 +48,7 @@ class Problem(NamedTuple):
     cell: Any
     point: Point
     cotangents: Outputs
-    lengths: tuple[int, ...] | None = None
+    lengths: Any = None
     codes: Any = None
 
     @classmethod
@@ -78,19 +78,20 @@ class Problem(NamedTuple):
             problem: Problem = source.problem()
             return problem
         if not isinstance(source, Page) and hasattr(source, "forward") and hasattr(source, "backward"):
-            if surplus := [k for k in ("dcs", "dstates") if arguments[k] is not None]:
-                raise TypeError(f"{', '.join(surplus)} given to a {type_name(source)}; expected dhs and dlast")
+            if dstates is not None:
+                raise TypeError(f"dstates given to a {type_name(source)}; expected dhs, dcs and dlast")
             run = source.forward(params, xs, first, lengths)
-            back = source.backward(params, run, dhs, dlast=dlast)  # holds the cotangents against the run
+            back = source.backward(params, run, dhs, dcs, dlast)  # holds the cotangents against the run
             start = tree.map(lambda a, s: np.zeros_like(a) if s is None else s, back.dfirst, first)
-            lengths = None if lengths is None else scan.as_lengths(lengths, *run.hs.shape[:2])
+            lengths = steps.checked(lengths, *run.hs.shape[:2])
+            states = dhs if dcs is None else (dhs, tree.map(lambda _, d: d, cells(source, run), dcs))
             last = tree.map(lambda _, d: d, run.last, dlast)
-            return cls(source, Point(params, _floats(xs), start), Outputs(dhs, last), lengths, _codes(xs))
+            return cls(source, Point(params, _floats(xs), start), Outputs(states, last), lengths, _codes(xs))
         sizes, first = scan.bind_inputs(source, params, xs, first, lengths)
         given = scan.bind_cotangents(source, sizes, dhs, dcs, dlast, dstates)
-        lengths = None if lengths is None else scan.as_lengths(lengths, sizes["T"], sizes["B"])
+        lengths = steps.checked(lengths, sizes["T"], sizes["B"])
         last = source.partial_state() if dlast is None else dlast
-        xs = scan.where_alive(scan.as_alive(lengths, sizes), xs) if codes(source.Input) else xs
+        xs = scan.where_alive(steps.bind(lengths, sizes)[0], xs) if codes(source.Input) else xs
         return cls(source, Point(params, _floats(xs), first), Outputs(given, last), lengths, _codes(xs))
 
     @classmethod
@@ -157,34 +158,31 @@ class Problem(NamedTuple):
         """All that the page gives and carries, or the layer gives and its last state."""
         if not isinstance(self.cell, Page):
             run = self.cell.forward(point.params, self.inputs(point), point.first, self.lengths)
-            return Outputs(run.hs, run.last)
-        cell, state, steps = self.cell, point.first, []
+            seen = (run.hs, cells(self.cell, run)) if type(self.cotangents.states) is tuple else run.hs
+            return Outputs(seen, run.last)
+        cell, state, traces = self.cell, point.first, []
         letters, xs = axes(cell.Input), cell.as_input(self.inputs(point))
         held = apart(xs)[1]
         ndim = {k: len(a) for k, a in letters.items() if k not in held}
-        for t in range(getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]]]):
+        T, B = getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]] :][:2]
+        read, reset, restart = steps.masks(self.lengths, T, B)
+        zero = tree.map(np.zeros_like, state)
+        for t in range(T):
             at = held | {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
-            v = self._alive(t, cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), state))
-            state = self._alive(t, take(cell.State, v), state)
-            steps.append(v)
-        seen = {k: np.stack([getattr(v, k) for v in steps], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
+            prev = _rows(reset, t, zero, state)
+            prev = _rows(restart, t, point.first, prev)
+            v = cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), prev)
+            state = _rows(read, t, take(cell.State, v), state) if read is not None else take(cell.State, v)
+            traces.append(v if read is None else _rows(read, t, v))
+        seen = {k: np.stack([getattr(v, k) for v in traces], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
         return Outputs(cell.Outputs(**seen), state)
-
-    def _alive(self, t: int, new: Any, old: Any = None) -> Any:
-        """The record ``new`` on the rows that have a step t, elsewhere ``old``, or zeros."""
-        if self.lengths is None:
-            return new
-        alive, letters = np.array(self.lengths) > t, axes(new.__class__)
-        shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
-        kept = {k: 0 if old is None else getattr(old, k) for k in letters}
-        rows = {k: arrays.like(alive.reshape(shape[k]), getattr(new, k)) for k in letters}
-        return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
         outputs = dict(tree.leaves(self.outputs(point)))
         terms = [np.sum(d * outputs[name], axis=tuple(range(-d.ndim, 0))) for name, d in tree.leaves(self.cotangents)]
-        name, ndim = "states", 0 if isinstance(self.cell, Page) else outputs["states"].ndim
+        name = "states.0" if type(self.cotangents.states) is tuple else "states"
+        ndim = 0 if isinstance(self.cell, Page) else outputs[name].ndim
         if isinstance(self.cell, Page):
             name, ndim = f"states.{self.cell.gives[0]}", 1 + len(axes(self.cell.Outputs)[self.cell.gives[0]])
         return sum(terms, start=0.0 * outputs[name][(..., *[0] * ndim)])
@@ -237,7 +235,19 @@ class Problem(NamedTuple):
         states, last = cotangents
         if isinstance(self.cell, Page):
             return scan.backward(self.cell, self.point.params, run, dlast=last, dstates=states)
-        return self.cell.backward(self.point.params, run, states, dlast=last)
+        dhs, dcs = states if type(states) is tuple else (states, None)
+        return self.cell.backward(self.point.params, run, dhs, dcs, last)
+
+
+def _rows(mask: Any, t: int, new: Any, old: Any = None) -> Any:
+    """The record ``new`` on the rows of a mask (T,B) at step t, elsewhere ``old``: zeros, or all of it if no mask."""
+    if mask is None:
+        return old
+    letters = axes(new.__class__)
+    shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
+    kept = {k: 0 if old is None else getattr(old, k) for k in letters}
+    rows = {k: arrays.like(mask[t].reshape(shape[k]), getattr(new, k)) for k in letters}
+    return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
 
 def _gradient(passes: tuple[Any, Any]) -> Point:

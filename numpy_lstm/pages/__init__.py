@@ -2,6 +2,7 @@
 
 from .ablations import ABLATIONS
 from .attention import Attention
+from .clipped_lstm import ClippedLSTM
 from .coupled_lstm import CoupledLSTM
 from .cross_entropy import CrossEntropy
 from .dropout import Dropout
@@ -9,7 +10,9 @@ from .embedding import Embedding
 from .full_gate_lstm import FullGateLSTM
 from .gru import GRU
 from .gru_reset_before import GRUResetBefore
+from .layer_norm_carried_lstm import LayerNormCarriedLSTM
 from .layer_norm_lstm import LayerNormLSTM
+from .layer_norm_sum_lstm import LayerNormSumLSTM
 from .linear import Linear
 from .lstm import LSTM
 from .page import Page
@@ -21,6 +24,7 @@ from .squared_error import SquaredError
 from .zoneout import zoneout, zoneout_input
 
 PAGES = (RNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM, CoupledLSTM, LayerNormLSTM, FullGateLSTM)
+VARIANTS = (ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM)  # equations that other libraries ship
 LAYERS = (Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError)  # of one step: they carry nothing
 
 __all__ = [
@@ -30,14 +34,18 @@ __all__ = [
     "LSTM",
     "PAGES",
     "RNN",
+    "VARIANTS",
     "Attention",
+    "ClippedLSTM",
     "CoupledLSTM",
     "CrossEntropy",
     "Dropout",
     "Embedding",
     "FullGateLSTM",
     "GRUResetBefore",
+    "LayerNormCarriedLSTM",
     "LayerNormLSTM",
+    "LayerNormSumLSTM",
     "Linear",
     "Page",
     "PeepholeLSTM",
