@@ -5,6 +5,7 @@ written through, and never read.
 """
 
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -43,6 +44,17 @@ def write(path: Path, save: Callable[[Path], object]) -> Path:
 def write_bytes(path: Path, data: bytes) -> Path:
     """Write ``data``, whole or not at all; raises OSError as writing does."""
     return write(path, lambda temporary: temporary.write_bytes(data))
+
+
+def sweep(path: Path) -> list[Path]:
+    """Remove the temporaries that a killed ``write`` of ``path`` left; nobody else may be writing it."""
+    target = _followed(path)
+    if isinstance(target, int):
+        return []
+    stray = list(target.parent.glob(f"{glob.escape(_prefix(target))}{'?' * 8}{path.suffix}"))
+    for temporary in stray:
+        temporary.unlink(missing_ok=True)
+    return stray
 
 
 def regular(path: Path) -> Path:
