@@ -16,6 +16,7 @@ import numpy as np
 from .. import layouts, nn, onnx, tree, weight_files
 from ..check.given import CaseError
 from ..pages import GRU, LSTM, RNN, GRUResetBefore, Page
+from ..torch_names import TorchNames
 from .case import Case
 from .network import CELLS, Network
 
@@ -141,16 +142,10 @@ def _of_torch(arrays: Mapping[str, Any]) -> Iterator[Model]:
         if not {"weight_hh", "weight_hh_l0"} & group.keys():
             continue
         twin = nn.from_state_dict({name: arrays[name] for name in names}, prefix=prefix)
-        weights, R = twin.state_dict(), twin.cell.R or 0
+        D, H, ways = twin.input_size, twin.hidden_size, 1 + twin.bidirectional
+        stored = TorchNames(twin.cell, D, H, twin.num_layers, ways, twin.bias).stored(twin.state_dict())
         direction = "bidirectional" if twin.bidirectional else "forward"
-        network = Network(twin.cell.core.name, R, False, direction, twin.num_layers)
-        stored = []
-        for layer in range(twin.num_layers):
-            for way in ("", "_reverse")[: 1 + twin.bidirectional]:
-                end = f"_l{layer}{way}"
-                held = {k.removesuffix(end) + "_l0": a for k, a in weights.items() if k.endswith(end)}
-                zeros = np.zeros(len(held["weight_ih_l0"]))
-                stored.append({"bias_ih_l0": zeros, "bias_hh_l0": zeros} | held)
+        network = Network(twin.cell.core.name, twin.cell.R or 0, False, direction, twin.num_layers)
         yield Model(prefix.rstrip("./") or "weights", network, "torch", tuple(stored), str(arrays[names[0]].dtype))
 
 
