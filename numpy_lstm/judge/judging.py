@@ -20,6 +20,7 @@ from .answers import checked
 from .judgement import Judgement
 from .locate import first_cotangent, first_value
 from .notes import notes
+from .rows import wrong_rows
 from .suspects import Lineup, blocks, patterns
 
 NOISE_RUNS = 3
@@ -106,6 +107,7 @@ class Judge:
         wrong = {row.name for row in report if row.verdict == "fail" and row.name in got}
         broken = {row.name for row in report if row.nonfinite}
         failing = [k for k in got if k in wrong - broken]
+        suspected = {k: a for k, a in got.items() if k not in broken}
         single = {row.reason for row in report if row.verdict == "fail"} == {"single-precision"}
         return Judgement(
             case=case,
@@ -115,13 +117,12 @@ class Judge:
             block_of={label: k for k, fields in labels.items() for label in fields.values()},
             value=first_value(case, got, exact, wide, report),
             cotangent=first_cotangent(case, got, exact, wide, report),
-            suspects=self._lineup.suspects({k: a for k, a in got.items() if k not in broken}, single)
-            if failing
-            else [],
+            suspects=self._lineup.suspects(suspected, single) if failing else [],
             patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
             absent=[k for k in known if k not in got and not parse(k).of_steps],
             partial=self.partial,
-            notes=notes(case.name, [row for row in report if row.name in got], own, single),
+            notes=notes(case.name, [row for row in report if row.name in got], own, single)
+            + (wrong_rows(case, suspected, self._lineup.bench.right) if failing and not single else []),
         )
 
 
