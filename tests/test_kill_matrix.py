@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from analysis.mistakes import homes, kill_matrix, recipes
-from numpy_lstm.mistakes import CATALOGUE, Mistake
+from numpy_lstm.mistakes import CATALOGUE, Edits, Mistake
 
 RECIPES = {recipe.name: recipe for recipe in recipes.recipes()}
 OURS = [name for name in RECIPES if name.startswith("ours")]
-RIGHT = Mistake("none", "nothing is wrong", "", lambda b: [""], lambda b, _: b.right)
+RIGHT = Mistake("none", "nothing is wrong", lambda b: True, Edits())
 
 
 @pytest.mark.parametrize(("n", "name"), [*enumerate(RECIPES)])

@@ -51,7 +51,7 @@ def test_every_mistake_that_can_be_made_shows() -> None:
 
 
 def test_what_changes_nothing_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = mistakes.Mistake("none", "", "", lambda bench: [""], lambda bench, _: bench.right)
+    right = mistakes.Mistake("none", "", lambda bench: True, mistakes.Edits())
     monkeypatch.setitem(mistakes.CATALOGUE, "none", right)
     assert right not in {m for m, _ in mistakes.possible(mistakes.Workbench(drawn(MGU)))}
 
