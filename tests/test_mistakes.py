@@ -66,7 +66,9 @@ def some(b: Workbench, most: int = 2) -> list[tuple[Mistake, str]]:
     found = []
     for mistake in CATALOGUE.values():
         variants = mistake.conceivable(b)
-        found += [(mistake, k) for k in (variants if cases.THOROUGH else variants[:: max(1, -(-len(variants) // most))])]
+        found += [
+            (mistake, k) for k in (variants if cases.THOROUGH else variants[:: max(1, -(-len(variants) // most))])
+        ]
     return [(mistake, k) for mistake, k in found if b.differs(mistake.answer(b, k))]
 
 
