@@ -11,10 +11,10 @@ T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
               all in PAGES but the last; ClippedLSTM LayerNormCarriedLSTM LayerNormSumLSTM, in VARIANTS; ABLATIONS;
               projected(cell, R) and zoneout(cell) make a cell of a cell
-one step      Embedding Linear Dropout CrossEntropy SquaredError: pages that carry nothing; losses give one number a row
+one step      Embedding Linear Dropout Attention CrossEntropy SquaredError carry nothing; losses give a number a row
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory; Steps
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
-weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
+weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (24), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
@@ -30,7 +30,7 @@ from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
 from .pages import VARIANTS, ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM
-from .pages import Embedding, Linear, Dropout, CrossEntropy, SquaredError
+from .pages import Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
@@ -58,6 +58,7 @@ __all__ = [
     "Embedding",
     "Linear",
     "Dropout",
+    "Attention",
     "CrossEntropy",
     "SquaredError",
     "PAGES",

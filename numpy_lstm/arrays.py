@@ -13,6 +13,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+BLOCK = 16384  # numbers
+
 
 class Array(Protocol):
     """What a page may do with an array: arithmetic, ``@``, transposition and basic indexing."""
@@ -182,6 +184,18 @@ def transpose(a: Array) -> Array:
     return cast(Array, cast(Any, a).swapaxes(-1, -2)) if is_cupy(a) else a.mT
 
 
+def exchange(a: Array) -> Array:
+    """The first two of three axes exchanged."""
+    if isinstance(a, np.ndarray) or is_cupy(a):
+        return cast(Array, cast(Any, a).swapaxes(0, 1))
+    return cast(Array, namespace(a).permute_dims(a, (1, 0, 2)))
+
+
+def any_first(a: Array) -> Array:
+    """Booleans: whether any along the first axis is true."""
+    return cast(Array, namespace(a).any(a, axis=0))
+
+
 def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
 
@@ -208,6 +222,27 @@ def take_along(a: Array, codes: Array) -> Array:
     """One entry of each row along the last axis: a (...,B,N), ``codes`` (...,B), with all or the last axes of a."""
     codes = reshape(codes, (*(1,) * (a.ndim - 1 - codes.ndim), *codes.shape, 1))
     return cast(Array, namespace(a).take_along_axis(a, codes, axis=-1))[..., 0]
+
+
+def put_along(a: Array, codes: Array, by: Array) -> Array:
+    """A copy of a (...,B,N) with ``by`` (...,B) in the column that the code of each row names."""
+    if not isinstance(a, np.ndarray):
+        return where(hot(codes, a.shape[-1]), keep_last(by), a)
+    changed = a.copy()
+    places = np.broadcast_to(cast(Any, codes), a.shape[:-1])
+    np.put_along_axis(changed, places[..., None], cast(Any, by)[..., None], axis=-1)
+    return cast(Array, changed)
+
+
+def in_blocks(f: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    """f(a, b), elementwise on a, for NumPy arrays by blocks of the first axis: what lies between stays in the cache."""
+    rows = max(1, BLOCK // max(1, a.shape[-1] * (a.shape[-2] if a.ndim > 2 else 1)))
+    if not isinstance(a, np.ndarray) or a.shape[0] <= rows:
+        return f(a, b)
+    found = np.empty_like(a)
+    for k in range(0, a.shape[0], rows):
+        found[k : k + rows] = f(a[k : k + rows], b[k : k + rows])
+    return cast(Array, found)
 
 
 def hot(codes: Array, n: int) -> Array:
@@ -291,10 +326,11 @@ def astype(a: Any, like: Array) -> Array:
     return cast(Array, convert(a, like.dtype) if convert else a.astype(like.dtype))
 
 
-def booleans(nested: list[Any], shape: tuple[int, ...], like: Array) -> Array:
-    """A boolean array of the library of ``like``."""
+def booleans(mask: Any, shape: tuple[int, ...], like: Array) -> Array:
+    """The NumPy ``mask`` in that shape, of the library of ``like``."""
     xp = namespace(like)
-    return cast(Array, xp.reshape(xp.asarray(nested, dtype=xp.bool if hasattr(xp, "bool") else xp.bool_), shape))
+    kind = xp.bool if hasattr(xp, "bool") else xp.bool_
+    return cast(Array, xp.reshape(xp.asarray(mask.tolist(), dtype=kind), shape))
 
 
 def _holds_objects(a: Array) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from . import arrays, fast, scan, steps, tree
 from .arrays import Array
 from .scan import Backward, Forward
+from .shapes import apart
 
 __all__ = ["Checkpoints", "backward", "forward"]
 
@@ -85,21 +86,22 @@ def backward(
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
-    dxs, dagain = (
-        tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs),
-        sizes.zeros(cell.State),
-    )
+    dxs = tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs)
+    dxs, held = apart(dxs)
+    dagain = sizes.zeros(cell.State)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
         alive = _cut(run.alive, start, stop)
         again = _again(run.resets, start, stop, firsts[0])
         _, _, values = engine.span_forward(cell, params, _cut(xs, start, stop), first, alive, *again)
         part, dstate, sums, ds = engine.span_backward(
-            cell, params, values, alive, _cut(given, start, stop), dstate, sums, *again[:1]
+            cell, params, values, alive, _cut(given, start, stop), dstate, sums, *again[:1], shares=held
         )
         dagain = scan.restarted(cell, again[0], ds, dagain) if again else dagain
+        part, held = apart(part)
         for (_, whole), (_, piece) in zip(tree.leaves(dxs), tree.leaves(part), strict=True):
             whole[start:stop, ...] = piece
         del values  # before the tape of the next segment is made
+    dxs = dxs._replace(**held) if held else dxs
     dfirst = dstate if run.resets is None else tree.add(dstate, dagain)
     return Backward(dxs, dfirst, engine.total(cell, params, sums), None)
 
@@ -127,4 +129,6 @@ def _again(resets: Any, start: int, stop: int, first: Any) -> tuple[Any, ...]:
 
 
 def _cut(value: Any, start: int, stop: int) -> Any:
-    return tree.map(lambda a: a[start:stop, ...], value)
+    value, held = apart(value)
+    part = tree.map(lambda a: a[start:stop, ...], value)
+    return part._replace(**held) if held else part

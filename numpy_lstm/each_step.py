@@ -9,6 +9,7 @@ from . import arrays, scan, steps, tree
 from .arrays import Array
 from .pages.page import Page, take
 from .scan import Backward, Forward
+from .shapes import apart, axes, shared
 
 __all__ = ["backward", "forward"]
 
@@ -18,8 +19,10 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     _expect_memoryless(cell)
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
-    v = cell.values(cell.functions, params, _folded(scan.where_alive(alive, xs)), first)
-    values = scan.where_alive(alive, _unfolded(v, T, B))
+    fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
+    x = scan.where_alive(alive, xs)
+    v = cell.values(cell.functions, params, _folded(x) if fold else x, first)
+    values = scan.where_alive(alive, _unfolded(v, T, B) if fold else v)
     return Forward(getattr(values, cell.gives[0]), first, values, alive)
 
 
@@ -41,8 +44,15 @@ def backward(
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     given = scan.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
     v = _folded(run.values)
-    d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
-    ds = _unfolded(d, sizes["T"], sizes["B"])
+    if held := shared(cell.Input):
+        ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))
+        d = _folded(ds)
+        ndim = {k: len(a) for k, a in axes(cell.Trace).items()}
+        more = {k: getattr(ds, k) for k in held}  # summed by the page, or not yet
+        ds = ds._replace(**{k: a if a.ndim == ndim[k] else arrays.sum_axis(a, axis=0) for k, a in more.items()})
+    else:
+        d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
+        ds = _unfolded(d, sizes["T"], sizes["B"])
     return Backward(cell.input(ds), run.last, cell.gradients(cell.functions, params, v, d), ds)
 
 
@@ -52,8 +62,8 @@ def _expect_memoryless(cell: Any) -> None:
 
 
 def _folded(record: Any) -> Any:
-    """(T,B,...) as (T*B,...)."""
-    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), record)
+    """(T,B,...) as (T*B,...), without what all steps share."""
+    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), apart(record)[0])
 
 
 def _unfolded(record: Any, T: int, B: int) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from . import arrays, steps, tree
 from .arrays import Array
 from .pages.page import Page, before, take
-from .shapes import Sizes, axes, codes, declared
+from .shapes import Sizes, apart, axes, codes, declared, shared
 from .steps import Resets
 
 GRAIN = 32
@@ -64,6 +64,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
         masks for padding anywhere, and for rows that start anew
 
     Where the page reads integers, codes of symbols or classes, they are of any integer dtype; their cotangent is None.
+    What all steps share, a memory (B,S,N) say, has no time axis, and its cotangent is the sum over the steps.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     sizes, first = bind_inputs(cell, params, xs, first, lengths)
     alive, resets = steps.bind(lengths, sizes)
     if not sizes["T"]:
-        given = {k: getattr(cell.as_input(xs), k) for k in codes(cell.Input)}
+        given = {k: getattr(cell.as_input(xs), k) for k in (*codes(cell.Input), *shared(cell.Input))}
         values = sizes.zeros(cell.Trace, "T")._replace(**given)
         return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive, resets)
     return Forward(*span_forward(cell, params, xs, first, alive, resets), alive, resets)
@@ -134,15 +135,17 @@ def span_forward(
     ``first`` is a State, ``alive`` (T,B,1) or None; ``start`` the State of restarts, ``first`` if absent. Nothing is
     checked here: ``forward`` does that.
     """
+    xs, held = apart(xs)
+    held = _where_ever(alive, held)
     state, traces, start = first, [], first if start is None else start
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
         prev = state if resets is None else _where(resets.kept, t, state)  # (S1)
         if resets is not None and resets.first is not None:
             prev = _where(resets.first, t, start, prev)  # (S1)
-        v = cell.values(cell.functions, params, _where(alive, t, _at(xs, t)), prev)
+        v = cell.values(cell.functions, params, _with(_where(alive, t, _at(xs, t)), held), prev)
         state = _where(alive, t, take(cell.State, v), state)  # (S2)
-        traces.append(_where(alive, t, v))
-    values = _stack(traces)
+        traces.append(_where(alive, t, apart(v)[0]))
+    values = _with(_stack(traces), held)
     return getattr(values, cell.gives[0]), state, values
 
 
@@ -155,28 +158,33 @@ def span_backward(
     dstate: Any,
     sums: Any,
     resets: Resets | None = None,
+    shares: dict[str, Any] | None = None,
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the state before, the parameter gradient, and all cotangents, of one step or more.
 
     ``given`` is an Outputs with T in front: what the loss sends to every output, None where nothing. ``dstate`` is a
-    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None. A
-    sequence cut at multiples of ``grain`` gives the same bits.
+    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None, and
+    ``shares`` the cotangents of what all steps share. A sequence cut at multiples of ``grain`` gives the same bits.
     """
+    values, held = apart(values)
     traces: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
         arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), _at(given, t))
         d = take(cell.Trace, _where(alive, t, arriving))  # (S2') at what is given and carried; None elsewhere
-        d = cell.adjoint(cell.functions, params, _at(values, t), d)
+        d = cell.adjoint(cell.functions, params, _with(_at(values, t), held), d)
         handed = before(cell, d) if resets is None else _where(resets.kept, t, before(cell, d))  # (S1')
         dstate = _where(alive, t, handed, dstate)  # (S2')
+        d, more = apart(d)
+        shares = tree.add(more, shares)
         traces.append(d)
     ds = _stack(traces[::-1])
     for t in reversed(range(0, T, GRAIN)):
         stop = min(t + GRAIN, T)
         part = cell.gradients(cell.functions, params, _rows(values, t, stop), _rows(ds, t, stop))
         sums = part if sums is None else tree.add(sums, part)
+    ds = _with(ds, shares)
     return cell.input(ds), dstate, sums, ds
 
 
@@ -184,7 +192,7 @@ def restarted(cell: Page, resets: Resets | None, ds: Any, dfirst: Any) -> Any:
     """``dfirst`` and, from the last step to the first, what goes back to the first state where a row restarted."""
     if resets is not None and resets.first is not None:
         for t in reversed(range(resets.first.shape[0])):
-            dfirst = tree.add(dfirst, _where(resets.first, t, before(cell, _at(ds, t))))  # (S1')
+            dfirst = tree.add(dfirst, _where(resets.first, t, before(cell, _at(apart(ds)[0], t))))  # (S1')
     return dfirst
 
 
@@ -273,15 +281,26 @@ def expect_run(run: Any, engine: str) -> None:
 
 
 def where_alive(alive: Array | None, record: Any) -> Any:
-    """Zeros on the padding of every field (T,B,...)."""
+    """Zeros on the padding of every field (T,B,...), and in the rows of what all steps share that have no step."""
     if alive is None:
         return record
+    record, held = apart(record)
 
     def one(a: Array) -> Array:
         rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
         return arrays.where(rows, a, arrays.zeros(a.shape, a))
 
-    return tree.map(one, record)
+    return _with(tree.map(one, record), _where_ever(alive, held))
+
+
+def _where_ever(alive: Array | None, held: dict[str, Any]) -> dict[str, Any]:
+    """What all steps share, with zeros in the rows of which no step is read."""
+    return held if alive is None else _where(arrays.any_first(alive)[None, ...], 0, held)
+
+
+def _with(record: Any, held: dict[str, Any] | None) -> Any:
+    """The record together with what all steps share."""
+    return record._replace(**held) if held else record
 
 
 def _where(rows: Array | None, t: int, new: Any, old: Any = None) -> Any:

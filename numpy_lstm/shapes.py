@@ -5,7 +5,8 @@ its annotations (``W_i: HD``); ``bind`` holds the arrays of a call against them.
 letter fixes its size, the first array of all fixes library and dtype, and the error names who did.
 
 Integers, codes of symbols or classes, are declared with the size that they stay below: ``B<D``. They have no cotangent
-(None), and a dtype of their own.
+(None), and a dtype of their own. A field that is the same at all steps, a memory that each reads, is declared with a
+star, ``BSN*``: in a sequence it has no time axis, and its cotangent is the sum over steps.
 """
 
 from functools import cache
@@ -24,6 +25,12 @@ DH = Annotated[Array, "DH"]
 HH = Annotated[Array, "HH"]
 HD = Annotated[Array, "HD"]
 HR = Annotated[Array, "HR"]
+BIAS = Annotated[Array, "BS*"]
+MEMORY = Annotated[Array, "BSN*"]  # S places of N numbers for each row
+HN = Annotated[Array, "HN"]
+BN = Annotated[Array, "BN"]
+BS = Annotated[Array, "BS"]
+ND = Annotated[Array, "ND"]
 MOVES = {  # what to do about an array of one library where another is expected
     ("numpy", "cupy"): "nothing is moved silently: cupy.asarray(array) moves it to the device",
     ("cupy", "numpy"): "nothing is moved silently: array.get() fetches it from the device",
@@ -59,7 +66,7 @@ class ShapeError(ValueError):
 
 @cache
 def declared(record_type: type) -> dict[str, str]:
-    """Field name -> axis letters as the record declares them, ``B<D`` for integers below D."""
+    """Field name -> axis letters as declared: ``B<D`` for integers below D, ``BSN*`` for what all steps share."""
     hints = get_type_hints(record_type, include_extras=True)
     return {field: hint.__metadata__[0] for field, hint in hints.items()}
 
@@ -67,7 +74,7 @@ def declared(record_type: type) -> dict[str, str]:
 @cache
 def axes(record_type: type) -> dict[str, str]:
     """Field name -> axis letters: ``{"W_i": "HD", ...}``."""
-    return {field: letters.partition("<")[0] for field, letters in declared(record_type).items()}
+    return {field: letters.partition("<")[0].rstrip("*") for field, letters in declared(record_type).items()}
 
 
 @cache
@@ -77,9 +84,27 @@ def codes(record_type: type) -> dict[str, str]:
 
 
 @cache
+def shared(record_type: type) -> tuple[str, ...]:
+    """The fields that are the same at all steps."""
+    return tuple(field for field, letters in declared(record_type).items() if letters.endswith("*"))
+
+
+def apart(record: Any) -> tuple[Any, dict[str, Any]]:
+    """A record without what all steps share (None in its place), and that by name; any other tree as it is."""
+    kind: Any = type(record)
+    fields = shared(kind) if hasattr(record, "_fields") else ()
+    return (record._replace(**dict.fromkeys(fields)) if fields else record), {k: getattr(record, k) for k in fields}
+
+
+@cache
 def _integers_last(record_type: type) -> list[tuple[str, str]]:
     """The items of ``declared`` in the order in which arrays are bound: no dtype comes from integers."""
     return sorted(declared(record_type).items(), key=lambda item: "<" in item[1])
+
+
+def _with_lead(letters: str) -> str:
+    """Axis letters without the time axis where a star says that there is none."""
+    return letters.removesuffix("*").removeprefix("T") if letters.endswith("*") else letters
 
 
 class Sizes:
@@ -113,7 +138,8 @@ class Sizes:
 
     def zeros(self, record_type: Any, lead: str = "") -> Any:
         """A record of zeros, in the library and dtype of this call; None for integers."""
-        shapes = {k: self.shape(lead + letters) for k, letters in axes(record_type).items()}
+        held = shared(record_type)
+        shapes = {k: self.shape(a if k in held else lead + a) for k, a in axes(record_type).items()}
         absent = codes(record_type)
         return record_type(**{k: None if k in absent else arrays.zeros(a, self.like) for k, a in shapes.items()})
 
@@ -122,7 +148,7 @@ class Sizes:
 
         Raises TypeError for what is no array, or one of another library or dtype; ShapeError for the rest.
         """
-        letters, _, below = letters.partition("<")
+        letters, _, below = _with_lead(letters).partition("<")
         like: Any = self._like
         if (
             like is not None
@@ -154,7 +180,7 @@ class Sizes:
         for field, letters in _integers_last(record_type):
             leaf = getattr(record, field)
             if leaf is None and not partial:
-                expected = self._expected(lead + letters.partition("<")[0])
+                expected = self._expected(_with_lead(lead + letters).partition("<")[0])
                 raise ShapeError(f"{name}.{field} is absent; expected {expected}")
             if leaf is not None:
                 self.bind(f"{name}.{field}", leaf, lead + letters)

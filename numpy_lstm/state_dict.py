@@ -88,8 +88,8 @@ def _missing(
         return f"{first} is missing and {prefix}weight_ih there, as in a torch cell; expected {len(expected)} arrays"
     if other := layouts.recognised(given):
         return (
-            f"{', '.join(map(str, given))} are the names of {other}; expected torch's. Convert: "
-            f"layouts.dump('torch', layouts.load({other!r}, arrays, {cell.name}), {cell.name})"
+            f"{', '.join(map(str, given))} are the names of {' or '.join(other)}; expected torch's. Convert: "
+            f"layouts.dump('torch', layouts.load({other[0]!r}, arrays, {cell.name}), {cell.name})"
         )
     return f"missing: {', '.join(f'{name} of shape {expected[name]}' for name in missing)}"
 

@@ -100,7 +100,7 @@ def bind(lengths: Any, sizes: Sizes) -> tuple[Array | None, Resets | None]:
     given = masks(lengths, T, B)
 
     def array(mask: Any) -> Any:
-        return None if mask is None else arrays.booleans(mask.tolist(), (T, B, 1), sizes.like)
+        return None if mask is None else arrays.booleans(mask, (T, B, 1), sizes.like)
 
     cuts = [mask for mask in (given.reset, given.restart) if mask is not None]
     kept = ~np.any(cuts, axis=0) if cuts else None

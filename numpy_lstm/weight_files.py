@@ -57,7 +57,7 @@ def _from_safetensors(path: str) -> Arrays:
     if length > data.size - 8:
         raise ValueError(f"its header would end at byte {8 + length} of {data.size}")
     header = json.loads(data[8 : 8 + length].tobytes().decode())
-    arrays = {}
+    arrays: Arrays = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -85,7 +85,7 @@ class Unread:
 
 
 def _from_npz(path: str) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         return dict(file)
 
 

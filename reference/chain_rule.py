@@ -156,10 +156,12 @@ def _value(e: ast.expr, names: Values) -> Any:
             return number
         case ast.Attribute(inner, "T"):
             return _value(inner, names).T
-        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
-            values = [_value(a, names) for a in arguments]
-            n, _ = _normal(np.concatenate(values, axis=1), eps)
+        case ast.Call(ast.Name(f), arguments) if f in ROWWISE:
+            values, constants = _read(arguments, names)
+            n, _ = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             return np.split(n, len(values), axis=1) if len(values) > 1 else n
+        case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
+            return np.einsum(letters, _value(a, names), _value(b, names))
         case ast.Call(ast.Name("sum"), [inner]):
             return np.sum(_value(inner, names), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
@@ -184,12 +186,18 @@ def _tangent(e: ast.expr, names: Values, dots: Values) -> Any:
         case ast.Attribute(inner, "T"):
             dot = _tangent(inner, names, dots)
             return dot if np.ndim(dot) == 0 else np.swapaxes(dot, -1, -2)
-        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
-            values = [_value(a, names) for a in arguments]
-            dot = [_tangent(a, names, dots) for a in arguments]
+        case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
+            left, right, out = letters.replace("->", ",").split(",")
+            u, v = _value(a, names), _value(b, names)
+            u_dot, v_dot = np.zeros_like(u) + _tangent(a, names, dots), np.zeros_like(v) + _tangent(b, names, dots)
+            first = np.einsum(f"...{left},{right}->...{out}", u_dot, v)
+            return first + np.einsum(f"{left},...{right}->...{out}", u, v_dot)
+        case ast.Call(ast.Name(f), arguments) if f in ROWWISE:
+            values, constants = _read(arguments, names)
+            dot = [_tangent(a, names, dots) for a in arguments[: len(values)]]
             shape = np.broadcast_shapes(*(np.shape(d) for d in dot), values[0].shape)
             dot = np.concatenate([np.broadcast_to(d, shape) for d in dot], axis=-1)
-            _, jacobian = _normal(np.concatenate(values, axis=1), eps)
+            _, jacobian = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             dot = np.einsum("bij,...bj->...bi", jacobian, dot)
             return np.split(dot, len(values), axis=-1) if len(values) > 1 else dot
         case ast.Call(ast.Name("sum"), [inner]):
@@ -218,12 +226,16 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             pass
         case ast.Attribute(inner, "T"):
             _cotangent(inner, names, d.T, total)
-        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
-            values = [_value(a, names) for a in arguments]
-            _, jacobian = _normal(np.concatenate(values, axis=1), eps)
+        case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
+            left, right, out = letters.replace("->", ",").split(",")
+            _cotangent(a, names, np.einsum(f"{out},{right}->{left}", d, _value(b, names)), total)
+            _cotangent(b, names, np.einsum(f"{out},{left}->{right}", d, _value(a, names)), total)
+        case ast.Call(ast.Name(f), arguments) if f in ROWWISE:
+            values, constants = _read(arguments, names)
+            _, jacobian = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             arriving = np.concatenate(d, axis=1) if len(values) > 1 else d
             split = np.split(np.einsum("bij,bi->bj", jacobian, arriving), len(values), axis=1)
-            for argument, part in zip(arguments, split, strict=True):
+            for argument, part in zip(arguments[: len(values)], split, strict=True):
                 _cotangent(argument, names, part, total)
         case ast.Call(ast.Name("sum"), [inner]):
             ones = np.ones_like(_value(inner, names))
@@ -246,6 +258,12 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             raise SyntaxError(f"no rule for {ast.unparse(e)}")
 
 
+def _read(arguments: list[ast.expr], names: Values) -> tuple[list[Any], list[Any]]:
+    """The values of a function's arguments, and the constants behind them."""
+    constants = [a.value for a in arguments if isinstance(a, ast.Constant)]
+    return [_value(a, names) for a in arguments[: len(arguments) - len(constants)]], constants
+
+
 def _fitted(d: Any, shape: tuple[int, ...]) -> Any:
     """The cotangent of an array of this shape that served several rows or columns."""
     return np.sum(d, axis=tuple(k for k, n in enumerate(shape) if n == 1 < d.shape[k]), keepdims=True)
@@ -257,3 +275,13 @@ def _normal(v: Any, eps: float) -> tuple[Any, Any]:
     s = np.sqrt(np.var(v, axis=1) + eps)
     n = (v - np.mean(v, axis=1, keepdims=True)) / s[:, None]
     return n, (np.eye(N) - 1 / N - n[:, :, None] * n[:, None, :] / N) / s[:, None, None]
+
+
+def _softmax(v: Any) -> tuple[Any, Any]:
+    """The weights of each row of v (B,N), and their Jacobian (B,N,N): diag(w) - w w^T."""
+    w = np.exp(v - v.max(axis=1, keepdims=True))
+    w = w / w.sum(axis=1, keepdims=True)
+    return w, w[:, :, None] * (np.eye(v.shape[1]) - w[:, None, :])
+
+
+ROWWISE = {"normalise": _normal, "softmax": _softmax}  # functions of a whole row: value, Jacobian

@@ -7,7 +7,7 @@ import numpy as np
 
 from numpy_lstm import check, scan, tree
 from numpy_lstm.pages.page import take
-from numpy_lstm.shapes import axes, codes
+from numpy_lstm.shapes import axes, codes, shared
 
 from .chain_rule import Row, Values, evaluate, pull, push, rows
 
@@ -29,7 +29,8 @@ def reverse_mode(problem: check.Problem) -> check.Point:
         dxs.append([d[k] for k in reads])
     like = problem.point
     params = type(like.params)(**{k: np.reshape(total[k], a.shape) for k, a in like.params._asdict().items()})
-    read = dict(zip(reads, map(np.stack, zip(*dxs[::-1], strict=True)), strict=True))
+    stacked = dict(zip(reads, map(np.stack, zip(*dxs[::-1], strict=True)), strict=True))
+    read = {k: a.sum(axis=0) if k in shared(cell.Input) else a for k, a in stacked.items()}
     return check.Point(params, cell.input(take(cell.Input, None, **read)), cell.State(**carried))
 
 
@@ -40,7 +41,9 @@ def jvp(problem: check.Problem, directions: check.Point) -> check.Outputs:
     dots = {f"{k}_prev": getattr(directions.first, k) for k in fields} | _matrices(directions.params)
     steps = []
     for t, names in enumerate(_steps(equations, problem)):
-        steps.append(push(equations, names, dots | {k: getattr(xs, k)[:, t] for k in _differentiable(cell)}))
+        at = {k: getattr(xs, k) for k in _differentiable(cell)}
+        at = {k: a if k in shared(cell.Input) else a[:, t] for k, a in at.items()}
+        steps.append(push(equations, names, dots | at))
         dots |= {f"{k}_prev": steps[-1][k] for k in fields}
     stacked = {k: np.stack([step[k] for step in steps], axis=1) for k in outputs}
     seen = {k: a[..., 0] if outputs[k] == "B" else a for k, a in stacked.items()}
@@ -106,7 +109,8 @@ def inputs(problem: check.Problem) -> list[Values]:
     sizes, _ = scan.bind_inputs(cell, point.params, xs, point.first, problem.lengths)
     read = cell.as_input(xs)._asdict()
     read |= {k: np.eye(sizes[letter])[read[k]] for k, letter in codes(cell.Input).items()}
-    return [{k: a[t] for k, a in read.items()} for t in range(sizes["T"])]
+    held = shared(cell.Input)
+    return [{k: a if k in held else a[t] for k, a in read.items()} for t in range(sizes["T"])]
 
 
 def _steps(equations: tuple[Row, ...], problem: check.Problem) -> Iterator[Values]:

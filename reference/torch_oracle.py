@@ -56,8 +56,15 @@ ONE_STEP: dict[str, Callable[[Any, Any], Any]] = {
     "linear": lambda p, x: functional.linear(x, p.W, p.b),
     "dropout": lambda _, x: x.mask * x.x,
     "cross_entropy": lambda _, x: functional.cross_entropy(x.x.movedim(-1, 1), x.target, reduction="none"),
+    "attention": lambda p, x: _attention(p, x),
     "squared_error": lambda _, x: functional.mse_loss(x.x, x.target, reduction="none").sum(-1),
 }
+
+
+def _attention(p: Any, x: Any) -> Any:
+    scores = torch.einsum("tbn,bsn->tbs", x.x @ p.W_a.T, x.memory) + x.bias
+    read = torch.einsum("tbs,bsn->tbn", scores.softmax(-1), x.memory)
+    return torch.tanh(torch.cat([read, x.x], -1) @ torch.cat([p.W_r, p.W_x], -1).T + p.b)
 
 
 def truncated(problem: check.Problem, length: int) -> check.Point:

@@ -23,7 +23,7 @@ def seeds(most: int, usual: int = 3) -> range:
 
 def standard(cell: nl.Page, seed: int = 0, **sizes: int) -> check.Problem:
     """T=20, B=4, D=5, H=7; random, unequal, non-zero h0 and c0; gradient into every h_t, c_t and the last state."""
-    sizes = {"T": 20, "B": 4, "D": 5, "H": 7} | sizes
+    sizes = {"T": 20, "B": 4, "D": 5, "H": 7, "S": 3, "N": 6} | sizes
     return check.Problem.random(cell, rng=np.random.default_rng(seed), **sizes)
 
 

@@ -11,7 +11,7 @@ import numpy_lstm as nl
 from cases import CELLS as USUAL
 from cases import LAYERS, SHIPPED, equation_error, equation_ids, standard
 from numpy_lstm import check, tree
-from numpy_lstm.shapes import codes
+from numpy_lstm.shapes import apart, codes
 from reference import chain_rule, mechanical
 
 CELLS = [*USUAL, *SHIPPED]
@@ -29,7 +29,9 @@ def one_step(cell: nl.Page) -> tuple[Any, Any, Any, dict[str, Any]]:
     """Parameters, values and arriving cotangents of one step, and every number that goes in, by name."""
     problem = standard(cell, T=1)
     params, _, first = problem.point
-    x, arriving = tree.map(lambda a: a[0], (problem.inputs(problem.point), problem.cotangents.states))
+    xs, held = apart(cell.as_input(problem.inputs(problem.point)))
+    x, arriving = tree.map(lambda a: a[0], (xs, problem.cotangents.states))
+    x = cell.input(x._replace(**held))
     _, values = cell.step(params, x, first)
     names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
     names |= {f"{k}_prev": a for k, a in first._asdict().items()} | mechanical.inputs(problem)[0]

@@ -263,7 +263,8 @@ def test_no_answer_is_wrong_to_a_damaged_case() -> None:
         judge = nl.judge.Judge(case._replace(expected=case.expected | {"d_x": (1 + damage) * case.expected["d_x"]}))
         answer = case.expected | {"d_x": (1 + off) * case.expected["d_x"]}
         assert {row.reason for row in judge.report(answer) if row.verdict != "pass"} == {"damaged-case"}
-        assert judge.report(answer | {"d_h_0": 2 * case.expected["d_h_0"]}).verdict == "fail"
+        for wrong in ({"d_h_0": 2 * case.expected["d_h_0"]}, {"d_x": np.nan * case.expected["d_x"]}):
+            assert judge.report(answer | wrong).verdict == "fail"
     judgement = judge(answer)
     assert judgement.verdict == "cannot tell"
     assert any("damaged" in note for note in judgement.notes)

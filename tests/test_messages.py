@@ -80,7 +80,7 @@ BAD: dict[str, tuple[Call, str]] = {
     ),
     "Keras into a twin": (
         load(KERAS),
-        "kernel, recurrent_kernel, bias are the names of keras; expected torch's. "
+        "kernel, recurrent_kernel, bias are the names of keras or haste; expected torch's. "
         "Convert: layouts.dump('torch', layouts.load('keras', arrays, LSTM), LSTM)",
     ),
     "a GRU into an LSTM": (
@@ -115,7 +115,7 @@ BAD: dict[str, tuple[Call, str]] = {
     "a pickled model": (lambda p: TWIN.load_state_dict(saved(p, "model.safetensors")), PICKLE),
     "Keras as torch": (
         lambda _: layouts.load("torch", KERAS),
-        f"weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 missing; {STORED}; these are the names of keras",
+        f"weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 missing; {STORED}; these are the names of keras or haste",
     ),
     "a prefix in a layout": (
         lambda _: layouts.load("torch", under("lstm.")),

@@ -63,6 +63,15 @@ def test_verdicts(got: np.ndarray, options: dict, verdict: str, reason: str) -> 
     assert (found.verdict, found.reason) == (verdict, reason)
 
 
+@pytest.mark.parametrize(("got", "verdict"), [(0.0, "pass"), (1e-39, "pass"), (1e-30, "fail")])
+def test_what_a_precision_cannot_hold_is_not_asked_for(got: float, verdict: str) -> None:
+    """Gates that are shut harder than float32 can say: the truth is 1e-60, a right code gives 0."""
+    for truth_ in ([1e-60], [1.0, 1e-60]):
+        answer = np.array([*truth_[:-1], got], np.float32)
+        assert row(answer, np.array(truth_), {"a": np.abs(truth_)}, 2.0**-24).verdict == verdict
+    assert row(np.array([1.0, 0.0]), np.array([1.0, 1e-60]), {"a": np.array([1.0, 1e-60])}).verdict == "fail"
+
+
 def test_what_a_row_says() -> None:
     found = row([1.0, 0.0, 3.0, np.inf], [1.0, 2.0, 3.0 + 4 * u, 1.0])
     assert (found.zeros, found.nonfinite, found.absolute) == (1, 1, np.inf)
@@ -232,6 +241,18 @@ def test_any_slope_may_be_right_at_a_kink(loss: Any, low: float, high: float) ->
     assert check.verify(loss, 2 * at + np.where(at > 0, high, high + 0.5 * (high - low)), at).verdict == "fail"
 
 
+def test_kinks_nearby_do_no_harm() -> None:
+    """Steps are made shorter until they pass none; the complex step is held against such differences too."""
+    p = standard(nl.ReLURNN, T=5)
+    assert check.verify(p.loss, p.gradient(), p.point).verdict == "pass"
+    assert check.verify(p.loss, tree.scale(1 + 1e-6, p.gradient()), p.point).verdict == "fail"
+    at = np.array([0.01, -0.003, 0.8])
+    right = np.maximum(at, 0) + np.sign(at)
+    for factor, verdict in ((1, "pass"), (1 + 1e-6, "fail")):
+        found = check.verify(lambda w: float(np.sum(np.maximum(w, 0) ** 2 / 2 + np.abs(w))), factor * right, at)
+        assert found.verdict == verdict, f"{found}"
+
+
 def test_a_loss_of_any_size() -> None:
     for size in (1e-288, 1e-100, 1e200):
         for right in (1.0, 1.1):
@@ -303,7 +324,7 @@ BAD_CHECKS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a part of plain arrays": (
         lambda: nl.judge.assert_gradients({"w": W}, {"w": W}, partial=True),
-        "partial is for a case; of plain arrays, expect only those that are given",
+        "assert_gradients() got an unexpected keyword argument 'partial'",
     ),
     "the file of a case": (
         lambda: check.assert_gradients("case.json", {"w": W}),

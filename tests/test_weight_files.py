@@ -1,5 +1,6 @@
 """Files of weights: every number type, names of torch cells, prefixes, and what no file of weights is."""
 
+import contextlib
 import json
 import os
 import struct
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx as library
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -79,6 +81,34 @@ def test_a_header_that_lies_is_refused(tmp_path: Path, entry: Any) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
     with pytest.raises(LayoutError, match=r"^cannot read .* as safetensors: "):
         weight_files.read(path)
+
+
+def mutated(raw: bytes, rng: np.random.Generator) -> bytes:
+    """Some bytes replaced, and perhaps an end cut off."""
+    data = bytearray(raw)
+    for at in rng.integers(0, len(raw), rng.integers(1, 8)):
+        data[at] = rng.integers(256)
+    return bytes(data[: rng.integers(len(raw))] if rng.random() < 0.2 else data)
+
+
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    rng, read = np.random.default_rng(1), 0
+    tensors = {k: torch.tensor(a) for k, a in nl.nn.GRU(2, 3, rng=rng).state_dict().items()}
+    save_file(tensors, tmp_path / "w.safetensors")
+    np.savez(tmp_path / "w.npz", **{k: a.numpy() for k, a in tensors.items()})
+    node = library.helper.make_node("GRU", ["X", "weight_ih_l0", "weight_hh_l0"], ["Y"], hidden_size=3)
+    ends = [[library.helper.make_empty_tensor_value_info(k)] for k in "XY"]
+    initial = [library.numpy_helper.from_array(a.numpy()[None], k) for k, a in tensors.items()]
+    graph = library.helper.make_graph([node], "g", *ends, initial)
+    library.save(library.helper.make_model(graph), tmp_path / "w.onnx")
+    for name, reader in (("safetensors", weight_files.read), ("npz", weight_files.read), ("onnx", nl.onnx.read)):
+        raw = (tmp_path / f"w.{name}").read_bytes()
+        for _ in range(60):
+            (tmp_path / f"bad.{name}").write_bytes(mutated(raw, rng))
+            with contextlib.suppress(LayoutError, nl.onnx.OnnxError):
+                reader(tmp_path / f"bad.{name}")
+                read += 1
+    assert 20 < read < 160
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ NAMES = "arrays called weight_ih and weight_hh, as in torch, or lstm/cell/vars/0
 
 def choose(models: Mapping[str, Model], name: str | None) -> Model:
     """The model of this name, or the only one whose name has this text in it. Raises CaseError if there is none."""
-    found = [models[name]] if name in models else [m for k, m in models.items() if name is None or name in k]
+    found = [m for k, m in models.items() if k == name] or [m for k, m in models.items() if name is None or name in k]
     if len(found) != 1:
         came = f"{name!r} is in {len(found) or 'no'} names" if name else f"{len(found)} recurrent layers"
         raise CaseError(f"{came}; expected the name of one: {', '.join(models)}")
@@ -157,7 +157,8 @@ def _of_keras(arrays: Mapping[str, Any]) -> Iterator[Model]:
         if W is None or U is None or U.ndim != 2 or W.ndim != 2 or W.shape[1] != U.shape[1]:
             continue
         H, width = U.shape
-        cell = {H: RNN, 3 * H: GRUResetBefore if b is not None and b.ndim == 1 else GRU, 4 * H: LSTM}.get(width)
+        gru = GRUResetBefore if b is not None and b.ndim == 1 else GRU
+        cell = {H: RNN, 3 * H: gru, 4 * H: LSTM}.get(width)
         if cell is not None:
             b = np.zeros((2, width) if cell is GRU else width, W.dtype) if b is None else b
             found[prefix.removesuffix("/vars/").removesuffix("/cell")] = (

@@ -8,7 +8,7 @@ from ..check.given import CaseError
 from ..layers import Masked, Parallel, Recurrent, Reversed, Stack
 from ..pages import ABLATIONS, PAGES, VARIANTS, ReLURNN, projected, zoneout
 from ..pages.page import Page
-from ..shapes import axes
+from ..shapes import axes, codes
 
 KNOWN = (*PAGES, ReLURNN, *VARIANTS, *ABLATIONS.values())
 CELLS: dict[str, Page] = {cell.name: cell for cell in KNOWN}  # known by name
@@ -90,6 +90,8 @@ class Network(NamedTuple):
             raise CaseError("zoneout is for one layer read forward")
         if len(page.reads) > 1 and (self.direction != "forward" or self.layers != 1 or "x" not in page.reads):
             raise CaseError(f"{page.name} reads {', '.join(page.reads)}: x and masks are for one layer read forward")
+        if codes(page.Input) or "B" in axes(page.Outputs).values() or not page.Params._fields:
+            raise CaseError(f"{page.name} is not for a case: that has parameters, no integers, and rows of outputs")
         letters = {k for record in (page.Params, page.Input, page.Outputs) for k in "".join(axes(record).values())}
         if unknown := sorted(letters - set("BDHR")):
             raise CaseError(f"{page.name} has axes {', '.join(unknown)}; a case has T, B, D, H and R alone")

@@ -101,6 +101,7 @@ NAMESPACE = SimpleNamespace(
     **{f.__name__: _of_value(f) for f in (np.exp, np.tanh, np.sqrt, np.log1p, np.expm1)},
     **{f.__name__: _of_both(f) for f in (np.sum, np.flip, np.take, np.take_along_axis)},
     reshape=lambda a, shape: (_of_both(np.reshape) if isinstance(a, Sized) else np.reshape)(a, shape),
+    permute_dims=_of_both(np.permute_dims),
     argmax=lambda a, axis: np.argmax(a.value, axis),
     zeros=lambda shape, dtype: Sized(np.zeros(shape, dtype)),
     stack=lambda arrays, axis: Sized(

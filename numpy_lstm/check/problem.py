@@ -9,7 +9,7 @@ import numpy as np
 from .. import arrays, scan, steps, tree
 from ..arrays import type_name
 from ..pages.page import Page, take
-from ..shapes import axes, codes
+from ..shapes import apart, axes, codes, shared
 from ..wiring import cells, map_run
 from .paths import Sized, blurred, textbook, total_size
 
@@ -112,7 +112,7 @@ class Problem(NamedTuple):
         the last state. Every number is rounded to float32 first, so that all precisions differentiate exactly the
         same function. ``sizes`` are those of other axis letters, if the page has any.
         """
-        size = cell.sizes(H, T=T, B=B, D=D, **sizes)
+        size = cell.sizes(H, cell.Params, cell.Input, T=T, B=B, D=D, **sizes)
 
         def array(letters: str, draw: Any) -> Any:
             return draw([size[k] for k in letters]).astype(np.float32).astype(dtype)
@@ -125,13 +125,14 @@ class Problem(NamedTuple):
         drawn: dict[str, Any] = {k: rng.random if k.startswith("keep_") else normal for k in cell.reads}
         for k, letter in codes(cell.Input).items():
             drawn[k] = lambda shape, n=size[letter]: rng.integers(n, size=shape)
-        read = {k: array("T" + a, drawn[k]) for k, a in axes(cell.Input).items()}
+        alike = shared(cell.Input)
+        read = {k: array(a if k in alike else "T" + a, drawn[k]) for k, a in axes(cell.Input).items()}
         whole = {k: a.astype(np.int64) for k, a in read.items() if k in codes(cell.Input)}
         xs = cell.input(cell.Input(**read | dict.fromkeys(whole)))
         point = Point(params, xs, record(cell.State, normal))
         states = cell.Outputs(**{k: array("T" + letters, normal) for k, letters in axes(cell.Outputs).items()})
-        held = cell.input(take(cell.Input, None, **whole)) if whole else None
-        return cls(cell, point, Outputs(states, record(cell.State, normal)), codes=held)
+        integers = cell.input(take(cell.Input, None, **whole)) if whole else None
+        return cls(cell, point, Outputs(states, record(cell.State, normal)), codes=integers)
 
     def mapped(self, array: Callable[[Any], Any], page: Callable[[Page], Page] = lambda page: page) -> "Problem":
         """The same problem with ``array`` applied to all its arrays, masks too, and ``page`` to all its pages."""
@@ -161,12 +162,13 @@ class Problem(NamedTuple):
             return Outputs(seen, run.last)
         cell, state, traces = self.cell, point.first, []
         letters, xs = axes(cell.Input), cell.as_input(self.inputs(point))
-        ndim = {k: len(a) for k, a in letters.items()}
+        held = apart(xs)[1]
+        ndim = {k: len(a) for k, a in letters.items() if k not in held}
         T, B = getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]] :][:2]
         read, reset, restart = steps.masks(self.lengths, T, B)
         zero = tree.map(np.zeros_like, state)
         for t in range(T):
-            at = {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
+            at = held | {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
             prev = _rows(reset, t, zero, state)
             prev = _rows(restart, t, point.first, prev)
             v = cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), prev)

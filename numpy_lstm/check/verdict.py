@@ -2,7 +2,8 @@
 
 Every component is held against the largest of the errors that it may have, and the array as a whole against its norm:
 
-pass         rounding           16 u S; normwise, 16 times what rounding the inputs does, if that is known
+pass         rounding           16 u S; normwise, 16 times what rounding the inputs does, if that is known; whatever
+                                the range of the precision does not hold
              cancellation       or 16 u S once S counts what a textbook adds up: s (1 - s) and 1 - t^2 as differences;
                                 normwise, 16 times what a textbook code is seen to lose, if that is known
              forward-error      or 16 times, in K, what the same network moves when its inputs are rounded differently
@@ -22,6 +23,7 @@ import numpy as np
 from .metrics import difference, ratio, worst
 
 BOUND = 16.0  # of K, for codes that are right
+LEAST = {2.0**-53: 2.0**-1022, 2.0**-24: 2.0**-126}  # the smallest normal number of a precision
 FREE = 64.0  # unit roundoffs that an array may always be off, normwise, before the bound
 VERDICTS = ("pass", "cannot tell", "fail")  # from good to bad
 
@@ -62,9 +64,12 @@ class Yardstick(NamedTuple):
         half = np.sqrt(self.unit_roundoff)  # of the digits
         if not np.all(np.isfinite(got.astype(np.float64))):
             return "fail", "not-finite"
+        gap = np.where(gap <= self._out_of_range(), 0, gap)
         if self.tolerance is not None:
             if normwise <= self.tolerance >= self.resolution:
                 return "pass", "within-tolerance"
+        elif not np.any(gap):
+            return "pass", "rounding"
         else:
             for reason, may, norm in self._allowed():
                 if np.all(gap <= may) and not normwise > BOUND * max(norm, FREE * self.unit_roundoff):
@@ -77,6 +82,10 @@ class Yardstick(NamedTuple):
             return "fail", "all-zero"
         single = self.unit_roundoff < 2.0**-24 and normwise > 2.0**-31 and np.all(gap <= BOUND * 2.0**-24 * self.paths)
         return "fail", "single-precision" if single else "different"
+
+    def _out_of_range(self) -> float:
+        """What a sum may lose where its terms underflow: 16 least numbers, times the largest path."""
+        return BOUND * LEAST.get(self.unit_roundoff, 0.0) * max(1.0, worst(np.ravel(self.paths)))
 
     def _allowed(self) -> Iterator[tuple[str, Any, float]]:
         """A reason, what each component may be off, and the whole array, normwise, before the bound."""

@@ -1,7 +1,7 @@
 """Any gradient held against its loss alone, by the best route that the loss allows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ from .. import tree
 from ..arrays import as_numpy, type_name
 from . import given
 from .given import CaseError
-from .metrics import normwise, worst
 from .report import Report, compare
 from .routes import LEVELS, complex_step, differences, extrapolated
 
@@ -19,7 +18,8 @@ COMPLEX_STEP = 90  # unit roundoffs, normwise: what the complex step resolves
 STEPS = [2.0 ** -(4 + k) for k in range(LEVELS + 1)]  # of two extrapolations, whose gap tells the resolution
 SAFETY = 10.0  # such estimates are too small, up to 8.5 times, on some 7 % of components
 DRAWS = 2  # of directions along which the complex step is compared with differences
-REACH = 4.0  # of such a direction, at most
+REACHES = (1.0, 2.0**-5, 2.0**-10)  # times the steps: tried in turn
+STRAIGHT = 1e-9  # relative to the slopes: no shorter steps are needed
 
 
 def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk: int | None = None) -> Report:
@@ -27,10 +27,10 @@ def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk:
 
     ``loss`` maps a tree of NumPy arrays (float64) to a number. Where it accepts complex arrays, and its complex step
     is what differences say along random directions of each array, the route is the complex step, one call of the loss
-    for each component; else Richardson's extrapolation of differences, ten calls. What differences resolve is estimated
-    from two step sizes and from the rounding of the loss, an offset of the loss included; what they could not see, a
-    small term that is not analytic, is in doubt by either route. An error below that resolution gives ``cannot tell``,
-    and so does any subgradient at a kink. ``chunk`` as in the routes.
+    for each component; else Richardson's extrapolation of differences, 10 to 30 calls. What differences resolve is
+    estimated from two step sizes and from the rounding of the loss, an offset of the loss included; what they could
+    not see, a small term that is not analytic, is in doubt by either route. An error below that resolution gives
+    ``cannot tell``, and so does any subgradient at a kink. ``chunk`` as in the routes.
 
     The Report prints its verdict, the route, and why it was not the complex step (``because``), above the table.
     Raises CaseError where ``loss`` gives no finite number, ``point`` is no tree of float64 arrays, or ``gradient`` has
@@ -50,54 +50,72 @@ def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk:
     doubt, because = _in_doubt(numbers, point, float(at), roundoff)
     if not because:
         want = complex_step(numbers, point, chunk=chunk)
-        resolution = {
-            name: max(COMPLEX_STEP * roundoff, unseen / size if (size := tree.norm(a)) else unseen and math.inf)
-            for unseen, (name, a) in zip(doubt, tree.leaves(want), strict=True)
-        }
+        finest = COMPLEX_STEP * roundoff
+        doubt = [unseen if np.any(a) else 0.0 for unseen, (_, a) in zip(doubt, tree.leaves(got), strict=True)]
         route = "complex step"
     else:
-        found = _difference(numbers, point, float(at), roundoff, chunk)
-        resolution = found.resolution()
-        kinks = {name for name, a in tree.leaves(found.jump) if np.any(a)}
-        want = tree.map(lambda a, b, j: np.clip(a, b - j / 2, b + j / 2), got, found.fine, found.jump)
-        route = f"Richardson differences, {2 * len(STEPS)} calls of the loss for each of {tree.size(point)} numbers"
+        found, calls = _difference(numbers, point, float(at), roundoff, chunk)
+        finest, doubt = 0.0, [one.doubt for one in found]
+        both = list(zip(found, tree.leaves(got), strict=True))
+        kinks = {name for one, (name, _) in both if np.any(one.jump)}
+        near = iter([np.clip(a, one.slopes - one.jump / 2, one.slopes + one.jump / 2) for one, (_, a) in both])
+        want = tree.map(lambda _: next(near), point)
+        route = f"Richardson differences, {calls} calls of the loss for each of {tree.size(point)} numbers"
+    each = zip(doubt, tree.leaves(want), tree.leaves(got), strict=True)
+    resolution = {name: max(finest, _normwise(unseen, a, b)) for unseen, (name, a), (_, b) in each}
     report = compare(got, want, resolution=resolution, tolerance=tolerance)
-    unsure = {"verdict": "cannot tell", "reason": "kink"}
-    rows = (row._replace(**unsure if row.name in kinks and row.verdict == "pass" else {}) for row in report)
-    named = tuple(row._replace(name=row.name or "gradient") for row in rows)
-    return replace(report, rows=named, route=route, because=because)
+    rows = (
+        row._replace(verdict="cannot tell", reason="kink") if row.name in kinks and row.verdict == "pass" else row
+        for row in report
+    )
+    return replace(
+        report, rows=tuple(row._replace(name=row.name or "gradient") for row in rows), route=route, because=because
+    )
 
 
-class _Found(NamedTuple):
-    """Two extrapolations of differences, what rounding leaves in doubt, and by how much the slope jumps at a kink."""
+class _Slopes(NamedTuple):
+    """Of one array: how far its ``slopes`` may be off, in their norm, and by how much they ``jump`` at a kink."""
 
-    coarse: Any
-    fine: Any
+    doubt: float
+    slopes: Any
     jump: Any
-    floor: float
-
-    def resolution(self) -> dict[str, float]:
-        """How well each array is known, normwise; infinite where rounding of the loss is all that differences show."""
-
-        def of(a: Any, b: Any) -> float:
-            floor, size = self.floor * math.sqrt(b.size), tree.norm(b)
-            return worst([SAFETY * normwise(a, b), floor / size]) if floor < size else math.inf
-
-        pairs = zip(tree.leaves(self.fine), tree.leaves(self.coarse), strict=True)
-        return {name: of(a, b) for (name, b), (_, a) in pairs}
 
 
-def _difference(loss: Callable[[Any], Any], point: Any, at: float, roundoff: float, chunk: int | None) -> _Found:
-    central, second = zip(*(differences(loss, point, at, step, chunk) for step in STEPS), strict=True)
-    floor = SAFETY * roundoff * abs(at) / STEPS[-1]
+def _difference(
+    loss: Callable[[Any], Any], point: Any, at: float, roundoff: float, chunk: int | None
+) -> tuple[list[_Slopes], int]:
+    """Each array by the steps that show it best, since a kink may be near; and how often the loss was called."""
+    best: list[_Slopes] = []
+    calls = 0
+    for reach in REACHES:
+        calls += 2 * len(STEPS)
+        floor = SAFETY * roundoff * abs(at) / (reach * STEPS[-1])  # rounding of the loss may be all that shows
+        central, bends = zip(*(differences(loss, point, at, reach * step, chunk) for step in STEPS), strict=True)
+        trees = (extrapolated(central[:-1]), extrapolated(central[1:]), *bends[-3:])
+        here, enough = [], True
+        for coarse, fine, *bend in zip(*([a for _, a in tree.leaves(t)] for t in trees), strict=True):
+            known, noise = SAFETY * tree.norm(fine - coarse), floor * math.sqrt(fine.size)
+            here.append(_Slopes(known + noise, fine, _jump(bend, floor)))
+            enough = enough and known <= max(STRAIGHT * tree.norm(fine), noise)
+        best = [min(pair, key=lambda one: one.doubt) for pair in zip(best or here, here, strict=True)]
+        if enough:
+            break
+    return best, calls
 
-    def jump(rough: Any, middle: Any, last: Any) -> Any:
-        """(L(p+h) - 2 L(p) + L(p-h)) / h at h = 0: nothing, unless the slopes on both sides differ."""
-        first, then = 2 * middle - rough, 2 * last - middle
-        limit = (8 * then - first) / 7
-        return np.where(np.abs(limit) > SAFETY * np.abs(limit - then) + 4 * floor, np.abs(limit), 0.0)
 
-    return _Found(extrapolated(central[:-1]), extrapolated(central[1:]), tree.map(jump, *second[-3:]), floor)
+def _jump(bend: Sequence[Any], floor: float) -> Any:
+    """(L(p+h) - 2 L(p) + L(p-h)) / h at h = 0: nothing, unless the slopes on both sides differ."""
+    rough, middle, last = bend
+    first, then = 2 * middle - rough, 2 * last - middle
+    limit = (8 * then - first) / 7
+    return np.where(np.abs(limit) > SAFETY * np.abs(limit - then) + 4 * floor, np.abs(limit), 0.0)
+
+
+def _normwise(doubt: float, want: Any, got: Any) -> float:
+    """A doubt relative to the array; where that is zero, infinite unless ``got`` is beyond it."""
+    if size := tree.norm(want):
+        return doubt / size
+    return math.inf if 0 < doubt >= tree.norm(got) else 0.0
 
 
 def _in_doubt(loss: Callable[[Any], Any], point: Any, at: float, roundoff: float) -> tuple[list[float], str]:
@@ -105,10 +123,11 @@ def _in_doubt(loss: Callable[[Any], Any], point: Any, at: float, roundoff: float
 
     The reason is empty if ``loss`` takes complex arrays and its complex step is its difference, array by array.
     """
-    rng, doubt = np.random.default_rng(0), [0.0] * len(list(tree.leaves(point)))
+    (names, sizes), rng = zip(*((k, a.size) for k, a in tree.leaves(point)), strict=True), np.random.default_rng(0)
+    doubt, still = [0.0] * len(names), [np.zeros(()) for _ in names]
     for _ in range(DRAWS):
-        ways = tree.map(lambda a: _way(rng.standard_normal(a.shape)), point)
-        still = [np.zeros(()) for _ in doubt]
+        drawn = tree.random_like(point, rng)
+        ways = tree.map(lambda v: v / tree.norm(v), drawn)
 
         def along(steps: Any, ways: Any = ways) -> Any:
             each = iter(steps)
@@ -123,19 +142,12 @@ def _in_doubt(loss: Callable[[Any], Any], point: Any, at: float, roundoff: float
             return doubt, f"the loss does not take complex arrays: {type(error).__name__}: {said}"
         if stepped is None:
             return doubt, "the loss gives a real number for complex arrays: is there an abs or a .real in it?"
-        found = _difference(along, still, at, roundoff, None)
-        for k, (name, v) in enumerate(tree.leaves(ways)):
-            known = SAFETY * abs(found.fine[k] - found.coarse[k]) + found.floor
-            if not abs(stepped[k] - found.fine[k]) <= known:
+        for k, (known, slope, _) in enumerate(_difference(along, still, at, roundoff, None)[0]):
+            if not abs(stepped[k] - slope) <= known:
                 return doubt, (
-                    f"its complex step is not its difference, {stepped[k]:.7g} against {found.fine[k]:.7g} in one "
-                    f"direction{f' of {name}' if name else ''}: is there an abs, a norm, a conjugate or a comparison "
-                    "of complex numbers in it?"
+                    f"its complex step is not its difference, {stepped[k]:.7g} against {slope:.7g} in one "
+                    f"direction{f' of {names[k]}' if names[k] else ''}: is there an abs, a norm, a conjugate or a "
+                    "comparison of complex numbers in it?"
                 )
-            doubt[k] = max(doubt[k], float(known) * math.sqrt(v.size) / tree.norm(v))
+            doubt[k] = max(doubt[k], known * math.sqrt(sizes[k]))
     return doubt, ""
-
-
-def _way(v: Any) -> Any:
-    """A direction of this shape, as long as the square root of its size, but not beyond the reach."""
-    return v * (min(math.sqrt(v.size), REACH) / tree.norm(v))

@@ -149,7 +149,8 @@ class Judge:
 def _row(name: str, got: Any, known: Yardstick, mine: Row) -> Row:
     """No answer is wrong where our own run is: the case is damaged then, or beyond the range of the precision."""
     row = Row.of(name, got, known)
-    return row._replace(verdict="cannot tell", reason="damaged-case") if "fail" == row.verdict == mine.verdict else row
+    unsure = row.verdict == mine.verdict == "fail" and bool(row.nonfinite) <= bool(mine.nonfinite)
+    return row._replace(verdict="cannot tell", reason="damaged-case") if unsure else row
 
 
 def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:

@@ -33,7 +33,7 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
     whole = f"{name} stores {cell.name} as {', '.join(expected)}"
     if missing := [k for k in expected if k not in arrays]:
         behind = [k.removesuffix(expected[0]) for k in map(str, arrays) if k.endswith(expected[0])]
-        other = recognised(arrays)
+        other = " or ".join(recognised(arrays))
         hint = f"; these are the names of {other}" if other else ""
         if behind and all(behind[0] + k in arrays for k in expected):
             hint = f"; the names begin with {behind[0]!r}: take that off"
@@ -116,9 +116,9 @@ def names(cell: Any = LSTM) -> tuple[str, ...]:
     return tuple(name for name in TABLE if stored(name, cell))
 
 
-def recognised(arrays: Mapping[Any, Any]) -> str:
-    """The layout that has exactly these names for some cell; an empty text if none has."""
-    return next((name for name in TABLE for cell in PAGES if arrays.keys() == _named(name, cell) != set()), "")
+def recognised(arrays: Mapping[Any, Any]) -> list[str]:
+    """The layouts that have exactly these names for some cell."""
+    return [name for name in TABLE if any(arrays.keys() == _named(name, cell) != set() for cell in PAGES)]
 
 
 def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:

@@ -46,7 +46,11 @@ class Training(NamedTuple):
 
     def network(self, edits: Edits | None = None) -> Stack:
         """The layers, with some of the pages edited."""
-        page = lambda right: EachStep((edits or {}).get(right, lambda same: same)(right))  # noqa: E731
+
+        def page(right: Page) -> Recurrent:
+            edit = (edits or {}).get(right)
+            return EachStep(edit(right) if edit else right)
+
         return Stack(
             [
                 page(Embedding),

@@ -24,7 +24,8 @@ def _unshifted(page: Page) -> Page:
         with np.errstate(all="ignore"):
             e = exp(x.x)
             s = sum_columns(e)
-            return page.Trace(x=x.x, target=x.target, m=0 * s, e=e, s=s, loss=-np.log(pick(e, x.target) / s))
+            loss = -np.log(np.asarray(pick(e, x.target) / s))
+            return page.Trace(x=x.x, target=x.target, m=0 * s, e=e, s=s, loss=loss)
 
     def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
         with np.errstate(all="ignore"):

@@ -1,6 +1,6 @@
 """What a graph holds that does not depend on its inputs: initialisers, and all that is made of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Constants(Mapping[str, Any]):
         return self._known[name]
 
     def _needed(self, name: str) -> list[str]:
-        made = self._made.get(name)
+        made: Any = self._made.get(name)
         return [k for k in made.input if k] if hasattr(made, "op_type") else []
 
     def _compute(self, name: str) -> None:
@@ -77,7 +77,7 @@ class Constants(Mapping[str, Any]):
             values = _evaluate(made, {k: self._known[k] for k in made.input if k}, self._opsets)
             self._known |= dict(zip(made.output, values, strict=True))
         else:
-            self._known[name] = _array(made)
+            self._known[name] = _told(f"{name} cannot be read", _array, made)
 
 
 def _array(tensor: Any) -> Any:
@@ -97,13 +97,17 @@ def _evaluate(node: Any, inputs: dict[str, Any], opsets: Any) -> list[Any]:
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
 
-    described = [
-        [helper.make_empty_tensor_value_info(k) for k in names] for names in (inputs, filter(None, node.output))
-    ]
-    model = helper.make_model(helper.make_graph([node], "one", *described), opset_imports=opsets)
+    ends = (inputs, filter(None, node.output))
+    taken, given = ([helper.make_empty_tensor_value_info(k) for k in names] for names in ends)
+    model = helper.make_model(helper.make_graph([node], "one", taken, given), opset_imports=opsets)
+    failed = f"{node.op_type} {node.name or node.output[0]} cannot be computed"
+    values = iter(_told(failed, lambda: ReferenceEvaluator(model).run(None, inputs)))
+    return [next(values) if name else None for name in node.output]
+
+
+def _told(failed: str, compute: Callable[..., Any], *arguments: Any) -> Any:
+    """The result, or OnnxError: the library has as many ways to fail as there are operators."""
     try:
-        values = iter(ReferenceEvaluator(model).run(None, inputs))
-        return [next(values) if name else None for name in node.output]
-    except Exception as error:  # it has as many as there are operators
-        said = " ".join(str(error).split())
-        raise OnnxError(f"{node.op_type} {node.name or node.output[0]} cannot be computed: {said}") from None
+        return compute(*arguments)
+    except Exception as error:
+        raise OnnxError(f"{failed}: {' '.join(str(error).split())}") from None

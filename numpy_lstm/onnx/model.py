@@ -1,6 +1,7 @@
 """The LSTM, GRU and RNN nodes of a model file, with their weights."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import weight_files
-from ..arrays import Array
 from ..layers import Parallel
 from . import running
 from .attributes import OnnxError, plain
@@ -31,7 +31,7 @@ class Node:
     name: str
     op_type: str
     attributes: dict[str, Any]
-    inputs: dict[str, Array] = field(repr=False)
+    inputs: dict[str, Any] = field(repr=False)
     names: dict[str, str] = field(repr=False)
     dtype: str
 
@@ -64,13 +64,14 @@ def read(path: FilePath, dtype: Any = None) -> dict[str, Node]:
     bodies stands before it. Raises OnnxError for what is no ONNX model, ImportError without the onnx package.
     """
     found: dict[str, Node] = {}
-    nodes = list(_nodes(_load(path), ""))
-    own = [node.name or node.output[0] for _, _, node in nodes]
-    for name, (place, constants, proto) in zip(own, nodes, strict=True):
-        name = name if own.count(name) == 1 else place + name
-        while name in found:
-            name += "'"
-        found[name] = _node(name, proto, constants, dtype)
+    with _naming(path):
+        nodes = list(_nodes(_load(path), ""))
+        own = [node.name or node.output[0] for _, _, node in nodes]
+        for name, (place, known, proto) in zip(own, nodes, strict=True):
+            name = name if own.count(name) == 1 else place + name
+            while name in found:
+                name += "'"
+            found[name] = _node(name, proto, known, dtype)
     return found
 
 
@@ -79,7 +80,8 @@ def constants(path: FilePath) -> Constants:
 
     For models that spell a cell out as matrix products: ``nn.LSTM.load_state_dict(constants(path), prefix=...)``.
     """
-    return _load(path)
+    with _naming(path):
+        return _load(path)
 
 
 def _load(path: FilePath) -> Constants:
@@ -88,13 +90,21 @@ def _load(path: FilePath) -> Constants:
         from onnx import inliner
     except ImportError as error:
         raise ImportError(f"reading {path} needs the onnx package: pip install 'numpy-lstm[onnx]'") from error
+    weight_files.expect_regular(path)
+    model = onnx.load(fspath(path))
+    model = inliner.inline_local_functions(model) if model.functions else model
+    if not model.graph.node:
+        raise OnnxError("it has no graph")
+    return Constants(model.graph, model.opset_import)
+
+
+@contextmanager
+def _naming(path: FilePath) -> Iterator[None]:
+    """Let errors begin with the name of the file."""
     try:
-        weight_files.expect_regular(path)
-        model = onnx.load(fspath(path))
-        model = inliner.inline_local_functions(model) if model.functions else model
-        if not model.graph.node:
-            raise OnnxError("it has no graph")
-        return Constants(model.graph, model.opset_import)
+        yield
+    except ImportError:
+        raise
     except Exception as error:  # the libraries have many ways to dislike bytes
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OnnxError(f"{path} cannot be read as an ONNX model: {said}") from None

@@ -32,8 +32,8 @@ class Run:
     def backward(self, dY: Any = None, dY_h: Any = None, dY_c: Any = None, dC: Any = None) -> dict[str, Any]:
         """Gradients of the inputs X, W, R, B, initial_h, initial_c, P, those that were given, by name.
 
-        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes, and ``dC``, in that of Y, of every
-        cell state; an absent one counts as zero, but one must be given.
+        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes, and ``dC``, in that of Y, of
+        every cell state; an absent one counts as zero, but one must be given.
         """
         node, given = self.node, {"dY": dY, "dY_h": dY_h, "dY_c": dY_c, "dC": dC}
         scan.expect_any(**given)

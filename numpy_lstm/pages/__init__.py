@@ -1,6 +1,7 @@
 """One page per published equation set, each with its derivation (``.md``) beside it."""
 
 from .ablations import ABLATIONS
+from .attention import Attention
 from .clipped_lstm import ClippedLSTM
 from .coupled_lstm import CoupledLSTM
 from .cross_entropy import CrossEntropy
@@ -24,7 +25,7 @@ from .zoneout import zoneout, zoneout_input
 
 PAGES = (RNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM, CoupledLSTM, LayerNormLSTM, FullGateLSTM)
 VARIANTS = (ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM)  # equations that other libraries ship
-LAYERS = (Embedding, Linear, Dropout, CrossEntropy, SquaredError)  # of one step: they carry nothing
+LAYERS = (Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError)  # of one step: they carry nothing
 
 __all__ = [
     "ABLATIONS",
@@ -34,6 +35,7 @@ __all__ = [
     "PAGES",
     "RNN",
     "VARIANTS",
+    "Attention",
     "ClippedLSTM",
     "CoupledLSTM",
     "CrossEntropy",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..shapes import axes, codes
+from ..shapes import axes, codes, shared
 
 TAG = re.compile(r"#.*\([A-Z]\d+'?\)")
 
@@ -60,6 +60,8 @@ def page(it: Any) -> str:
     parts = [f"The {'cell' if it.carries else 'page'} {it.name}.", _about(it)]
     parts += [_record(record) for record in (it.Input, it.Params, it.State, it.Trace) if record._fields]
     parts += [f"Integers, of any integer dtype: {k} from 0 to {n} - 1" for k, n in codes(it.Trace).items()]
+    if held := shared(it.Trace):
+        parts.append(f"The same at all steps, without a time axis: {', '.join(held)}")
     functions = it.functions._asdict().items()
     named = [f"{k} {getattr(f, 'name', f)}" for k, f in functions]
     parts.append("Functions: " + ", ".join(named) if named else "")

@@ -133,16 +133,23 @@ class Page:
         """``step_back(p, v, arriving) -> (State, Trace)``: one step back by itself."""
         return PageFunction(step_back, self)
 
-    def sizes(self, H: int, **others: int) -> dict[str, int]:
-        """Sizes by axis letter for H units."""
-        return others | {"H": H, "R": self.R or H}
+    def sizes(self, H: int, *records: Any, **others: int) -> dict[str, int]:
+        """Sizes by axis letter for H units. Raises TypeError if an axis of one of the ``records`` has none."""
+        found = others | {"H": H, "R": self.R or H}
+        if missing := sorted(
+            {k for record in records for letters in axes(record).values() for k in letters} - {*found}
+        ):
+            raise TypeError(
+                f"{self.name} has axes {', '.join(missing)} too; expected {missing[0]}=..., the size of each"
+            )
+        return found
 
     def init(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64, **sizes: int) -> Any:
         """Parameters for D inputs and H units: Glorot-uniform W, orthogonal U, zero b, forget bias 1.
 
         ``sizes`` are those of other axis letters, if the page has any. Other initialisers stand in ``numpy_lstm.init``.
         """
-        return init.glorot_orthogonal(self.Params, self.sizes(H, D=D, **sizes), rng, dtype)
+        return init.glorot_orthogonal(self.Params, self.sizes(H, self.Params, D=D, **sizes), rng, dtype)
 
     def partial_state(self, h: Any = None, c: Any = None, **others: Any) -> Any:
         """A State with these fields and None, absent, in all others. Raises TypeError if it has no such field."""

@@ -1,4 +1,4 @@
-"""The squared error of each row: S1 and S2 forward, S2' and S1' back. Derivation: squared_error.md.
+"""The squared error of each row: J1 and J2 forward, J2' and J1' back. Derivation: squared_error.md.
 
 One loss per row: what is averaged, and over what, is the cotangent that one sends.
 """
@@ -28,15 +28,15 @@ class Functions(NamedTuple):
 
 def values(F: Functions, p: Params, x: Any, prev: Any) -> Trace:
     """The page read downward. x.x, x.target (B,D)."""
-    r = x.x - x.target                                              # (S1)
-    loss = sum_columns(r * r)                                       # (S2)
+    r = x.x - x.target                                              # (J1)
+    loss = sum_columns(r * r)                                       # (J2)
     return Trace(x=x.x, target=x.target, r=r, loss=loss)
 
 
 def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
     """The same page read upward. d.loss (B,): 1 for the sum of all rows, 1/n for the mean of n."""
-    dr = 2 * keep_last(d.loss) * v.r                                # (S2')
-    dx, dtarget = dr, -dr                                           # (S1')
+    dr = 2 * keep_last(d.loss) * v.r                                # (J2')
+    dx, dtarget = dr, -dr                                           # (J1')
     return Trace(x=dx, target=dtarget, r=dr, loss=d.loss)
 
 

@@ -3,8 +3,8 @@
     k = keep_k k_prev + (1 - keep_k) k_new        keep_k: 1 keeps the old state, 0 takes the new one
 
 The masks are read like x: given, drawn, or replaced by their probability (the expectation, at test time). h_new reads
-the cell before zoneout, o tanh(c_new), as in the paper; some code reads c. Where all of a row is kept, what is not finite
-in x is not read: no NaN comes of it.
+the cell before zoneout, o tanh(c_new), as in the paper; some code reads c. Where all of a row is kept, what is not
+finite in x is not read: no NaN comes of it.
 """
 
 from functools import cache

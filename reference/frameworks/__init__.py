@@ -4,8 +4,8 @@ Written from the frameworks' documentation and sources, without a look at ``nump
 orders there. Every form accepts complex arrays, for complex steps with respect to the stored weights.
 """
 
-from . import runtimes, training
+from . import libraries, runtimes
 from .forms import BEFORE, FORMS, GRU, LSTM, PEEPHOLE, PROJECTED, RNN, Arrays, B, D, H, R, T, sigmoid
 
 __all__ = ["BEFORE", "FORMS", "GRU", "LSTM", "PEEPHOLE", "PROJECTED", "RNN", "Arrays", "B", "D", "H", "R", "T"]
-__all__ += ["runtimes", "sigmoid", "training"]
+__all__ += ["libraries", "runtimes", "sigmoid"]

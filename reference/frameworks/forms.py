@@ -61,3 +61,38 @@ def gru_after(xr: Any, xz: Any, xn: Any, hr: Any, hz: Any, hn: Any, h: Any) -> t
 
 def split(a: Any, n: int = 4) -> Any:
     return np.split(a, n, axis=-1)
+
+
+def fused(name: str, order: str, W: str, U: str, b: str, columns: bool = True) -> None:
+    """One product with x, one with h, one bias: an LSTM, split into gates of this order, or an RNN, of none.
+
+    Matrices are (D, 4H) by ``columns``, else (4H, D).
+    """
+
+    def rows(a: Arrays, x: Any, h: Any) -> Any:
+        return (x @ a[W] + h @ a[U] if columns else x @ a[W].T + h @ a[U].T) + a[b]
+
+    n = max(1, len(order)) * H
+    shapes: dict[str, tuple[int, ...]] = {W: (D, n) if columns else (n, D), U: (H, n) if columns else (n, H), b: (n,)}
+    if order:
+        gates = form(name, LSTM, **shapes)
+        gates(lambda a, x, h, c: lstm(**dict(zip(order, split(rows(a, x, h)), strict=True)), c=c))
+    else:
+        form(name, RNN, **shapes)(lambda a, x, h, c: (np.tanh(rows(a, x, h)),))
+
+
+def joined(name: str, order: str, w: str, b: str, forget_bias: float = 0, peepholes: tuple[str, ...] = ()) -> None:
+    """One product of [x, h] with a matrix (D + H, 4H); what is added to f is not stored."""
+
+    def gates(a: Arrays, x: Any, h: Any) -> dict[str, Any]:
+        z = dict(zip(order, split(np.concatenate([x, h], axis=1) @ a[w] + a[b]), strict=True))
+        return z | {"f": z["f"] + forget_bias}
+
+    shapes: dict[str, tuple[int, ...]] = {w: (D + H, 4 * H), b: (4 * H,)}
+    form(name, LSTM, **shapes)(lambda a, x, h, c: lstm(**gates(a, x, h), c=c))
+    if peepholes:
+
+        @form(name, PEEPHOLE, **shapes, **dict.fromkeys(peepholes, (H,)))
+        def step(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
+            p_i, p_f, p_o = (a[k] for k in peepholes)
+            return peephole(**gates(a, x, h), c=c, p_i=p_i, p_f=p_f, p_o=p_o)

@@ -20,6 +20,7 @@ from .forms import (
     R,
     Step,
     form,
+    fused,
     gru_after,
     lstm,
     numbered,
@@ -66,24 +67,21 @@ def cudnn_rnn(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     return (np.tanh(xh + hh),)
 
 
-@form("onnx", LSTM, W=(1, 4 * H, D), R=(1, 4 * H, H), B=(1, 8 * H))
-def onnx_lstm(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, o, f, g = split(x @ a["W"][0].T + h @ a["R"][0].T + a["B"][0, : 4 * H] + a["B"][0, 4 * H :])
-    return lstm(i, f, g, o, c)
+def onnx_lstm(peepholes: Callable[..., tuple[Any, Any]] | None = None) -> Step:
+    def step(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
+        i, o, f, g = split(x @ a["W"][0].T + h @ a["R"][0].T + a["B"][0, : 4 * H] + a["B"][0, 4 * H :])
+        if peepholes is None:
+            return lstm(i, f, g, o, c)
+        p_i, p_o, p_f = split(a["P"][0], 3)
+        return peepholes(i, f, g, o, c, p_i, p_f, p_o)
+
+    return step
 
 
-@form("onnx", PEEPHOLE, W=(1, 4 * H, D), R=(1, 4 * H, H), B=(1, 8 * H), P=(1, 3 * H))
-def onnx_peephole(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, o, f, g = split(x @ a["W"][0].T + h @ a["R"][0].T + a["B"][0, : 4 * H] + a["B"][0, 4 * H :])
-    p_i, p_o, p_f = split(a["P"][0], 3)
-    return peephole(i, f, g, o, c, p_i, p_f, p_o)
-
-
-@form("onnx", PEEPHOLE_OLD, W=(1, 4 * H, D), R=(1, 4 * H, H), B=(1, 8 * H), P=(1, 3 * H))
-def onnx_peephole_old(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, o, f, g = split(x @ a["W"][0].T + h @ a["R"][0].T + a["B"][0, : 4 * H] + a["B"][0, 4 * H :])
-    p_i, p_o, p_f = split(a["P"][0], 3)
-    return peephole_old(i, f, g, o, c, p_i, p_f, p_o)
+ONNX_LSTM: dict[str, tuple[int, ...]] = {"W": (1, 4 * H, D), "R": (1, 4 * H, H), "B": (1, 8 * H)}
+form("onnx", LSTM, **ONNX_LSTM)(onnx_lstm())
+form("onnx", PEEPHOLE, **ONNX_LSTM, P=(1, 3 * H))(onnx_lstm(peephole))
+form("onnx", PEEPHOLE_OLD, **ONNX_LSTM, P=(1, 3 * H))(onnx_lstm(peephole_old))
 
 
 @form("onnx", GRU, W=(1, 3 * H, D), R=(1, 3 * H, H), B=(1, 6 * H))
@@ -159,16 +157,11 @@ for orders in ("iofg zrn", "ifgo rzn"):
     form(f"webnn_{gates}", BEFORE, **webnn_shapes(3))(webnn_gru(gru_gates, after=False))
 
 
-@form("openvino", LSTM, W=(4 * H, D), R=(4 * H, H), B=(4 * H,))
-def openvino(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    f, i, g, o = split(x @ a["W"].T + h @ a["R"].T + a["B"])
-    return lstm(i, f, g, o, c)
-
-
-@form("caffe", LSTM, W_xc=(4 * H, D), b_c=(4 * H,), W_hc=(4 * H, H))
-def caffe(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, o, g = split(h @ a["W_hc"].T + x @ a["W_xc"].T + a["b_c"])
-    return lstm(i, f, g, o, c)
+fused("openvino", "figo", "W", "R", "B", columns=False)
+fused("caffe", "ifog", "W_xc", "W_hc", "b_c", columns=False)
+fused("coreml_mil", "ifog", "weight_ih", "weight_hh", "bias", columns=False)
+fused("coreml_mil", "", "weight_ih", "weight_hh", "bias", columns=False)
+fused("coreml", "", "weightMatrix", "recursionMatrix", "biasVector", columns=False)
 
 
 def coreml_rows(a: Arrays, x: Any, h: Any, gate: str) -> Any:
@@ -199,26 +192,10 @@ def coreml_gru(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     return ((1 - z) * o + z * h,)
 
 
-@form("coreml", RNN, weightMatrix=(H, D), recursionMatrix=(H, H), biasVector=(H,))
-def coreml_rnn(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
-    return (np.tanh(x @ a["weightMatrix"].T + h @ a["recursionMatrix"].T + a["biasVector"]),)
-
-
-@form("coreml_mil", LSTM, weight_ih=(4 * H, D), weight_hh=(4 * H, H), bias=(4 * H,))
-def coreml_mil_lstm(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, o, z = split(x @ a["weight_ih"].T + h @ a["weight_hh"].T + a["bias"])
-    return lstm(i, f, z, o, c)
-
-
 @form("coreml_mil", GRU, weight_ih=(3 * H, D), weight_hh=(3 * H, H), bias=(3 * H,))
 def coreml_mil_gru(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     (xr, xo, xz), (hr, ho, hz) = split(x @ a["weight_ih"].T + a["bias"], 3), split(h @ a["weight_hh"].T, 3)
     return gru_after(xr, xz, xo, hr, hz, ho, h)
-
-
-@form("coreml_mil", RNN, weight_ih=(H, D), weight_hh=(H, H), bias=(H,))
-def coreml_mil_rnn(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
-    return (np.tanh(x @ a["weight_ih"].T + h @ a["weight_hh"].T + a["bias"]),)
 
 
 def tflite_shapes(*gates: str, r: int = H, peepholes: str = "") -> dict[str, tuple[int, ...]]:

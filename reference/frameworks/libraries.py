@@ -8,7 +8,6 @@ from .forms import (
     BEFORE,
     GRU,
     LSTM,
-    PEEPHOLE,
     PROJECTED,
     RNN,
     Arrays,
@@ -16,10 +15,11 @@ from .forms import (
     H,
     R,
     form,
+    fused,
     gru_after,
+    joined,
     lstm,
     numbered,
-    peephole,
     sigmoid,
     split,
 )
@@ -65,10 +65,16 @@ torch_forms("torch_cell", tuple(name.removesuffix("_l0") for name in TORCH[:4]))
 torch_forms("mxnet", MXNET)
 
 
-@form("keras", LSTM, kernel=(D, 4 * H), recurrent_kernel=(H, 4 * H), bias=(4 * H,))
-def keras_lstm(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, g, o = split(x @ a["kernel"] + h @ a["recurrent_kernel"] + a["bias"])
-    return lstm(i, f, g, o, c)
+KERAS = ("kernel", "recurrent_kernel", "bias")
+fused("keras", "ifgo", *KERAS)
+fused("keras", "", *KERAS)
+fused("haste", "igfo", *KERAS)
+fused("equinox", "ifgo", "weight_ih", "weight_hh", "bias", columns=False)
+fused("flax_nnx", "ifgo", "dense_i.kernel", "dense_h.kernel", "dense_h.bias")
+fused("flax_nnx", "", "dense_i.kernel", "dense_h.kernel", "dense_i.bias")
+joined("tf_block", "igfo", "w", "b", 1, ("wci", "wcf", "wco"))
+joined("tf_block_v2", "ifgo", "w", "b", 0, ("wci", "wcf", "wco"))
+joined("haiku", "igfo", "linear.w", "linear.b", 1)
 
 
 @form("keras", GRU, kernel=(D, 3 * H), recurrent_kernel=(H, 3 * H), bias=(2, 3 * H))
@@ -85,35 +91,6 @@ def keras_gru_before(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     Uz, Ur, Uh = split(a["recurrent_kernel"], 3)
     z = sigmoid(xz + h @ Uz)
     return (z * h + (1 - z) * np.tanh(xh + (sigmoid(xr + h @ Ur) * h) @ Uh),)
-
-
-@form("keras", RNN, kernel=(D, H), recurrent_kernel=(H, H), bias=(H,))
-def keras_rnn(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
-    return (np.tanh(x @ a["kernel"] + h @ a["recurrent_kernel"] + a["bias"]),)
-
-
-@form("tf_block", LSTM, w=(D + H, 4 * H), b=(4 * H,))
-def tf_block(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, ci, f, o = split(np.concatenate([x, h], axis=1) @ a["w"] + a["b"])
-    return lstm(i, f + 1, ci, o, c)
-
-
-@form("tf_block", PEEPHOLE, w=(D + H, 4 * H), b=(4 * H,), wci=(H,), wcf=(H,), wco=(H,))
-def tf_block_peephole(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, ci, f, o = split(np.concatenate([x, h], axis=1) @ a["w"] + a["b"])
-    return peephole(i, f + 1, ci, o, c, a["wci"], a["wcf"], a["wco"])
-
-
-@form("tf_block_v2", LSTM, w=(D + H, 4 * H), b=(4 * H,))
-def tf_block_v2(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, ci, o = split(np.concatenate([x, h], axis=1) @ a["w"] + a["b"])
-    return lstm(i, f, ci, o, c)
-
-
-@form("tf_block_v2", PEEPHOLE, w=(D + H, 4 * H), b=(4 * H,), wci=(H,), wcf=(H,), wco=(H,))
-def tf_block_v2_peephole(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, ci, o = split(np.concatenate([x, h], axis=1) @ a["w"] + a["b"])
-    return peephole(i, f, ci, o, c, a["wci"], a["wcf"], a["wco"])
 
 
 @form(
@@ -143,12 +120,6 @@ def flax_gru(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     return ((1 - z) * n + z * h,)
 
 
-@form("flax_nnx", LSTM, dense_i__kernel=(D, 4 * H), dense_h__kernel=(H, 4 * H), dense_h__bias=(4 * H,))
-def flax_nnx_lstm(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, g, o = split(x @ a["dense_i.kernel"] + h @ a["dense_h.kernel"] + a["dense_h.bias"])
-    return lstm(i, f, g, o, c)
-
-
 @form("flax_nnx", GRU, dense_i__kernel=(D, 3 * H), dense_i__bias=(3 * H,), dense_h__kernel=(H, 3 * H))
 def flax_nnx_gru(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     xr, xz, xn = split(x @ a["dense_i.kernel"] + a["dense_i.bias"], 3)
@@ -156,28 +127,11 @@ def flax_nnx_gru(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     return gru_after(xr, xz, xn, hr, hz, hn, h)
 
 
-@form("flax_nnx", RNN, dense_i__kernel=(D, H), dense_h__kernel=(H, H), dense_i__bias=(H,))
-def flax_nnx_rnn(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
-    return (np.tanh(x @ a["dense_i.kernel"] + a["dense_i.bias"] + h @ a["dense_h.kernel"]),)
-
-
-@form("equinox", LSTM, weight_ih=(4 * H, D), weight_hh=(4 * H, H), bias=(4 * H,))
-def equinox_lstm(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, f, g, o = split(x @ a["weight_ih"].T + h @ a["weight_hh"].T + a["bias"])
-    return lstm(i, f, g, o, c)
-
-
 @form("equinox", GRU, weight_ih=(3 * H, D), weight_hh=(3 * H, H), bias=(3 * H,), bias_n=(H,))
 def equinox_gru(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any]:
     (ir, iz, in_), (hr, hz, hn) = split(x @ a["weight_ih"].T + a["bias"], 3), split(h @ a["weight_hh"].T, 3)
     n = np.tanh(in_ + sigmoid(ir + hr) * (hn + a["bias_n"]))
     return (n + sigmoid(iz + hz) * (h - n),)
-
-
-@form("haiku", LSTM, linear__w=(D + H, 4 * H), linear__b=(4 * H,))
-def haiku(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, g, f, o = split(np.concatenate([x, h], axis=1) @ a["linear.w"] + a["linear.b"])
-    return lstm(i, f + 1, g, o, c)
 
 
 @form("chainer", LSTM, upward__W=(4 * H, D), upward__b=(4 * H,), lateral__W=(4 * H, H))
@@ -189,12 +143,6 @@ def chainer(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
 @form("chainer_nstep", LSTM, **numbered("w", (H, D), 0, 4), **numbered("w", (H, H), 4, 8), **numbered("b", (H,), 0, 8))
 def chainer_nstep(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
     i, f, g, o = (x @ a[f"w{k}"].T + a[f"b{k}"] + h @ a[f"w{k + 4}"].T + a[f"b{k + 4}"] for k in range(4))
-    return lstm(i, f, g, o, c)
-
-
-@form("haste", LSTM, kernel=(D, 4 * H), recurrent_kernel=(H, 4 * H), bias=(4 * H,))
-def haste(a: Arrays, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-    i, g, f, o = split(x @ a["kernel"] + h @ a["recurrent_kernel"] + a["bias"])
     return lstm(i, f, g, o, c)
 
 
