@@ -88,8 +88,14 @@ class Own:
     def value(self, row: Row, v: Arrays) -> list[Any]:
         """What the row gives from these fields, a list of its targets."""
         prev = SimpleNamespace(**{k: v[f"{k}_prev"] for k in self.page.carries})
-        known = {**v, **{k: v[j] for k, j in row.called.items()}, "F": self.page.functions, "p": self.params, "prev": prev}
-        given = eval(row.code, self.globals, known)  # noqa: S307  -- a line of a page
+        known = {
+            **v,
+            **{k: v[j] for k, j in row.called.items()},
+            "F": self.page.functions,
+            "p": self.params,
+            "prev": prev,
+        }
+        given = eval(row.code, self.globals, known)
         return list(given) if isinstance(given, list | tuple) else [given]
 
     def share(self, row: Row, field: str) -> Any:
@@ -156,7 +162,7 @@ def _contractions(case: Case, own: Own, got: Arrays) -> list[str]:
     """The tags of the rows whose parameter gradients are not those of the answer's own cotangents."""
     page = own.page
     flat = {name: {k: a.reshape(-1, a.shape[-1]) for k, a in of.items()} for name, of in (("v", own.v), ("d", own.d))}
-    absent = {k: None for k in page.Trace._fields}
+    absent = dict.fromkeys(page.Trace._fields)
     v, d = (page.Trace(**(absent | flat[name])) for name in ("v", "d"))
     dparams = page.gradients(page.functions, own.params, v, d)
     tags: list[str] = []

@@ -19,7 +19,7 @@ def several(bench: Workbench) -> bool:
 
 def _forgotten(*names: str) -> Any:
     """Zero in place of the state before the first step."""
-    return fields(**{k: without_first for k in (*names, "s")})
+    return fields(**dict.fromkeys((*names, "s"), without_first))
 
 
 def _every_state(values: Any) -> Any:
@@ -220,7 +220,8 @@ COTANGENTS = [
             lambda b: ["next", "previous"], _arriving(lambda b, call, k: {"dhs": shifted(call.dhs, k)})),
     Mistake("output-cotangents-reversed-in-time", "dL/dh_t enters at step T - t",
             lambda b: True, _arriving(lambda b, call, k: {"dhs": call.dhs[::-1]})),
-    Mistake("last-state-cotangent-ignored", "dL/dh_n or dL/dc_n, the cotangent of the last state, is not let in", _asked,
+    Mistake("last-state-cotangent-ignored", "dL/dh_n or dL/dc_n, the cotangent of the last state, is not let in",
+            _asked,
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(**{k: 0.0}))}), ("{}", 0)),
     Mistake("last-state-cotangent-doubled", "dL/dh_n or dL/dc_n is added twice", _asked,
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(**{k: lambda a: 2 * a}))}), ("{}", 0)),
@@ -248,7 +249,8 @@ SHIPPED = [
     Mistake("first-step-skipped-new-state-added-to-weights",
             "three at once: da_1 = 0, dU from h_t in place of h_{t-1}, sums that start from the weights",
             lambda b: has_cell(b) and several(b), _thinc),
-    Mistake("steps-apart-biases-of-forget-gate", "no carry between steps, and db_k = db_f + da_k at each for k = i, g, o",
+    Mistake("steps-apart-biases-of-forget-gate",
+            "no carry between steps, and db_k = db_f + da_k at each for k = i, g, o",
             lambda b: b.cell == LSTM and b.call.lengths is None and b.sizes["T"] > 1,
             in_spans(lambda T: range(1, T), handed=0.0).and_then(returned(_steps_apart)), ("h", 1)),
     Mistake("first-df-from-new-cell", "df_1 = dc_1 c_1 in place of dc_1 c_0: an update of c_0 in place (L9')", has_cell,
