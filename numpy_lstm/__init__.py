@@ -12,7 +12,7 @@ cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLS
               all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
-weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (19 frameworks), onnx
+weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (24), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis

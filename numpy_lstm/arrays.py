@@ -215,10 +215,11 @@ def astype(a: Any, like: Array) -> Array:
     return cast(Array, convert(a, like.dtype) if convert else a.astype(like.dtype))
 
 
-def booleans(nested: list[Any], shape: tuple[int, ...], like: Array) -> Array:
-    """A boolean array of the library of ``like``."""
-    xp = namespace(like)
-    return cast(Array, xp.reshape(xp.asarray(nested, dtype=xp.bool if hasattr(xp, "bool") else xp.bool_), shape))
+def steps_before(lengths: Sequence[int], T: int, like: Array) -> Array:
+    """(T,B,1), of the library of ``like``: whether step t stands before the length of row b."""
+    xp, nested = namespace(like), (np.arange(T)[:, None] < np.array(lengths)).tolist()
+    kind = xp.bool if hasattr(xp, "bool") else xp.bool_
+    return cast(Array, xp.reshape(xp.asarray(nested, dtype=kind), (T, len(lengths), 1)))
 
 
 def _holds_objects(a: Array) -> bool:

@@ -257,9 +257,7 @@ def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
     """(T,B,1) of booleans: whether step t belongs to row b. None if ``lengths`` is None: all do."""
     if lengths is None:
         return None
-    T, B = sizes["T"], sizes["B"]
-    lengths = as_lengths(lengths, T, B)
-    return arrays.booleans([[[t < n] for n in lengths] for t in range(T)], (T, B, 1), sizes.like)
+    return arrays.steps_before(as_lengths(lengths, sizes["T"], sizes["B"]), sizes["T"], sizes.like)
 
 
 def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:

@@ -89,7 +89,7 @@ class Twin:
             raise ValueError(f"dropout is {dropout!r}; expected a probability between 0 and 1")
         if dropout > 0 and num_layers == 1:
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
-        if np.dtype(dtype).kind != "f":
+        if np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize < 4:
             raise ValueError(f"dtype is {np.dtype(dtype)}; expected a floating one: float32, float64 or longdouble")
         if engine not in ENGINES:
             raise ValueError(f"engine is {engine!r}; expected {' or '.join(map(repr, ENGINES))}")

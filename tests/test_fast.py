@@ -2,8 +2,12 @@
 
 import copy
 import gc
+import os
 import pickle
+import subprocess
+import sys
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -128,6 +132,39 @@ def test_gates_driven_beyond_exp_are_finite_and_silent(cell: nl.Page, dtype: Any
     assert_close(got[:2], want[:2], dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("cosh", [True, False])
+def test_a_gate_beyond_exp_is_exactly_closed(
+    monkeypatch: pytest.MonkeyPatch, cosh: bool, cell: nl.Page, dtype: Any
+) -> None:
+    """Each pre-activation in turn at plus and minus a tenth of the largest number, and infinite; a state as large."""
+    monkeypatch.setattr(blocks, "COSH", cosh)
+    params, xs, first, _, cotangents = problem(cell, (3, 2, 2, 4), dtype)
+    large = np.finfo(dtype).max / 10
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name in (k for k in params._fields if k.startswith("b") and k != "b_hn"):
+            for size in (large, -large, np.inf, -np.inf):
+                closed = params._replace(**{name: np.full_like(getattr(params, name), size)})
+                for state in (first, tree.map(lambda a: np.full_like(a, large / 10), first)):
+                    arguments = (cell, closed, xs, state, None, cotangents)
+                    got, want = gradient(fast, *arguments), gradient(nl, *arguments)
+                    if all(np.isfinite(a).all() for _, a in tree.leaves(want)):
+                        assert_close(got, want, dtype)
+                        for (_, a), (_, b) in zip(tree.leaves(got), tree.leaves(want), strict=True):
+                            np.testing.assert_array_equal(a == 0, b == 0)
+
+
+def test_the_state_of_a_row_without_steps_has_no_influence() -> None:
+    for cell in CELLS:
+        params, xs, first, _, cotangents = problem(cell, (20, 3, 2, 40))
+        for _, a in tree.leaves(first):
+            a[1] = np.nan
+        hs, last, (dxs, dfirst, dparams) = gradient(fast, cell, params, xs, first, [20, 0, 7], cotangents)
+        assert all(np.isfinite(a).all() for _, a in tree.leaves((hs, dxs, dfirst, dparams)))
+        assert all(np.isnan(a[1]).all() and np.isfinite(a[[0, 2]]).all() for _, a in tree.leaves(last))
+
+
 def test_nan_goes_through_as_in_the_explicit_path() -> None:
     for cell in CELLS:
         params, xs, first, _, cotangents = problem(cell, (6, 3, 2, 5))
@@ -175,6 +212,35 @@ def test_results_are_the_callers_own(cell: nl.Page) -> None:
     assert_same_bits(tuple(want)[:3], kept)
 
 
+@pytest.mark.parametrize("cell", [*CELLS, nl.PeepholeLSTM], ids=repr)
+def test_prepared_weights_give_the_same_bits_and_are_the_callers_affair(cell: nl.Page) -> None:
+    params = cell.init(5, 7, np.random.default_rng(0))
+    prepared = [fast.prepare(cell, params, B) for B in (1, 3)]
+    for B in (1, 3):
+        xs, dhs = (np.random.default_rng(k).standard_normal((4, B, N)) for k, N in enumerate((5, 7)))
+        want = gradient(fast, cell, params, xs, None, None, {"dhs": dhs})
+        for ready in prepared:
+            assert_same_bits(gradient(fast, cell, ready, xs, None, None, {"dhs": dhs}), want)
+    layer = nl.Stack([nl.Recurrent(cell, "fast")])
+    assert_same_bits(layer.forward((prepared[0],), xs).hs, want[0])
+    moved = tree.map(lambda a: a + 1, params)
+    for (_, a), (_, b) in zip(tree.leaves(params), tree.leaves(moved), strict=True):
+        a[...] = b
+    assert_same_bits(gradient(fast, cell, prepared[1], xs, None, None, {"dhs": dhs}), want)
+    assert (fast.forward(cell, fast.prepare(cell, params), xs).hs != want[0]).any()
+
+
+def test_prepared_weights_of_another_cell_are_refused() -> None:
+    lstm_params, gru_params = (cell.init(3, 4, np.random.default_rng(0)) for cell in (nl.LSTM, nl.GRU))
+    xs = np.ones((2, 1, 3))
+    assert raised(fast.forward, nl.GRU, fast.prepare(nl.LSTM, lstm_params), xs) == raised(
+        nl.forward, nl.GRU, lstm_params, xs
+    )
+    assert raised(fast.prepare, nl.LSTM, gru_params) == raised(nl.forward, nl.LSTM, gru_params, xs)
+    kept = nl.GRUResetBefore.init(3, 4, np.random.default_rng(0))
+    assert raised(fast.forward, nl.GRU, fast.prepare(nl.GRUResetBefore, kept), xs)[0] is TypeError
+
+
 def test_two_calls_and_two_threads_give_the_same_bits() -> None:
     tasks = [(cell, *problem(cell, shape)) for cell in CELLS for shape in ((130, 2, 3, 4), (40, 33, 6, 64))]
     want = [gradient(fast, *task) for task in tasks]
@@ -197,11 +263,11 @@ def test_buffers_return_when_the_run_is_gone() -> None:
     task = (nl.LSTM, *problem(nl.LSTM, (130, 2, 3, 4)))
     gradient(fast, *task)
     gc.collect()
-    kept = blocks.POOL._bytes
+    kept = blocks.POOL.nbytes
     for _ in range(3):
         gradient(fast, *task)
         gc.collect()
-    assert blocks.POOL._bytes == kept
+    assert blocks.POOL.nbytes == kept
     held = [fast.forward(*task[:4]) for _ in range(2)]
     arrays = [id(block) for run in held for _, _, block in run.values.blocks]
     assert len(set(arrays)) == len(arrays)
@@ -220,9 +286,108 @@ def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "KEEP", 3 * lstm.Block(layout).nbytes)
     for _ in range(10):
         pool.give(layout, lstm.Block(layout))
-    assert 0 < pool._bytes <= blocks.KEEP
+        assert 0 < pool.nbytes <= blocks.KEEP
     pool.give(layout, lstm.Block(layout._replace(K=1000)))
-    assert pool._bytes == 0
+    assert 0 < pool.nbytes <= blocks.KEEP
+
+
+def test_the_pool_counts_views_too() -> None:
+    for cell in CELLS:
+        kernel = fast._KERNELS[cell]
+        for L in (
+            blocks.Layout(np, np.dtype(np.float64), 128, 1, 3, 1),
+            blocks.Layout(np, np.dtype(np.float32), 4, 8, 5, 64),
+        ):
+            for kind in (kernel.Work, kernel.Block):
+                tracemalloc.start()
+                buffer = kind(L)
+                used = tracemalloc.get_traced_memory()[0]
+                tracemalloc.stop()
+                assert 0.7 * used <= buffer.nbytes <= 1.5 * used, (kind, L)
+
+
+def test_an_interrupt_anywhere_is_raised_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    task = (nl.LSTM, *problem(nl.LSTM, (9, 2, 3, 4)))
+    want = gradient(fast, *task)
+    at = 0
+
+    def interrupt(frame: Any, event: str, _: Any) -> Any:
+        nonlocal at
+        if frame.f_code.co_filename == blocks.__file__ and (at := at - 1) == 0:
+            raise KeyboardInterrupt
+        return interrupt
+
+    before = sys.gettrace()
+    for k in range(1, 10_000):
+        at = k
+        sys.settrace(interrupt)
+        try:
+            assert_same_bits(gradient(fast, *task), want)
+        except KeyboardInterrupt:
+            continue
+        finally:
+            sys.settrace(before)
+        break
+    assert k > 50
+    assert at > 0
+    assert not lost
+    for _ in range(2):
+        assert_same_bits(gradient(fast, *task), want)
+    gc.collect()
+    fast.POOL.collect()
+    free = [buffer for buffers in fast.POOL._free.values() for buffer in buffers]
+    assert len({id(buffer) for buffer in free}) == len(free)
+    assert fast.POOL.nbytes == sum(buffer.nbytes for buffer in free) + sum(
+        buffer.nbytes for loan in fast.POOL._lent for buffer in loan.buffers
+    )
+
+
+FORK = """
+import os, signal, threading, numpy as np, numpy_lstm as nl
+from numpy_lstm.fast import blocks, rnn
+
+inside, done = threading.Event(), threading.Event()
+
+class Slow(blocks.Layout):
+    def __hash__(self):
+        inside.set()
+        done.wait()
+        return 0
+
+def forward():
+    nl.fast.forward(nl.RNN, nl.RNN.init(1, 1, np.random.default_rng(0)), np.ones((1, 1, 1)))
+
+threading.Thread(target=lambda: blocks.POOL.take(rnn.Work, Slow(np, np.dtype(float), 1, 1, 1, 1))).start()
+inside.wait()
+if (child := os.fork()) == 0:
+    signal.alarm(10)
+    forward()
+    os._exit(0)
+status = os.waitpid(child, 0)[1]
+done.set()
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_in_the_middle_of_another_thread_does_not_hang() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+def test_a_cell_that_was_pickled_or_copied_is_served(cell: nl.Page) -> None:
+    params, xs, first, lengths, given = problem(cell, (6, 2, 3, 4))
+    run = fast.forward(cell, params, xs, first)
+    for again in (pickle.loads(pickle.dumps(cell)), copy.deepcopy(cell)):
+        assert fast.serves(again, xs)
+        fast.backward(again, params, run, **given)
+        assert_same_bits(
+            gradient(fast, again, params, xs, first, lengths, given),
+            gradient(fast, cell, params, xs, first, lengths, given),
+        )
 
 
 @pytest.mark.parametrize(
@@ -323,9 +488,9 @@ def test_a_fast_layer_is_wired_like_any_other() -> None:
         assert_close([tuple(backs[0])[:3]], [tuple(backs[1])[:3]], np.float64)
 
 
-def _textbook(L: Any, work: Any, block: Any, n: int, dead: Any) -> None:
+def _textbook(L: Any, work: Any, block: Any, n: int) -> None:
     """The local factors from s(1-s) and 1-t^2."""
-    original(L, work, block, n, dead)
+    original(L, work, block, n)
     o, i, f, g, c_prev = work.S[:n].swapaxes(0, 1)
     y, P = work.Y[:n], block.P[:, :n]
     P[0], P[1], P[2] = y * o * (1 - o), g * i * (1 - i), c_prev * f * (1 - f)
@@ -344,8 +509,8 @@ def test_textbook_derivatives_are_seen(regime: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("factor", range(6))
 def test_a_wrong_factor_is_seen(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(L: Any, work: Any, block: Any, n: int, dead: Any) -> None:
-        original(L, work, block, n, dead)
+    def wrong(L: Any, work: Any, block: Any, n: int) -> None:
+        original(L, work, block, n)
         block.P[factor, n - 1] *= 1 + 1e-11
 
     monkeypatch.setattr(lstm, "keep", wrong)
@@ -354,6 +519,7 @@ def test_a_wrong_factor_is_seen(factor: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_leaked_buffer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lstm, "end", lambda cell, L, work, h: cell.State(h=h, c=L.unfold(work.S[0, 4])))
+    early = lambda pool, tape: pool.give(tape.layout, *(block for _, _, block in tape.blocks))  # noqa: E731
+    monkeypatch.setattr(blocks.Pool, "lend", early)
     with pytest.raises(AssertionError):
         test_results_are_the_callers_own(nl.LSTM)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_page import LINEAR
 
+import cases
 import numpy_lstm as nl
 from numpy_lstm import check, tree, wiring
 from reference import torch_oracle
@@ -61,8 +62,13 @@ def every_cell(layer: Any, run: Any) -> Any:
     return tuple(every_cell(one, part) for one, part in zip(layer.layers, run.parts, strict=True))
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-@pytest.mark.parametrize("name", layers(nl.LSTM))
+EVERY = [(cell, name) for cell in CELLS for name in layers(nl.LSTM)]
+SOME = [(cell, name) for cell, name in EVERY if cell is nl.LSTM or name in ("bidirectional", "stack")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"), EVERY if cases.THOROUGH else SOME, ids=lambda each: getattr(each, "name", each)
+)
 @pytest.mark.parametrize("lengths", [None, SMALL], ids=["full", "ragged"])
 def test_gradients_by_complex_step(cell: nl.Page, name: str, lengths: Any) -> None:
     """Of a loss on all outputs, every c_t and all last states, with respect to everything."""

@@ -285,6 +285,11 @@ ERRORS = {
         ValueError,
         "dtype is int64; expected a floating one: float32, float64 or longdouble",
     ),
+    "half precision": (
+        lambda: nl.nn.LSTM(3, 4, dtype=np.float16),
+        ValueError,
+        "dtype is float16; expected a floating one: float32, float64 or longdouble",
+    ),
     "no steps": (
         lambda: nl.nn.LSTM(3, 4)(X[:0]),
         nl.ShapeError,

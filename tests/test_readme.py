@@ -18,7 +18,7 @@ import pytest
 from analysis import next_symbol
 from analysis.mistakes import recipes
 from analysis.speed import benchmark
-from analysis.verify import accuracy, coverage, routes
+from analysis.verify import accuracy, calibration, coverage, routes
 from numpy_lstm.mistakes import CATALOGUE
 from reference import frameworks, regimes
 
@@ -103,7 +103,7 @@ def cells_of(table: str, page: str | None = None) -> list[list[str]]:
 
 def test_its_tables_are_all_held() -> None:
     names = set(re.findall(r"<!-- table: (.*?) -->", "\n".join(PAGES.values())))
-    assert names == {"cells", "fast", "kills", "layouts", "memory", "routes", "saturated", "wirings"}
+    assert names == {"calibration", "cells", "fast", "kills", "layouts", "memory", "routes", "saturated", "wirings"}
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,14 @@ def test_its_table_of_kills_is_up_to_date() -> None:
         caught, partly, missed = map(int, row[1:4])
         assert caught + partly + missed == len(CATALOGUE)
         assert row[0].partition(" ")[2].startswith("ours") == (caught == len(CATALOGUE))
+
+
+def test_its_table_of_errors_of_the_judge() -> None:
+    _, _, *rows = cells_of("calibration")
+    assert [row[0].partition(",")[0] for row in rows] == [*calibration.KINDS, "all"]
+    assert {(row[2], row[5]) for row in rows} == {("0", "0")}, "failed right answers, passed mistakes"
+    assert int(rows[-1][1]) >= 2000
+    assert float(rows[1][3].rstrip("%")) <= 100 * calibration.DOUBT
 
 
 def test_its_timings_are_of_the_shapes_that_are_measured() -> None:

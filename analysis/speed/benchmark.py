@@ -1,6 +1,7 @@
 """How fast: forward and backward against PyTorch, JAX, autograd, the explicit path, and the BLAS's own floor.
 
-All peers of a problem run in one process, in turn, round after round. Threads and kernels are fixed by the environment
+All peers of a problem run in one process, in turn, round after round, each time with another one first; a ratio is the
+median of those of the rounds, which a busy machine disturbs least. Threads and kernels are fixed by the environment
 of that process, before NumPy is loaded, so every combination of them is a process of its own: ``python -m
 analysis.speed.benchmark`` measures and prints JSON, and ``run`` starts it, on as many processors as it has threads.
 """
@@ -33,12 +34,12 @@ SHAPES = (
 )
 BASE = {"T": 100, "B": 16, "D": 32, "H": 64}
 SCALING = {"T": (25, 50, 100, 200, 400), "B": (4, 8, 16, 32, 64), "H": (32, 64, 128, 256)}
-ROUNDS, BUDGET = (3, 25), 4.0  # fewest and most rounds, and seconds for each peer and problem within these
+ROUNDS, BUDGET = (3, 40), 3.0  # fewest and most rounds, and seconds for each problem within these
 
 
 def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seconds of every round by problem and peer, in this process."""
-    rows = []
+    """Seconds of every round by problem and peer, in this process; of the processor, where there is one thread."""
+    clock, rows = time.process_time if options["threads"] == 1 else time.perf_counter, []
     for name in options["cells"]:
         for shape in options["shapes"]:
             for dtype in options["dtypes"]:
@@ -47,12 +48,14 @@ def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
                 seconds: dict[str, list[float]] = {peer: [] for peer in calls}
                 for call in calls.values():
                     call()
-                for _ in range(ROUNDS[1]):
-                    for peer, call in calls.items():
-                        if len(seconds[peer]) < ROUNDS[0] or sum(seconds[peer]) < options["budget"]:
-                            start = time.perf_counter()
-                            call()
-                            seconds[peer].append(time.perf_counter() - start)
+                names, until = list(calls), time.perf_counter() + options["budget"]
+                for k in range(ROUNDS[1]):
+                    if k >= ROUNDS[0] and time.perf_counter() > until:
+                        break
+                    for peer in names[k % len(names) :] + names[: k % len(names)]:
+                        start = clock()
+                        calls[peer]()
+                        seconds[peer].append(clock() - start)
                 rows.append({"cell": name, "shape": list(shape), "dtype": dtype, "seconds": seconds})
     return rows
 
@@ -61,6 +64,8 @@ def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, An
     """``measure`` with so many threads and processors, and these kernels (None: those OpenBLAS picks)."""
     count = str(threads)
     env = os.environ | {f"{lib}_NUM_THREADS": count for lib in ("OPENBLAS", "OMP", "MKL")}
+    if threads == 1:  # JAX has no variable for it
+        env.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     if kernel is not None:
         env["OPENBLAS_CORETYPE"] = kernel
     command = [sys.executable, "-m", "analysis.speed.benchmark", json.dumps(options | {"threads": threads})]
@@ -80,21 +85,22 @@ def worker(text: str) -> None:
     print(json.dumps({"blas": blas.library, "kernel": blas.kernel, "rows": measure(options)}))
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """Medians in milliseconds, their spread, and ratios to the fast path."""
-    names = [p for p in peers.PEERS if any(p in r["seconds"] for part in found for r in part["rows"])]
-    header = ["cell T,B,D,H", "dtype", "threads", "kernels", "fast ms", "spread"]
-    header += [f"{p} / fast" for p in names if p not in {"fast", "floor"}] + ["fast / floor"]
+def table(found: dict[str, Any]) -> str:
+    """Medians in milliseconds, the spread, and medians of ratios within a round: torch / fast, say, and fast / floor.
+
+    torch / floor is the limit: the ratio that no element-wise work at all would give.
+    """
+    names = [p for p in peers.PEERS if any(p in r["seconds"] for r in found["rows"])]
+    pairs = [(p, "fast") for p in names if p not in {"fast", "floor"}]
+    pairs += [(p, "floor") for p in ("torch", "fast") if {p, "floor"} <= set(names)]
     rows = []
-    for part in found:
-        for r in part["rows"]:
-            s = {p: np.array(v) for p, v in r["seconds"].items()}
-            low, mid, high = np.quantile(s["fast"], [0.25, 0.5, 0.75])
-            cells = [f"{r['cell']} {','.join(map(str, r['shape']))}", r["dtype"], str(part["threads"])]
-            cells += [f"{part['kernel'] or part['asked']}", f"{1e3 * mid:.3g}", f"{100 * (high - low) / mid:.0f} %"]
-            cells += [f"{np.median(s[p]) / mid:.2f}" if p in s else "" for p in names if p not in {"fast", "floor"}]
-            rows.append([*cells, f"{mid / np.median(s['floor']):.2f}" if "floor" in s else ""])
-    return output.table(header, rows)
+    for r in found["rows"]:
+        s = {p: np.array(v) for p, v in r["seconds"].items()}
+        low, mid, high = np.quantile(s["fast"], [0.25, 0.5, 0.75])
+        cells = [f"{r['cell']} {','.join(map(str, r['shape']))}", r["dtype"]]
+        cells += [f"{1e3 * mid:.3g}", f"{100 * (high - low) / mid:.0f} %"]
+        rows.append([*cells, *(f"{np.median(s[p] / s[q]):.2f}" if {p, q} <= s.keys() else "" for p, q in pairs)])
+    return output.table(["cell T,B,D,H", "dtype", "fast ms", "spread", *map(" / ".join, pairs)], rows)
 
 
 def slopes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -133,10 +139,11 @@ def draw_scaling(curves: list[dict[str, Any]], caption: str, stem: Path) -> None
         figures.save(drawing, stem)
 
 
-def environment(found: list[dict[str, Any]]) -> str:
-    """Processor, BLAS and versions, in one line for the head of a table."""
+def environment(found: dict[str, Any]) -> str:
+    """Processor, BLAS, threads and versions, in one line for the head of a table."""
     versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items())
-    return f"{_processor()}, {len(doctor.affinity())} processors; {found[0]['blas']}; {versions}"
+    blas = f"{found['blas']}, {found['kernel'] or found['asked']} kernels, {found['threads']} threads"
+    return f"{_processor()}, {len(doctor.affinity())} processors; {blas}; {versions}"
 
 
 def _processor() -> str:
@@ -152,8 +159,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     only = parser.add_argument_group("benchmark only")
     only.add_argument("--shapes", metavar="T,B,D,H", nargs="+", type=shape, help="default: seven of them")
     only.add_argument("--threads", metavar="N", nargs="+", type=positive, help="default: 1 and all processors")
-    only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="default: LSTM")
-    only.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="default: all that are installed")
+    only.add_argument("--cells", nargs="+", choices=list(peers.CELLS), help="default: all three")
+    only.add_argument(
+        "--peers", nargs="+", choices=list(peers.PEERS), help="default: of those installed torch, jax, floor"
+    )
     only.add_argument("--no-scaling", dest="scaling", action="store_false", help="tables only, no scaling figure")
 
 
@@ -161,11 +170,11 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
     """Measure, print and save tables and figure; nothing here can fail, so the list is empty."""
     widest = doctor.widest(doctor.diagnose())
     options = {
-        "cells": asked.cells or ["LSTM"],
+        "cells": asked.cells or list(peers.CELLS),
         "shapes": asked.shapes or SHAPES,
         "seed": asked.seed,
         "budget": BUDGET,
-        "peers": [p for p in peers.installed() if p == "fast" or p in (asked.peers or peers.PEERS)],
+        "peers": [p for p in peers.installed() if p == "fast" or p in (asked.peers or ("floor", "torch", "jax"))],
     }
     if asked.scaling:
         need("matplotlib")
@@ -173,12 +182,13 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
     for count in asked.threads or sorted({1, len(doctor.affinity())}):
         for kernel in [None] + ([widest] if widest else []):
             found.append(in_process(count, kernel, dtypes=["float64", "float32"], **options))
-            print(f"{environment(found[-1:])}\n\n{table(found[-1:])}\n", flush=True)
-    saved = {"schema": 1, "environment": environment(found), "seed": asked.seed, "measured": found}
-    text = f"{environment(found)}\n\n{table(found)}\n"
+            print(f"{environment(found[-1])}\n\n{table(found[-1])}\n", flush=True)
+    saved = {"schema": 1, "environment": environment(found[0]), "seed": asked.seed, "measured": found}
+    text = "\n".join(f"{environment(part)}\n\n{table(part)}\n" for part in found)
     if asked.scaling:
         around = sorted({tuple(n if k == axis else BASE[k] for k in "TBDH") for axis, v in SCALING.items() for n in v})
-        options |= {"shapes": around, "cells": ["LSTM"], "budget": BUDGET / 4}
+        options |= {"shapes": around, "cells": ["LSTM"], "budget": BUDGET / 2}
+        options["peers"] = [p for p in peers.installed() if p in {*options["peers"], "explicit"}]
         curves = slopes(in_process(1, widest, dtypes=["float64"], **options)["rows"])
         saved["scaling"] = curves
         rows = [[f"{c['axis']}, {c['peer']}", f"{c['slope']:.2f}"] for c in curves]
@@ -186,7 +196,7 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
         print(exponents)
         text += f"\n{exponents}"
         base = ", ".join(f"{k} = {n}" for k, n in BASE.items())
-        caption = f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found)}"
+        caption = f"LSTM forward + backward, float64, 1 thread; {base}. {environment(found[0])}"
         draw_scaling(curves, caption, out / "scaling")
     output.write_json(out / "benchmark.json", saved)
     output.write_text(out / "benchmark.md", text)

@@ -192,8 +192,9 @@ class Case(NamedTuple):
         return {k: a for k, a in self.answer(*self.problem().absolute_passes()).items() if is_gradient(k)}
 
     def textbook_paths(self) -> dict[str, Any]:
-        """S for a code that loses digits where a textbook does, by name: see ``Problem.textbook_paths``."""
-        return {k: a for k, a in self.answer(*self.problem().textbook_passes()).items() if is_gradient(k)}
+        """S of every result for a code that loses digits where a textbook does: see ``Problem.textbook_paths``."""
+        found = self.answer(*self.problem().textbook_passes())
+        return {k: a if is_gradient(k) else a.size for k, a in found.items()}
 
     def _array(self, name: str) -> Any:
         if name not in self.arrays:

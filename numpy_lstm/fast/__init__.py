@@ -11,7 +11,7 @@ On CuPy arrays the recurrence runs in CUDA kernels (cuda.md). Where they cannot 
 and CuPy arrays go the way of NumPy arrays.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
-from .blocks import POOL, Layout, Tape, steps_in_block
+from .blocks import POOL, Layout, Padding, Tape, steps_in_block
 
-__all__ = ["Tape", "backward", "forward", "serves"]
+__all__ = ["Prepared", "Tape", "backward", "forward", "prepare", "serves"]
 
 _KERNELS: dict[Page, Any] = {LSTM: lstm, GRU: gru, RNN: rnn}
 
@@ -32,13 +32,43 @@ def serves(cell: Any, like: Any) -> bool:
     return cell in _KERNELS and arrays.library(like) in {"numpy", "cupy"} and like.dtype in (np.float32, np.float64)
 
 
+class Prepared(NamedTuple):
+    """A copy of parameters, and the same as right-hand sides of products: see ``prepare``."""
+
+    params: Any
+    layout: Layout
+    weights: Any
+
+
+def prepare(cell: Any, params: Any, B: int = 1) -> Prepared:
+    """What ``forward`` and ``backward`` here, and a ``Recurrent(cell, "fast")``, take in place of ``params``.
+
+    Every call stacks the weights of the gates anew, which takes longer than a single step of one row: to sample step by
+    step, prepare them once. A later change to ``params`` does not reach what was prepared. It is made for batches of
+    ``B`` rows; others are served too, without gain. Raises as ``numpy_lstm.forward`` does.
+    """
+    sizes = scan.bind_params(cell, params)
+    own, like = tree.map(arrays.copy, params), sizes.like
+    layout = Layout(arrays.namespace(like), like.dtype, 1, B, sizes["D"], sizes["H"])
+    numpy_like = serves(cell, like) and not cuda.ready(cell, like)
+    return Prepared(own, layout, _KERNELS[cell].weights(own, layout) if numpy_like else None)
+
+
+def _plain(params: Any) -> Any:
+    return params.params if isinstance(params, Prepared) else params
+
+
 def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
-    """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone."""
+    """See ``numpy_lstm.forward``: the same shapes and errors. ``values`` is a ``Tape``, for ``backward`` here alone.
+
+    ``params`` may be what ``prepare`` made of them.
+    """
+    given, params = params, _plain(params)
     sizes, first = scan.bind_inputs(cell, params, xs, first)
     if not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
     alive = scan.as_alive(lengths, sizes)
-    hs, last, tape = span_forward(cell, params, xs, first, alive)
+    hs, last, tape = span_forward(cell, given, xs, first, alive)
     if isinstance(tape, cuda.Tape):
         tape.bound = params, sizes
     return Forward(hs, last, tape, alive)
@@ -58,6 +88,7 @@ def backward(
 
     Raises TypeError for a run of another path or another cell.
     """
+    params = _plain(params)
     on_gpu = isinstance(run, Forward) and isinstance(run.values, cuda.Tape)
     if on_gpu and run.values.cell is cell and run.values.bound[0] is params:
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
@@ -89,33 +120,49 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     if not serves(cell, first.h):
         return scan.span_forward(cell, params, xs, first, alive)
     if cuda.ready(cell, xs):
-        return cuda.span_forward(cell, params, xs, first, alive)
+        return cuda.span_forward(cell, _plain(params), xs, first, alive)
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
     L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
-    kernel, tape = _KERNELS[cell], Tape(cell, L, T)
-    hs = L.xp.empty((T, B, H), L.dtype)
-    weights, work = kernel.weights(params, L), POOL.take(kernel.Work, L)
-    kernel.begin(L, work, first)
+    kernel, tape, padding = _KERNELS[cell], Tape(cell, L, T), Padding.of(alive)
+    hs, copyto = L.xp.empty((T, B, H), L.dtype), L.xp.copyto
+    POOL.collect()
+    alike = isinstance(params, Prepared) and params.weights is not None and L.multiplies_like(params.layout)
+    weights = params.weights if alike else kernel.weights(_plain(params), L)
+    work = POOL.take(kernel.Work, L)
+    last = None if T and padding.dead is None else tree.map(arrays.copy, first)
+    for name, steps in work.state.items():
+        steps[0][...] = getattr(first, name)
     h = first.h
-    with np.errstate(over="ignore", under="ignore"):  # exp(-a) and cosh(a) may become inf: s and the factors are 0 then
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # exp(-a) may become inf: see fast.md
         for t in range(0, T, K):
             n, block = min(K, T - t), POOL.take(kernel.Block, L)
-            dead = _dead(alive, t, n)
+            state = {"h": block.hs, **work.state}
             block.xs[:n] = xs[t : t + n]
             block.h[0][...] = h
-            if dead is not None:
-                L.xp.copyto(block.xs[:n], 0, where=dead)
-            kernel.advance(L, weights, work, block, n, dead)
-            kernel.keep(L, work, block, n, dead)
-            kernel.turn(work, n)
+            dead, ends = padding.within(t, n)
+            if dead is not None:  # from zeros such a row runs on, and nobody hears of it
+                block.xs[:n][dead] = 0
+                for steps in state.values():
+                    steps[0][dead[0]] = 0
+            kernel.advance(L, weights, work, block, n)
+            for k, rows in ends.items():
+                for name, steps in state.items():
+                    copyto(getattr(last, name), steps[k + 1], where=rows)
+            kernel.keep(L, work, block, n)
+            for k, rows in ends.items():  # not even infinity times nothing
+                L.unfold(block.P[:, k + 1 : n])[:, :, rows[:, 0]] = 0
+            for steps in work.state.values():
+                steps[0][...] = steps[n]
             h = block.h[n]
             hs[t : t + n] = block.hs[1 : n + 1]
             if dead is not None:
-                L.xp.copyto(hs[t : t + n], 0, where=dead)
+                hs[t : t + n][dead] = 0
             tape.blocks.append((t, n, block))
-    last = kernel.end(cell, L, work, h)
+    if last is None:
+        last = cell.State(h=h.copy(), **{name: steps[0].copy() for name, steps in work.state.items()})
     POOL.give(L, work)
+    POOL.lend(tape)
     return hs, last, tape
 
 
@@ -128,23 +175,34 @@ def span_backward(
     if not isinstance(values, Tape):
         return scan.span_backward(cell, params, values, alive, given, dstate, sums)
     L, T = values.layout, values.T
-    kernel = _KERNELS[cell]
+    kernel, padding, copyto = _KERNELS[cell], Padding.of(alive), L.xp.copyto
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
     dxs = L.xp.empty((T, L.B, L.D), L.dtype)
     dhs, dcs = given.h, getattr(given, "c", None)
     if dhs is None:
         dhs = L.xp.broadcast_to(L.xp.zeros((), L.dtype), (T, L.B, L.H))
-    work.rec[...] = dstate.h
-    kernel.begin_back(L, work, dstate)
+    work.arriving = dict(work.begin)
+    for name, d in work.arriving.items():  # it arrives after the last step of a row: here, unless there is padding
+        d[...] = getattr(dstate, name) if padding.dead is None else 0
     for t, n, block in reversed(values.blocks):
-        dead = _dead(alive, t, n)
+        dead, ends = padding.within(t, n)
         here = [None if d is None else d[t : t + n] for d in (dhs, dcs)]
         if dead is not None:  # what was given for padding is ignored, NaN included
-            here = [None if d is None else L.xp.where(dead, L.xp.zeros((), L.dtype), d) for d in here]
-        kernel.retreat(L, U, work, block, n, *here, dead)
+            here = [None if d is None else L.xp.where(dead[..., None], L.xp.zeros((), L.dtype), d) for d in here]
+        stop = n
+        for k in (*sorted(ends, reverse=True), -1):
+            kernel.retreat(L, U, work, block, slice(k + 1, stop), *here)
+            stop = k + 1
+            for name, d in work.arriving.items() if k in ends else ():
+                copyto(d, getattr(dstate, name), where=ends[k])
         parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
+        if dead is not None:
+            dxs[t : t + n][dead] = 0
         sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
-    dfirst = kernel.end_back(cell, work)
+    dfirst = cell.State(**{name: d.copy() for name, d in work.arriving.items()})
+    if padding.dead is not None:
+        for name, d in dfirst._asdict().items():
+            copyto(d, getattr(dstate, name), where=padding.dead[0, :, None])
     POOL.give(L, work)
     return dxs, dfirst, sums, None
 
@@ -158,10 +216,3 @@ def total(cell: Any, params: Any, sums: Any) -> Any:
     D, H = next(a.shape[1] for k, a in params._asdict().items() if k.startswith("W")), len(params[-1])
     like = next(a for _, a in tree.leaves(params))
     return _KERNELS[cell].gradients(cell, Layout(arrays.namespace(like), like.dtype, 1, 1, D, H), sums)
-
-
-def _dead(alive: Any, t: int, n: int) -> Any:
-    """(n,B,1): which rows are padding, or None if none is."""
-    if alive is None or bool(alive[t : t + n].all()):
-        return None
-    return ~alive[t : t + n]

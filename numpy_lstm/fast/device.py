@@ -76,20 +76,15 @@ class Device:
             name_expressions=tuple(full.values()),
             enable_cooperative_groups=together,
         )
-        key = (kind, dtype, tile, cluster, together)
-        return {
-            (name, *key): self._launcher(module.get_function(text), cluster, together) for name, text in full.items()
-        }
+        made = {k: self._launcher(module.get_function(text), cluster, together) for k, text in full.items()}
+        return {(k, kind, dtype, tile, cluster, together): launch for k, launch in made.items()}
 
     def _launcher(self, function: Any, cluster: int, together: bool) -> Launch:
         """A launch by the driver itself, which takes a third of the time of a call of ``function``."""
         from cupy_backends.cuda.api import driver
 
-        here, now, most = (
-            function.kernel.ptr,
-            self.cupy.cuda.get_current_stream,
-            48 * 1024,
-        )  # the most that needs no asking
+        here, now = function.kernel.ptr, self.cupy.cuda.get_current_stream
+        most = 48 * 1024  # that needs no asking
         if cluster > 8:
             driver.funcSetAttribute(here, NON_PORTABLE_CLUSTER, 1)
 
@@ -229,16 +224,11 @@ def _limits(properties: Any) -> Limits:
     shared = properties["sharedMemPerBlockOptin"] or properties["sharedMemPerBlock"]
     cluster = 16 if properties["major"] >= 9 else 1
     cooperative = bool(properties["cooperativeLaunch"]) and properties["major"] >= 6
-    return Limits(
-        properties["multiProcessorCount"], shared, properties["sharedMemPerMultiprocessor"], cluster, cooperative
-    )
+    shared_all = properties["sharedMemPerMultiprocessor"]
+    return Limits(properties["multiProcessorCount"], shared, shared_all, cluster, cooperative)
 
 
-@cache
-def _device(index: int) -> Device:
-    return Device(index)
-
-
+_device = cache(Device)
 _FOUND: dict[Any, Device | None] = {}
 
 
@@ -250,13 +240,9 @@ def of(like: Any, kind: Kind) -> Device | None:
         try:
             _FOUND[key] = device = _device(index)
             device.kernel("gather", kind, precision, 0)
-        except (
-            Exception
-        ) as error:  # no compiler, no cuBLAS, a driver too old: whatever it is, the results do not need it
-            reason = " ".join(str(error).split())[:300]
+        except Exception as error:  # no compiler, no cuBLAS, an old driver: whatever it is, the results do not need it
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             if None not in _FOUND.values():
-                LOG.warning(
-                    "CuPy arrays go the way of NumPy arrays: no CUDA kernels (%s: %s)", type(error).__name__, reason
-                )
+                LOG.warning("CuPy arrays go the way of NumPy arrays: no CUDA kernels (%s)", reason)
             _FOUND[key] = None
     return _FOUND[key]

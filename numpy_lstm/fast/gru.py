@@ -7,7 +7,7 @@ and r z u meet h.
 
 from typing import Any
 
-from .blocks import Layout, flat
+from .blocks import Layout, flat, over_cosh_squared, weight
 
 
 class Block:
@@ -15,12 +15,12 @@ class Block:
 
     def __init__(self, L: Layout) -> None:
         self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.sheet(5, L.K)
-        self.nbytes = self.Z.nbytes + self.P.nbytes
         self.Z[:, :, L.D] = 1
         self.h1 = [self.Z[k, :, L.D :] for k in range(L.K)]
         self.xs, self.hs = self.Z[:-1, :, : L.D], self.Z[:, :, L.D + 1 :]
         self.h = list(self.hs)
-        self.back = [L.unfold(self.P[:, k]) for k in range(L.K)][::-1]
+        self.back = [L.unfold(self.P[:, k]) for k in range(L.K)]
+        self.nbytes = weight(self)
 
 
 class Work:
@@ -31,15 +31,10 @@ class Work:
         self.A, self.a = L.matrix(K, 3 * H), L.sheet(K, 3)  # x W^T + b; pre-activations a_r a_z a_n
         self.recurrent = L.matrix(K, 3 * H)  # h U^T + b_hn
         self.E, self.S, self.N, self.t = L.sheet(K, 2), L.sheet(K, 2), L.sheet(K), L.sheet()  # e; r z; n
-        self.Q, self.one, self.most = (
-            L.sheet(K),
-            L.xp.ones((), L.dtype),
-            L.xp.full((), L.xp.finfo(L.dtype).max, L.dtype),
-        )
-        self.D, self.rec, self.dh = L.matrix(K, 5 * H), L.matrix(1, H)[0], L.matrix(1, H)[0]
-        arrays = (self.A, self.a, self.recurrent, self.E, self.S, self.N, self.Q, self.D)
-        self.nbytes = sum(a.nbytes for a in arrays)
-        self.carry: Any = None
+        self.Q, self.one = L.sheet(K), L.xp.ones((), L.dtype)
+        self.D, self.rec, self.dh = L.matrix(K, 5 * H), L.rows(H), L.rows(H)
+        self.state: dict[str, Any] = {}
+        self.begin = self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
         two = L.unfold
         self.ahead = []
         for k in range(K):
@@ -49,9 +44,10 @@ class Work:
             n = (x[2], h[2], two(self.S[k, 0]), a[2], self.a[k, 2], self.N[k], two(self.Q[k]), two(self.N[k]))
             self.ahead.append((self.recurrent[k], *logistic, *z, *n))
         self.back = []
-        for k in reversed(range(K)):
+        for k in range(K):
             d = L.gates(self.D[k])
             self.back.append((d, self.D[k, :, H : 4 * H], d[4]))
+        self.nbytes = weight(self)
 
 
 def stack(params: Any, L: Layout) -> tuple[Any, Any]:
@@ -72,79 +68,51 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
     return L.right(stacked[:, : D + 1]), L.right(stacked[:, D + 1 :])
 
 
-def begin(L: Layout, work: Work, state: Any) -> None:
-    """Nothing to do: the state is h alone, which stands in the block."""
-
-
-def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
-    """The last state, in arrays of its own."""
-    return cell.State(h=h.copy())
-
-
-def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
-    """n steps forward, G1 to G9, on ``block.xs`` and ``block.h``; ``dead`` (n,B,1) marks padding, or is None."""
+def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
+    """n steps forward, G1 to G9, on ``block.xs`` and ``block.h``."""
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
-    (W, U), t, one, most, minimum = W, L.unfold(work.t), work.one, work.most, xp.minimum
+    (W, U), t, one, fmin = W, L.unfold(work.t), work.one, xp.fmin
     matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
     for k, views in enumerate(work.ahead[:n]):
         u_all, x_rz, u_rz, a_rz2, a_rz, e, s, e_z, z, q, z2, x_n, u, r, a_n2, a_n, cand, q2, cand2 = views
         matmul(block.h1[k], U, out=u_all)  # (G3), and its part of (G1) (G2)
         add(x_rz, u_rz, a_rz2)  # (G1) (G2)
-        minimum(exp(a_rz, e), most, out=e)  # where e were inf, e s would be inf 0
+        exp(a_rz, e)
         divide(one, add(e, one, s), s)  # (G4) (G5)
         mul(r, u, a_n2)
         add(a_n2, x_n, a_n2)  # (G6)
         tanh(a_n, cand)  # (G7)
-        mul(e_z, z, q)  # (G8)
+        fmin(mul(e_z, z, q), one, out=q)  # (G8); where e is inf, z is 0, their product NaN, and q is 1
         mul(z2, block.h[k], t)
         mul(q2, cand2, block.h[k + 1])
         add(block.h[k + 1], t, block.h[k + 1])  # (G9)
-        if dead is not None:  # padding keeps its state
-            xp.copyto(block.h[k + 1], block.h[k], where=dead[k])
 
 
-def keep(L: Layout, work: Work, block: Block, n: int, dead: Any) -> None:
+def keep(L: Layout, work: Work, block: Block, n: int) -> None:
     """The local factors of n steps at once: what multiplies dh on the way back."""
-    xp = L.xp
-    mul, divide, cosh = xp.multiply, xp.divide, xp.cosh
+    mul = L.xp.multiply
     E, S = work.E[:n].swapaxes(0, 1), work.S[:n].swapaxes(0, 1)
     P, Q, N = block.P[:, :n], work.Q[:n], work.N[:n]
+    over_cosh_squared(L, Q, work.a[:n, 2], P[0], P[1])  # q n'           (G9') (G7')
+    L.finite(E)  # s = 0 there: keep e s s from becoming inf 0
     mul(mul(E, S, E), S, E)  # s' = e s s
-    cosh(work.a[:n, 2], P[0])
-    divide(Q, mul(P[0], P[0], P[0]), P[0])  # q / cosh^2 a_n       (G9') (G7')
     mul(P[0], S[0], P[3])  # du = da_n r          (G6')
     mul(L.unfold(P[0]), work.recurrent[:n, :, 2 * L.H :], L.unfold(P[1]))
     mul(P[1], E[0], P[1])  # da_r = da_n u r'     (G6') (G4')
-    xp.subtract(block.hs[:n], L.unfold(N), out=L.unfold(P[2]))
+    L.xp.subtract(block.hs[:n], L.unfold(N), out=L.unfold(P[2]))
     mul(P[2], E[1], P[2])  # da_z = (h_prev - n) z'  (G9') (G8') (G5')
     P[4] = S[1]  # z                    (G9')
-    if dead is not None:
-        xp.copyto(L.unfold(P), 0, where=dead[:n])
-        xp.copyto(L.unfold(P[4]), 1, where=dead[:n])
 
 
-def turn(work: Work, n: int) -> None:
-    """Nothing to do: the state is h alone, which stands in the block."""
-
-
-def begin_back(L: Layout, work: Work, dstate: Any) -> None:
-    """Nothing is carried yet beside dL/dh, which stands in ``work.rec``."""
-    work.carry = None
-
-
-def end_back(cell: Any, work: Work) -> Any:
-    """The cotangent of the first state, in an array of its own."""
-    return cell.State(h=work.rec.copy())
-
-
-def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: Any, dead: Any) -> None:
-    """n steps back, the bare recursion: ``work.rec`` holds all of dL/dh_t but the loss's own part."""
+def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
+    """These steps back, the bare recursion."""
     xp = L.xp
     add, mul, matmul = xp.add, xp.multiply, xp.matmul
-    rec, dh, K = work.rec, work.dh, L.K
-    steps = zip(dhs[::-1], work.back[K - n :], block.back[K - n :], strict=True)
-    for dhs_k, (d, d_rzu, carry), P in steps:
+    rec, dh = work.rec, work.dh
+    for dhs_k, (d, d_rzu, carry), P in reversed(
+        list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))
+    ):
         add(rec, dhs_k, dh)  # all of dh_t
         mul(P, dh, d)  # (G9')-(G4')
         add(matmul(d_rzu, U, out=rec), carry, rec)  # (G3') (G2') (G1') (G9')

@@ -2,29 +2,31 @@
 
 from typing import Any
 
-from .blocks import Layout
+from .blocks import Layout, over_cosh_squared, weight
 
 
 class Block:
     """The tape of K steps: Z = [h_prev x 1], and P = tanh'(a)."""
 
     def __init__(self, L: Layout) -> None:
-        self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.matrix(L.K, L.H)
-        self.nbytes = self.Z.nbytes + self.P.nbytes
+        self.Z, self.P = L.matrix(L.K + 1, L.D + 1 + L.H), L.sheet(1, L.K)
         self.Z[:, :, -1] = 1
         self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
         self.z, self.h = list(self.Z), list(self.hs)
-        self.back = list(self.P)[::-1]
+        self.back = list(L.unfold(self.P[0]))
+        self.nbytes = weight(self)
 
 
 class Work:
     """Working arrays of a run, and the views that each step uses, made once."""
 
     def __init__(self, L: Layout) -> None:
-        self.A, self.a = L.matrix(L.K, L.H), L.matrix(1, L.H)[0]
-        self.D, self.rec, self.dh = L.matrix(L.K, L.H), L.matrix(1, L.H)[0], L.matrix(1, L.H)[0]
-        self.nbytes = self.A.nbytes + self.D.nbytes
-        self.ahead, self.back = list(self.A), list(self.D)[::-1]
+        self.A, self.a, self.one = L.matrix(L.K, L.H), L.rows(L.H), L.xp.ones((), L.dtype)
+        self.D, self.rec, self.dh = L.matrix(L.K, L.H), L.rows(L.H), L.rows(L.H)
+        self.ahead, self.back = list(self.A), list(self.D)
+        self.state: dict[str, Any] = {}
+        self.begin = self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
+        self.nbytes = weight(self)
 
 
 def stack(params: Any, L: Layout) -> tuple[Any, Any]:
@@ -40,17 +42,8 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
     return L.right(stacked[:, L.H :]), L.right(stacked[:, : L.H])
 
 
-def begin(L: Layout, work: Work, state: Any) -> None:
-    """Nothing to do: the state is h alone, which stands in the block."""
-
-
-def end(cell: Any, L: Layout, work: Work, h: Any) -> Any:
-    """The last state, in an array of its own."""
-    return cell.State(h=h.copy())
-
-
-def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> None:
-    """n steps forward, R1 and R2, on ``block.xs`` and ``block.h``; ``dead`` (n,B,1) marks padding, or is None."""
+def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
+    """n steps forward, R1 and R2, on ``block.xs`` and ``block.h``."""
     xp = L.xp
     add, tanh, matmul = xp.add, xp.tanh, xp.matmul
     (W, U), a = W, work.a
@@ -62,42 +55,20 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int, dead: Any) -> N
         else:
             add(A, matmul(block.h[k], U, out=a), A)  # (R1)
         tanh(A, block.h[k + 1])  # (R2)
-        if dead is not None:  # padding keeps its state
-            xp.copyto(block.h[k + 1], block.h[k], where=dead[k])
 
 
-def keep(L: Layout, work: Work, block: Block, n: int, dead: Any) -> None:
+def keep(L: Layout, work: Work, block: Block, n: int) -> None:
     """The local factors of n steps at once, tanh'(a) (R2'): what multiplies dh on the way back."""
-    P = block.P[:n]
-    L.xp.cosh(work.A[:n], P)
-    L.xp.divide(1, L.xp.multiply(P, P, P), P)  # (R2')
-    if dead is not None:
-        L.xp.copyto(P, 0, where=dead[:n])
+    over_cosh_squared(L, work.one, work.A[:n], L.unfold(block.P[0, :n]), work.D[:n])  # (R2')
 
 
-def turn(work: Work, n: int) -> None:
-    """Nothing to do: the state is h alone, which stands in the block."""
-
-
-def begin_back(L: Layout, work: Work, dstate: Any) -> None:
-    """Nothing to do: the cotangent is that of h alone, which stands in ``work.rec``."""
-
-
-def end_back(cell: Any, work: Work) -> Any:
-    """The cotangent of the first state, in an array of its own."""
-    return cell.State(h=work.rec.copy())
-
-
-def retreat(L: Layout, U: Any, work: Work, block: Block, n: int, dhs: Any, dcs: Any, dead: Any) -> None:
-    """n steps back, the bare recursion: ``work.rec`` holds all of dL/dh_t but the loss's own part."""
+def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
+    """These steps back, the bare recursion."""
     add, mul, matmul = L.xp.add, L.xp.multiply, L.xp.matmul
-    rec, dh, K = work.rec, work.dh, L.K
-    steps = zip(range(n - 1, -1, -1), dhs[::-1], work.back[K - n :], block.back[K - n :], strict=True)
-    for k, dhs_k, d, P in steps:
+    rec, dh = work.rec, work.dh
+    for dhs_k, d, P in reversed(list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))):
         add(rec, dhs_k, dh)
         matmul(mul(dh, P, d), U, out=rec)  # (R2') (R1')
-        if dead is not None:
-            L.xp.copyto(rec, dh, where=dead[k])
 
 
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
