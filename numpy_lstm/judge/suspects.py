@@ -127,12 +127,12 @@ class Lineup:
 def likely_pairs(
     answers: list[Arrays], passes: list[bool], truth: Arrays, got: Arrays, size: Mapping[str, float], most: int
 ) -> list[tuple[int, int]]:
-    """Which two of the ``answers`` may together give ``got``, the likely ones first, by their indices; ``most`` of them.
+    """Which two of the ``answers`` may together give ``got``: ``most`` pairs of indices, the likely ones first.
 
     A number that one of them changes, and not the other, is then what that one gives; one that neither changes is
     right. Those of which this holds are ordered by what is left if the two errors add up, or if the one multiplies
-    each array of the other by a number. Last stand those of which one agrees with most of ``got``, and the other, made
-    without ``passes``, moves numbers about.
+    each array of the other by a number, and, in turn, by how many numbers they explain in that way. Last stand those
+    of which one agrees with most of ``got``, and the other, made without ``passes``, moves numbers about.
     """
 
     def row(arrays: Arrays) -> Any:
@@ -148,19 +148,23 @@ def likely_pairs(
     E, r = A - t, g - t
     changed, wrong, other = (np.abs(a) > SAME * typical for a in (E, r, A - g))
     C, W, X = (a.astype(np.float32) for a in (changed, wrong, changed & other))  # X: changed by it to what was not got
-    touched, alone = C @ W, X.sum(axis=1)[:, None] - X @ C.T
+    Y = C - X
+    touched, alone, explained = C @ W, X.sum(axis=1)[:, None] - X @ C.T, Y.sum(axis=1)[:, None] - Y @ C.T
     against = W.sum() - touched[:, None] - touched[None, :] + (C * W) @ C.T + alone + alone.T
     square, along = np.sum(E * E, axis=1), E @ r
     left = np.sum(r * r) - 2 * (along[:, None] + along[None, :]) + square[:, None] + square[None, :] + 2 * E @ E.T
     ratio = np.divide(A, t, out=np.ones_like(A), where=t != 0)
     ends = np.cumsum([0, *(np.size(a) for a in got.values())])
-    even = [np.ptp(ratio[:, a:b], axis=1) <= 1e-9 for a, b in zip(ends, ends[1:], strict=False) if a < b]
+    even = [np.ptp(ratio[:, a:b], axis=1) <= 1e-9 for a, b in itertools.pairwise(ends) if a < b]
     factors = np.flatnonzero(np.all(even, axis=0))
     F = ratio[factors]
     left[:, factors] = np.minimum(left[:, factors], (A * A) @ (F * F).T - 2 * A @ (F * g).T + np.sum(g * g))
     left = np.minimum(left, left.T)
     first, second = np.triu_indices(len(A), 1)
-    order = np.lexsort((left[first, second], np.round(against[first, second] / len(g), 2)))[:most]
+    keys = (left, -explained - explained.T, np.round(against / len(g), 2))
+    near, certain, possible = (key[first, second] for key in keys)
+    orders = np.lexsort((near, possible))[:most], np.lexsort((near, certain, possible))[: most // 2]
+    order = np.concatenate([np.stack([a[: most // 2] for a in orders], axis=1).ravel(), orders[0][most // 2 :]])
     found = list(zip(first[order].tolist(), second[order].tolist(), strict=True))
     agreeing = np.argsort(np.sum(other & wrong, axis=1), kind="stable")[:6].tolist()
     movers = np.setdiff1d(np.flatnonzero(cheap), factors).tolist()
@@ -169,9 +173,10 @@ def likely_pairs(
 
 
 def _some(arrays: Arrays) -> dict[str, Any]:
-    """Of each array all numbers, or of a large one so many, spread over it."""
+    """Of each array all numbers, or of a large one so many, spread over it, without the others."""
+    large = {k for k, a in arrays.items() if np.size(a) > SEEN}
     return {
-        k: np.ravel(a)[:: -(-np.size(a) // SEEN)] if np.size(a) > SEEN else np.asarray(a) for k, a in arrays.items()
+        k: np.ravel(a)[:: -(-np.size(a) // SEEN)].copy() if k in large else np.asarray(a) for k, a in arrays.items()
     }
 
 

@@ -1,5 +1,6 @@
 """The general forms of which mistakes are made: a page, a time loop or an array, fed what it should not be fed."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -197,7 +198,7 @@ def in_spans(
 
     def spans(T: int) -> list[slice]:
         bounds = [0, *sorted(cuts(T)), T]
-        return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+        return [slice(a, b) for a, b in itertools.pairwise(bounds) if a < b]
 
     def of_span(start: int, cell: Page) -> Page:
         edited: Page = cell if page is None else page(start).page(cell)

@@ -7,11 +7,13 @@ import numpy as np
 
 from .. import tree
 from ..layers import Reversed
+from ..pages.page import take
+from ..pages.zoneout import within
 from ..wiring import Run, reverse
 from .blocks import parameters, reordered, second_biases
 from .edits import fields, reading, shifted, starting
 from .network_cells import ignoring, other
-from .results import equal_states, matrices, orders, orders_of_one
+from .results import equal_states, matrices, orders, orders_of_one, swapped
 from .wiring import one_forward
 from .workbench import Edits, Workbench, throughout
 
@@ -268,9 +270,18 @@ def _gives(bench: Workbench, field: str) -> Edits:
     return throughout(Edits(cell=edit))
 
 
-def _new_given(bench: Workbench, _: str) -> Edits:
+def _new_given(cell: Any) -> Any:
     """The output of a zoned-out cell is its new h, not the h that is carried."""
-    return _gives(bench, "h_new")
+    inner = cell.functions.cell
+
+    def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+        back = cell.adjoint(F, p, v, d)
+        arriving = {k: d.h_new if k == "h" else 0 * getattr(d, k) for k in inner.carries}
+        more = inner.adjoint(inner.functions, p, within(inner, v), take(inner.Trace, None, **arriving))._asdict()
+        named = {f"{k}_new" if k in inner.carries else k: a for k, a in more.items()}
+        return back._replace(**{k: getattr(back, k) + a for k, a in named.items()})
+
+    return replace(cell, gives=("h_new", *cell.gives[1:]), adjoint=adjoint)
 
 
 def _copied(bench: Workbench, k: str, *kinds: str) -> Edits:
@@ -313,7 +324,7 @@ def _turned_over(bench: Workbench, kind: str) -> Edits:
 
 def _for_one_another(bench: Workbench, _: str) -> Edits:
     """Input and recurrent weights in each other's place."""
-    return reading(fields(**{j: k for W, U in matrices(bench.cell.Params) for j, k in ((W, U), (U, W))}))(bench)
+    return reading(fields(**swapped(bench)))(bench)
 
 
 def _states(bench: Workbench) -> list[str]:
@@ -342,16 +353,19 @@ WEIGHTS = [
           orders, _read_in_order),
     other("gate-order-of-one-array", "one stored array alone is read in another order of gates", orders_of_one,
           _read_in_order),
-    other("weights-in-memory-order", "stored matrices are reshaped where they are to be transposed, or the other way round",
+    other("weights-in-memory-order",
+          "stored matrices are reshaped where they are to be transposed, or the other way round",
           lambda b: [k for k in "WU" if _kinds(b, k)], _flat),
     other("weights-transposed", "square matrices are read transposed (L1-L4)", _squares, _turned_over),
     other("weights-for-one-another", "input and recurrent weights are taken for one another (L1-L4)",
           lambda b: b.sizes["D"] == b.sizes["R"] == b.sizes["H"] and b.plain and bool(matrices(b.cell.Params)),
           _for_one_another),
-    other("weights-of-another-gate", "one gate is computed with W and U of another, the second named (L1-L4)", _other_gate,
+    other("weights-of-another-gate", "one gate is computed with W and U of another, the second named (L1-L4)",
+          _other_gate,
           lambda b, k: _copied(b, k, "W_", "U_")),
     other("bias-of-another-gate", "one gate is computed with the bias of another, the second named (L1-L4)",
-          lambda b: [k for k in _other_gate(b) if b.weighs(f"b_{k[0]}", f"b_{k[1]}")], lambda b, k: _copied(b, k, "b_")),
+          lambda b: [k for k in _other_gate(b) if b.weighs(f"b_{k[0]}", f"b_{k[1]}")],
+          lambda b, k: _copied(b, k, "b_")),
     other("bias-ignored", "biases are read and not used (L1-L4)",
           lambda b: ["all", *_kinds(b, "b")] if _kinds(b, "b") else [],
           lambda b, k: ignoring(*(_kinds(b, "b") if k == "all" else [k]))),
@@ -373,7 +387,8 @@ WEIGHTS = [
 STATES = [
     other("initial-states-exchanged", "h_0 is taken for c_0 and c_0 for h_0", equal_states,
           starting(lambda states: [fields(h="c", c="h")(s) for s in states])),
-    other("initial-state-ignored", "the sequence starts from zero, though a first state is given", _states, _zero_start),
+    other("initial-state-ignored", "the sequence starts from zero, though a first state is given",
+          _states, _zero_start),
     other("last-states-exchanged", "h_n is handed out as c_n and c_n as h_n", equal_states, _exchanged_last),
     other("cell-handed-out", "the output is c_t, not h_t", lambda b: equal_states(b) and b.plain and not _zoned(b),
           lambda b, _: _gives(b, "c")),
@@ -381,8 +396,10 @@ STATES = [
           lambda b: b.plain and b.call.lengths is None and b.whole.gives[0] == "h" in b.states, _late),
     other("state-of-another-layer", "every layer starts from the first state of the lowest one",
           lambda b: b.case.network.layers > 1 and bool(b.states), _of_first_layer),
-    other("state-of-another-direction", "each direction starts from the other's first state", _both, _of_another_direction),
-    other("last-states-of-directions-exchanged", "the last states of both directions stand in each other's place", _both,
+    other("state-of-another-direction", "each direction starts from the other's first state",
+          _both, _of_another_direction),
+    other("last-states-of-directions-exchanged", "the last states of both directions stand in each other's place",
+          _both,
           lambda b, _: _last_states(b, _permuted(_directions(b)), _permuted(_directions(b)))),
     other("last-states-of-layers-reversed", "the last states stand from the top layer to the lowest one",
           lambda b: b.case.network.layers > 1,
@@ -397,11 +414,12 @@ STATES = [
 
 ARGUMENTS = [
     other("input-of-batch-first", "memory of (B,T,.) read or written as (T,B,.): a reshape where a transpose was due",
-          lambda b: ["input", "output", "both"] if b.call.lengths is None and len(b.cell.reads) == 1 and not _zoned(b) else [],
+          lambda b: ["input", "output", "both"] if b.call.lengths is None and len(b.whole.reads) == 1 else [],
           _read_as_time_first),
     other("reverse-not-reversed", "the reversed direction reads forward", _turned,
           throughout(Edits(reversed=lambda base: lambda layer: layer))),
-    other("features-reversed", "the reversed direction reads forward, each input from its last feature to its first", _turned,
+    other("features-reversed", "the reversed direction reads forward, each input from its last feature to its first",
+          _turned,
           throughout(Edits(reversed=lambda base: FeaturesReversed))),
     other("output-in-reading-order", "outputs of the reversed direction stand in the order in which it reads", _turned,
           throughout(Edits(reversed=lambda base: InReadingOrder))),
@@ -419,7 +437,7 @@ ARGUMENTS = [
 
 ZONEOUTS = [
     other("output-not-zoned-out", "the output is the new h, not the h that is kept or new and carried",
-          lambda b: _zoned(b) and "h" in b.states and b.cell.gives[0] == "h", _new_given),
+          lambda b: _zoned(b) and "h" in b.states and b.cell.gives[0] == "h", throughout(Edits(cell=_new_given))),
     other("one-mask-for-both-states", "the mask of h is that of c, too", lambda b: _zoned(b) and equal_states(b),
           _masks(lambda m: m | {"keep_c": m["keep_h"]})),
     other("zoneout-ignored", "every state is new, as without zoneout", _zoned,

@@ -250,6 +250,14 @@ def _unit_by_unit(bench: Workbench, _: str) -> Edits:
     return Edits(ahead=ahead, back=back)
 
 
+def _by_units(bench: Workbench) -> bool:
+    """Whether the units of a step can be computed one after the other: a plain cell, and not too many of them."""
+    network, sizes = bench.case.network, bench.sizes
+    plain = bench.plain and not network.zoneout and not network.projection and bench.call.lengths is None
+    cell = bench.printed and bench.cell != LayerNormLSTM and len(bench.cell.reads) == 1
+    return plain and cell and set(bench.states) <= {"h", "c"} and sizes["T"] * sizes["H"] <= 1000
+
+
 def _tied(p: Any) -> Any:
     """f = 1 - i, as sigmoid(-a) = 1 - sigmoid(a)."""
     return fields(**{k: (lambda a, k=k: -getattr(p, k[0] + "_i")) for k in p._fields if k[1:] == "_f"})(p)
@@ -291,7 +299,8 @@ CELLS = [
           lambda b, k: having(**{k[:-len(k.partition(":")[2]) - 1]: _through(OTHERS[k.partition(":")[2]])})),
     other("candidate-activated-twice", "tanh(tanh(a)) in place of tanh(a) (L7)",
           lambda b: [k for k in b.gates if b.function(k) == "tanh"], lambda b, k: having(**{k: _through(TANH)})),
-    other("forget-bias-after-the-gate", "sigmoid(a) + 1 in place of sigmoid(a + 1): beside the stored bias, or moved (L6)",
+    other("forget-bias-after-the-gate",
+          "sigmoid(a) + 1 in place of sigmoid(a + 1): beside the stored bias, or moved (L6)",
           lambda b: ["added", "moved"] if b.function("f") == "sigmoid" else [],
           lambda b, k: having(f=lambda f: _after(f, 1.0, 1.0 if k == "moved" else 0.0))),
     other("forget-gate-tied", "f = 1 - i in place of a gate of its own (L2, L6)",
@@ -299,10 +308,9 @@ CELLS = [
           reading(_tied, _untied)),
     other("pre-activations-clipped", "pre-activations clipped to [-limit, limit] (L5-L8)",
           lambda b: ["0.5", "1", "3"], lambda b, k: _all(b, lambda f: clipped(f, float(k)))),
-    other("state-updated-in-place", "h_t overwrites h_{t-1} unit by unit, and later units of the step read it (L1-L4, L11)",
-          lambda b: b.case.network == b.case.network._replace(projection=0, zoneout=False, direction="forward", layers=1)
-          and b.call.lengths is None and b.printed and b.cell != LayerNormLSTM and len(b.cell.reads) == 1
-          and set(b.states) <= {"h", "c"}, _unit_by_unit),
+    other("state-updated-in-place",
+          "h_t overwrites h_{t-1} unit by unit, and later units of the step read it (L1-L4, L11)",
+          _by_units, _unit_by_unit),
 ]
 
 GRUS = [
@@ -316,7 +324,8 @@ GRUS = [
     other("gru-update-polarity", "z lets the new state in and 1 - z keeps the old one",
           is_(GRU, GRUResetBefore), having(z=complement)),
     other("gru-reset-polarity", "1 - r resets in place of r", is_(GRU, GRUResetBefore), having(r=complement)),
-    other("gru-second-bias-outside-reset", "n = tanh(W_n x + b_n + r (U_n h) + b_hn): b_hn outside the reset gate (G3, G6)",
+    other("gru-second-bias-outside-reset",
+          "n = tanh(W_n x + b_n + r (U_n h) + b_hn): b_hn outside the reset gate (G3, G6)",
           is_(GRU), throughout(Edits(page=_outside))),
     other("gru-second-bias-absent", "no b_hn at all (G3)", is_(GRU), ignoring("b_hn")),
     other("gru-second-bias-absent-at-first-step", "the first step, without a state, leaves b_hn out (G3)",

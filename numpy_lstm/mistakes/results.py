@@ -123,7 +123,8 @@ FACTORS = [
     _factor("halved", "gradients half as large", lambda b: 0.5),
     _factor("gradients-not-reset", "parameter gradients added to those of an earlier call with the same data",
             lambda b: 2.0, ("parameters",)),
-    _factor("batch-mean", "gradients divided by B, where the loss is a sum over the batch", lambda b: 1 / _product(b, "B")),
+    _factor("batch-mean", "gradients divided by B, where the loss is a sum over the batch",
+            lambda b: 1 / _product(b, "B")),
     _factor("time-mean", "gradients divided by T, where the loss is a sum over time", lambda b: 1 / _product(b, "T")),
     _factor("batch-and-time-mean", "gradients divided by B T, where the loss is a sum over both",
             lambda b: 1 / _product(b, "BT")),
@@ -145,7 +146,8 @@ FACTORS = [
 BIASES = [
     Mistake("bias-gradient-doubled", "db counted twice, as for two biases merged into one", _biased,
             _on(("b",), lambda a: 2 * a)),
-    Mistake("bias-gradient-halved", "db shared out between two biases that are added: each has the whole of it", _biased,
+    Mistake("bias-gradient-halved", "db shared out between two biases that are added: each has the whole of it",
+            _biased,
             _on(("b",), lambda a: 0.5 * a)),
     Mistake("second-bias-gradient-zero", "the second of two biases that are added gets no gradient",
             lambda b: any(second_biases(b).values()), _second(0.0)),
@@ -213,6 +215,11 @@ def matrices(record: Any) -> list[tuple[str, str]]:
     return [(k, U) for k in record._fields if k[0] == "W" and (U := "U" + k[1:]) in record._fields]
 
 
+def swapped(bench: Workbench) -> dict[str, str]:
+    """Input and recurrent weights by each other's name."""
+    return {j: k for W, U in matrices(bench.cell.Params) for j, k in ((W, U), (U, W))}
+
+
 def _weights_cut(dp: Any) -> Any:
     wrong = {}
     for W, U in matrices(dp):
@@ -269,7 +276,7 @@ PLACES = [
             lambda b: b.printed and bool(matrices(b.cell.Params)), on_params(_weights_cut)),
     Mistake("weight-gradients-exchanged", "the gradients of input and recurrent weights in each other's place",
             lambda b: b.sizes["D"] == b.sizes["R"] == b.sizes["H"] and b.plain and bool(matrices(b.cell.Params)),
-            lambda b, _: on_params(fields(**{j: k for W, U in matrices(b.cell.Params) for j, k in ((W, U), (U, W))}))(b)),
+            lambda b, _: on_params(fields(**swapped(b)))(b)),
     Mistake("initial-state-gradient-zero", "the gradient of h_0 or c_0 is not returned",
             lambda b: b.states, lambda b, k: results(_initial(k), lambda a: 0 * a)(b)),
     Mistake("initial-state-gradients-exchanged", "the gradients of h_0 and c_0 in each other's place", equal_states,

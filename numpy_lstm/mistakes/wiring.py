@@ -117,20 +117,24 @@ DIRECTIONS = [
             "the output cotangents of the reversed direction are read in the order of the sequence", _turned,
             in_reversed(lambda base, self, p, run, dhs, dlast: base.backward(
                 self, p, run, reverse(dhs, run.lengths), dlast=dlast))),
-    Mistake("reversed-dx-not-reversed", "dx of the reversed direction stands in the order in which it was read", _turned,
+    Mistake("reversed-dx-not-reversed", "dx of the reversed direction stands in the order in which it was read",
+            _turned,
             in_reversed(lambda base, self, p, run, dhs, dlast: (back := base.backward(self, p, run, dhs, dlast=dlast))
                         ._replace(dxs=reverse(back.dxs, run.lengths)))),
     Mistake("reversed-last-state-at-wrong-end",
             "the cotangent of the reversed direction's last state enters at the end of the sequence, where it starts",
             lambda b: _turned(b) and b.states in (("h",), ("h", "c")), in_reversed(_last_at_wrong_end)),
-    Mistake("second-direction-missing-in-dx", "dx is that of the forward direction alone", _both, in_parallel(_dx_of(0))),
+    Mistake("second-direction-missing-in-dx", "dx is that of the forward direction alone",
+            _both, in_parallel(_dx_of(0))),
     Mistake("first-direction-missing-in-dx", "dx assigned, not added: that of the reversed direction alone", _both,
             in_parallel(_dx_of(1))),
-    Mistake("output-halves-exchanged", "each direction gets the half of the output's cotangent that belongs to the other",
+    Mistake("output-halves-exchanged",
+            "each direction gets the half of the output's cotangent that belongs to the other",
             _both, in_parallel(_halves_exchanged)),
     Mistake("output-half-for-both", "both directions get the forward half of the output's cotangent", _both,
             in_parallel(_same_half)),
-    Mistake("one-gradient-for-both-directions", "the reversed direction reports the parameter gradients of the forward one",
+    Mistake("one-gradient-for-both-directions",
+            "the reversed direction reports the parameter gradients of the forward one",
             _both, in_parallel(_one_gradient)),
 ]
 
@@ -142,7 +146,8 @@ DEPTH = [
                 dlast=(*(tree.scale(0.0, d) for d in call.dlast[:-1]), call.dlast[-1])))),
     Mistake("lower-first-state-gradient-zero", "the gradients of h_0 and c_0 of the lower layers are not returned",
             lambda b: _deep(b) and bool(b.states), results(_lower, lambda a: 0 * a)),
-    Mistake("one-gradient-for-all-layers", "lower layers report the parameter gradients of the top one", _deep, _of_top),
+    Mistake("one-gradient-for-all-layers", "lower layers report the parameter gradients of the top one",
+            _deep, _of_top),
 ]
 
 

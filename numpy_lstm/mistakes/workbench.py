@@ -125,8 +125,8 @@ class Workbench:
             run = self.forward(layer, call) if other else run
             arriving = edits.cotangents(call)
             back = layer.backward(call.params, run, arriving.dhs, arriving.dcs, arriving.dlast)
-        answered: dict[str, Any] = edits.answer(self.case.answer(run, edits.gradients(back)))
-        return answered
+        answered = edits.answer(self.case.answer(run, edits.gradients(back)))
+        return {k: np.ascontiguousarray(a) for k, a in answered.items()}
 
     def each(self, nested: Any, change: Change) -> Any:
         """A tree in the shape of the network with ``change`` applied to the record of each place."""
@@ -251,7 +251,7 @@ class Mistake(NamedTuple):
 
     def variants(self, bench: Workbench) -> list[str]:
         """Those with which it gives wrong numbers here."""
-        return [k for k in self.conceivable(bench) if self._seen(bench, k)]
+        return [k for k in self.conceivable(bench) if self.shows(bench, k)]
 
     def edits(self, bench: Workbench, variant: str = "") -> Edits:
         """What is done otherwise."""
@@ -268,7 +268,8 @@ class Mistake(NamedTuple):
             bench.kept[key] = answer
         return answer
 
-    def _seen(self, bench: Workbench, variant: str) -> bool:
+    def shows(self, bench: Workbench, variant: str = "") -> bool:
+        """Whether its answer is not, to rounding, the right one."""
         key = (self, variant, "seen")
         if key not in bench.kept:
             bench.kept[key] = bench.differs(self.answer(bench, variant))
