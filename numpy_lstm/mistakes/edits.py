@@ -10,6 +10,7 @@ import numpy as np
 from .. import scan, tree
 from ..activations import Activation
 from ..pages.page import Page, before
+from ..steps import bind
 from .workbench import Change, Edits, Workbench, throughout
 
 
@@ -206,7 +207,7 @@ def in_spans(
 
     def forward(cell: Page, params: Any, xs: Any, first: Any, lengths: Any) -> Any:
         sizes, state = scan.bind_inputs(cell, params, xs, first)
-        alive, parts = scan.as_alive(lengths, sizes), []
+        alive, parts = bind(lengths, sizes)[0], []
         for here in spans(sizes["T"]):
             at = None if alive is None else alive[here]
             hs, state, values = scan.span_forward(of_span(here.start, cell), params, steps(xs, here), state, at)

@@ -8,7 +8,7 @@ and which survive it. None may survive the whole set, but for the precision itse
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +110,7 @@ def cases(
 
     ``about`` of each tells the ``conditioning``, the largest S / |g| of all components of its gradients: so many
     times does a relative error of the data grow. It lists the mistakes that it ``kills`` and the ``survivors``; not
-    so without ``mistakes``, which takes most of the time. Nothing in a case depends on the machine.
+    so without ``mistakes``, which takes most of the time; at corners only those that no case before it kills. Nothing in a case depends on the machine.
     Raises CaseError for unknown names, LayoutError for a layout without a place for the cell.
     """
     if unknown := [k for k in only or () if k not in [recipe.name for recipe in RECIPES]]:
@@ -121,7 +121,16 @@ def cases(
     chosen = [r for r in RECIPES if (r.name in only if only is not None else corners or not r.corner)]
     chosen = [r for r in chosen if _possible(cell, layout, r)]
     more: dict[str, Any] = ({} if state else {"first": "absent"}) | ({} if bias else {"bias": False})
-    return [_case(cell, layout, dtype, seed, recipe, mistakes, sizes, more) for recipe in chosen]
+    made: list[Case] = []
+    known: set[str] = set()
+    for recipe in chosen:
+        case = _case(cell, layout, dtype, seed, recipe, sizes, more)
+        if mistakes:
+            kills, survivors = _mistakes(case, known if recipe.corner else set())
+            known |= {*kills}
+            case = case._replace(about=case.about | {"kills": kills, "survivors": survivors})
+        made.append(case)
+    return made
 
 
 def write_set(
@@ -208,7 +217,7 @@ def _possible(cell: str | Page, layout: str, recipe: Recipe) -> bool:
 
 
 def _case(
-    cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool, sizes: Any, more: Any
+    cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, sizes: Any, more: Any
 ) -> Case:
     network = Network(cell, **recipe.network)
     fields = network.of_cell().Params._fields
@@ -231,8 +240,6 @@ def _case(
         "digits": DIGITS,
         "conditioning": conditioning,
     }
-    if mistakes:
-        about["kills"], about["survivors"] = _mistakes(case)
     return case._replace(about=about)
 
 
@@ -250,16 +257,22 @@ def _conditioning(case: Case) -> float:
     return float(f"{largest:.1e}")
 
 
-def _mistakes(case: Case) -> tuple[list[str], list[str]]:
-    """The labels of all mistakes that can be made here: those that show in the expected results, and the others."""
-    from . import Workbench, label, possible
+def _mistakes(case: Case, known: Container[str]) -> tuple[list[str], list[str]]:
+    """The labels of all mistakes that can be made here: those that show in the expected results, and the others.
+
+    Those that are ``known`` to be killed by other cases are left out.
+    """
+    from . import CATALOGUE, Workbench, label
 
     bench = Workbench(case)
     found: tuple[list[str], list[str]] = ([], [])
-    for mistake, variant in possible(bench):
-        answer = mistake.answer(bench, variant)
-        shows = any(_differs(answer[k], a, SHOWS[case.dtype]) for k, a in case.expected.items())
-        found[0 if shows else 1].append(label(mistake, variant))
+    for mistake in CATALOGUE.values():
+        for variant in mistake.conceivable(bench):
+            if label(mistake, variant) in known or not mistake.shows(bench, variant):
+                continue
+            answer = mistake.answer(bench, variant)
+            shows = any(_differs(answer[k], a, SHOWS[case.dtype]) for k, a in case.expected.items())
+            found[0 if shows else 1].append(label(mistake, variant))
     return found
 
 
