@@ -11,6 +11,7 @@ from numpy_lstm import judge, mistakes
 from numpy_lstm.activations import clip
 from numpy_lstm.cases import Case, Network
 from numpy_lstm.mistakes import vectors
+from numpy_lstm.mistakes.recipes import RECIPES
 
 SIZES = {"T": 5, "B": 3, "D": 2, "H": 4}
 CLIPPED = nl.ClippedLSTM.having("ClippedLSTM at 0.2", c=clip(0.2))
@@ -39,7 +40,7 @@ def test_what_people_do_wrong_there_is_named(name: str) -> None:
         assert judge.judge(case, answer).suspects[0].label.startswith(name)
 
 
-CORNERS = list(dict.fromkeys(["no-bias", "reset", *(recipe.name for recipe in vectors.RECIPES if recipe.corner)]))
+CORNERS = list(dict.fromkeys(["no-bias", "reset", *(recipe.name for recipe in RECIPES if recipe.corner)]))
 
 
 @pytest.mark.parametrize("stem", CORNERS[: len(seeds(len(CORNERS), 2))])
