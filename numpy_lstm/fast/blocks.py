@@ -216,7 +216,7 @@ def weight(buffer: Any) -> int:
     held = vars(buffer).values()
     tables = [table for table in held if isinstance(table, list)]
     views = sum(len(row) if isinstance(row, tuple) else 1 for table in tables for row in table)
-    return VIEW * views + sum(a.nbytes for a in held if hasattr(a, "nbytes") and a.base is None)
+    return VIEW * views + sum(int(a.nbytes) for a in held if hasattr(a, "nbytes") and a.base is None)
 
 
 class Tape:
