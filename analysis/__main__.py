@@ -79,6 +79,12 @@ COMMANDS = {
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath",),
     ),
+    "calibration": Command(
+        "how often the judge fails right answers and passes mistakes",
+        "verify.calibration",
+        lambda m, o, corpus: m.run(o.out, o.seed, o.cases),
+        ("mpmath",),
+    ),
     "benchmark": Command(
         "speed beside PyTorch, JAX and autograd", "speed.benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
     ),

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, check, doctor, layouts, mistakes
+from . import __version__, check, doctor, flow, layouts, mistakes, onnx
 from . import judge as judging
-from .cases import RECORDS, Case, files
+from .cases import RECORDS, Case, files, models
 from .cases.network import CELLS, DIRECTIONS, Network
+from .cases.precision import ROUNDOFF
 from .check import CaseError
-from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run
+from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, positive, run
 from .layouts.table import TABLE
 from .mistakes import vectors
 
@@ -23,7 +24,7 @@ Options = argparse.Namespace
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    return run(_main, argv, (CaseError, layouts.LayoutError))
+    return run(_main, argv, (CaseError, layouts.LayoutError, onnx.OnnxError))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -37,7 +38,8 @@ def judge(options: Options) -> int:
     if options.case.is_dir() or options.answer.is_dir():
         judged = judging.judge_set(options.case, options.answer, options.seed, partial=options.partial)
     else:
-        judged = judging.judge(options.case, options.answer, options.seed, partial=options.partial)
+        case = files.read_case(options.case, options.large)
+        judged = judging.judge(case, options.answer, options.seed, partial=options.partial)
     if options.json is not None:
         files.write_text(options.json, json.dumps(judged.to_dict(), indent=1) + "\n")
     print(judged.markdown() if options.markdown else judged)
@@ -48,11 +50,46 @@ def write_vectors(options: Options) -> int:
     """Write a set of cases."""
     if str(options.directory) == ".":
         raise CaseError("the directory is this one; expected a name for the set")
+    more = {"sizes": options.sizes, "state": options.state, "bias": options.bias, "corners": options.corners}
     written = vectors.write_set(
-        options.directory, options.cell, options.layout, options.dtype, options.seed, options.format
+        options.directory, options.cell, options.layout, options.dtype, options.seed, options.format, **more
     )
     print("\n".join(map(str, written)))
     return RIGHT
+
+
+def look_into(options: Options) -> int:
+    """Say how far back gradients reach in the recurrent layers of a model file."""
+    found = models.read(options.model)
+    rng, report = np.random.default_rng(options.seed), []
+    for model in found.values() if options.node is None else [models.choose(found, options.node)]:
+        layer, params = model.layer()
+        x = _input(options) if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
+        passes = flow.passes(layer, params, x, dlast=model.ends(rng, x.shape[1]))
+        said = [(flow.diagnose(p), flow.saturation(p) if flow.gates(p.cell, p.params, p.run) else None) for p in passes]
+        entries = [d.to_dict() | {"gates": None if table is None else table.to_dict()} for d, table in said]
+        report.append({"name": model.name, "about": str(model), "cells": entries})
+        print("\n".join([str(model), *(str(part) for pair in said for part in pair if part is not None), ""]))
+    if options.json is not None:
+        files.write_text(options.json, json.dumps({"schema": "numpy-lstm/flow/1", "models": report}, indent=1) + "\n")
+    return RIGHT
+
+
+def write_case(options: Options) -> int:
+    """Write a case with the weights of a recurrent layer of a model file."""
+    model = models.choose(models.read(options.model), options.node)
+    x = _input(options) if options.x else None
+    case = model.case(options.steps, options.rows, np.random.default_rng(options.seed), x, options.dtype)
+    print(f"{files.write_case(options.case, case)}\n{model}")
+    return RIGHT
+
+
+def _input(options: Options) -> np.ndarray:
+    x = files.read_answer(options.x).arrays.get("x")
+    if x is None or x.ndim != 3:
+        came = "no array x" if x is None else f"x of shape {x.shape}"
+        raise CaseError(f"{options.x} has {came}; expected x of shape (T, B, D)")
+    return np.asarray(x, np.float64)
 
 
 def list_mistakes(options: Options) -> int:
@@ -83,6 +120,13 @@ def examine(options: Options) -> int:
     return RIGHT
 
 
+def _sizes(text: str) -> dict[str, int]:
+    sizes = dict(zip("TBDH", map(natural, text.split(",")), strict=False))
+    if text.count(",") != 3 or 0 in sizes.values():
+        raise argparse.ArgumentTypeError(f"{text!r} is not T,B,D,H: four numbers of at least 1")
+    return sizes
+
+
 def _parser() -> Parser:
     parser = Parser(prog="numpy-lstm", description=f"The reference for LSTM gradients. {STATUSES}")
     parser.add_argument("--version", action="version", version=f"numpy-lstm {__version__}")
@@ -106,6 +150,7 @@ def _parser() -> Parser:
     one.add_argument(
         "--partial", action="store_true", help="judge what is given, though outputs or gradients are missing"
     )
+    one.add_argument("--large", action="store_true", help="take a case that says it holds a very long run")
     one.add_argument("--json", metavar="FILE", type=Path, help="write the judgement there too")
     one.add_argument("--markdown", action="store_true", help="print a Markdown table")
 
@@ -113,10 +158,30 @@ def _parser() -> Parser:
     one.add_argument("directory", metavar="DIR", type=Path)
     one.add_argument("--cell", choices=list(CELLS), default="LSTM", metavar="CELL", help=f"one of {', '.join(CELLS)}")
     one.add_argument("--layout", default="torch", help=f"{', '.join(TABLE)} or {RECORDS}; default: torch")
-    one.add_argument(
-        "--dtype", choices=["float64", "float32"], default="float64", help="the precision that is asked for"
-    )
+    one.add_argument("--dtype", choices=list(ROUNDOFF), default="float64", help="the precision that is asked for")
     one.add_argument("--format", choices=vectors.FORMATS, default="json", help="default: json")
+    one.add_argument("--sizes", metavar="T,B,D,H", type=_sizes, help="in place of those of each case")
+    one.add_argument("--no-state", dest="state", action="store_false", help="no case gives a first state: it is zero")
+    one.add_argument("--no-bias", dest="bias", action="store_false", help="no case has biases")
+    one.add_argument("--no-corners", dest="corners", action="store_false", help="only cases in which all is random")
+
+    for name, act, text, steps, rows in (
+        ("flow", look_into, "Say how far back gradients reach in the recurrent layers of a model file.", 100, 4),
+        ("case", write_case, "Write a case with the weights of a recurrent layer of a model file, to judge by.", 20, 2),
+    ):
+        one = command(name, act, text)
+        one.add_argument("model", metavar="MODEL", type=Path, help=".onnx, .safetensors, .npz or Keras' .weights.h5")
+        if name == "case":
+            one.add_argument("case", metavar="CASE", type=Path, help="the file to write: .json, .npz or .safetensors")
+            one.add_argument(
+                "--dtype", choices=list(ROUNDOFF), default="float64", help="the precision that is asked for"
+            )
+        else:
+            one.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
+        one.add_argument("--node", metavar="NAME", help="the name of one layer, or a part of it")
+        one.add_argument("--x", metavar="FILE", type=Path, help="inputs x (T,B,D), in a file; default: normal numbers")
+        one.add_argument("--steps", type=positive, default=steps, help=f"T where x is not given; default: {steps}")
+        one.add_argument("--rows", type=positive, default=rows, help=f"B where x is not given; default: {rows}")
 
     one = command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
     one.add_argument("--json", action="store_true", help="print the measurements as JSON")

@@ -24,6 +24,7 @@ EXTRAS = {  # which extra brings a module
     "distributed": "cluster",
     "safetensors": "files",
     "onnx": "onnx",
+    "h5py": "keras",
     "torch": "torch",
     "jax": "peers",
     "autograd": "peers",

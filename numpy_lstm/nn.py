@@ -6,17 +6,19 @@ Unlike torch, a batch of no rows is refused. ``engine="fast"`` gives the same re
 Methods: see ``Twin``.
 """
 
+import re
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from . import state_dict
 from .activations import RELU, TANH
 from .layouts import LayoutError
 from .pages import GRU as GRU_CELL
 from .pages import LSTM as LSTM_CELL
 from .pages import RNN as RNN_CELL
-from .pages import projected
 from .twin import Gradients, Run, Twin
 
 __all__ = ["GRU", "LSTM", "RNN", "Gradients", "Run", "Twin", "from_state_dict"]
@@ -25,57 +27,17 @@ __all__ = ["GRU", "LSTM", "RNN", "Gradients", "Run", "Twin", "from_state_dict"]
 class LSTM(Twin):
     """The twin of torch.nn.LSTM; ``proj_size`` is the width R of a projected output."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        dtype: Any = np.float64,
-        rng: np.random.Generator | None = None,
-        engine: str = "explicit",
-    ) -> None:
-        if not isinstance(proj_size, int) or not isinstance(hidden_size, int):
-            raise ValueError(f"hidden_size is {hidden_size!r} and proj_size is {proj_size!r}; expected integers")
-        if not 0 <= proj_size < max(hidden_size, 1):
-            raise ValueError(f"proj_size is {proj_size}; expected 0 (none) or less than hidden_size={hidden_size}")
-        cell = projected(LSTM_CELL, proj_size) if proj_size else LSTM_CELL
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng, engine
-        )
+    CELL, PROJECTED = LSTM_CELL, True
 
 
 class GRU(Twin):
     """The twin of torch.nn.GRU: reset after the product, two biases in the candidate."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        dtype: Any = np.float64,
-        rng: np.random.Generator | None = None,
-        engine: str = "explicit",
-    ) -> None:
-        _no_projection(proj_size)
-        super().__init__(
-            GRU_CELL, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng, engine
-        )
+    CELL = GRU_CELL
 
 
 class RNN(Twin):
-    """The twin of torch.nn.RNN, ``nonlinearity`` tanh or relu."""
+    """The twin of torch.nn.RNN, ``nonlinearity`` tanh or relu; the arguments behind it are those of the others."""
 
     def __init__(
         self,
@@ -83,65 +45,55 @@ class RNN(Twin):
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        dtype: Any = np.float64,
-        rng: np.random.Generator | None = None,
-        engine: str = "explicit",
+        *others: Any,
+        **options: Any,
     ) -> None:
-        _no_projection(proj_size)
         functions = {"tanh": TANH, "relu": RELU}
         if nonlinearity not in functions:
             raise ValueError(f"nonlinearity is {nonlinearity!r}; expected 'tanh' or 'relu'")
-        cell = RNN_CELL.having("RNN", h=functions[nonlinearity])
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng, engine
-        )
+        self.CELL = RNN_CELL.having("RNN", h=functions[nonlinearity])
+        super().__init__(input_size, hidden_size, num_layers, *others, **options)
 
 
 def from_state_dict(
-    source: Mapping[str, Any],
+    source: Mapping[str, Any] | str | PathLike[str],
     nonlinearity: str = "tanh",
     batch_first: bool = False,
     dropout: float = 0.0,
     *,
+    prefix: str = "",
     dtype: Any = np.float64,
     rng: np.random.Generator | None = None,
     engine: str = "explicit",
 ) -> Twin:
-    """The twin with these parameters, a mapping of torch's names to NumPy arrays or torch tensors.
+    """The twin with these parameters, a mapping of torch's names to NumPy arrays or torch tensors, or a file of them.
 
     Kind, sizes, depth, directions, biases and projection are read off names and shapes; the other arguments are what
-    shapes do not tell (``nonlinearity`` of an RNN). Raises LayoutError for names or shapes that fit none.
+    shapes do not tell (``nonlinearity`` of an RNN). The names may be those of a torch cell; ``prefix`` stands before
+    them, as for ``load_state_dict``. Raises LayoutError for names or shapes that fit none.
     """
-    if "weight_ih_l0" not in source or "weight_hh_l0" not in source:
-        names = ", ".join(list(source)[:4])
+    given = state_dict.part(state_dict.mapping(source), prefix)
+    end = "" if state_dict.is_cell(given) else "_l0"
+    W, U, M = (f"weight_{kind}{end}" for kind in ("ih", "hh", "hr"))
+    if W not in given or U not in given:
+        names = ", ".join(list(given)[:4])
         raise LayoutError(f"no weight_ih_l0 and weight_hh_l0 among {names}, ...; expected the names of one torch layer")
-    shapes = {name: tuple(a.shape) for name, a in source.items()}
-    rows, R = shapes["weight_hh_l0"]
-    H = shapes.get("weight_hr_l0", (R, R))[1]
+    shapes = {name: tuple(a.shape) for name, a in given.items()}
+    rows, R = shapes[U]
+    H = shapes.get(M, (R, R))[1]
     options: dict[str, Any] = {
-        "num_layers": len([k for k in shapes if k.startswith("weight_hh_l") and not k.endswith("_reverse")]),
-        "bias": "bias_ih_l0" in shapes,
+        "num_layers": len([k for k in shapes if re.fullmatch(rf"weight_hh{end and '_l[0-9]+'}", k)]),
+        "bias": f"bias_ih{end}" in shapes,
         "batch_first": batch_first,
         "dropout": dropout,
-        "bidirectional": "weight_hh_l0_reverse" in shapes,
-        "proj_size": R if "weight_hr_l0" in shapes else 0,
+        "bidirectional": f"{U}_reverse" in shapes,
+        "proj_size": R if M in shapes else 0,
     }
     kinds: dict[int, type[Twin]] = {4 * H: LSTM, 3 * H: GRU, H: RNN}
     if rows not in kinds:
-        raise LayoutError(f"weight_hh_l0 has shape {rows, R}; expected 4, 3 or 1 times {H} rows: LSTM, GRU or RNN")
+        raise LayoutError(f"{prefix}{U} has shape {rows, R}; expected 4, 3 or 1 times {H} rows: LSTM, GRU or RNN")
     more = {"nonlinearity": nonlinearity} if rows == H else {}
     twin: Any = kinds[rows]
-    made: Twin = twin(shapes["weight_ih_l0"][1], H, **options, **more, dtype=dtype, rng=rng, engine=engine)
-    made.load_state_dict(source)
+    made: Twin = twin(shapes[W][1], H, **options, **more, dtype=dtype, rng=rng, engine=engine)
+    made.load_state_dict({prefix + name: a for name, a in given.items()}, prefix)
     return made
-
-
-def _no_projection(proj_size: int) -> None:
-    if proj_size != 0:
-        raise ValueError(f"proj_size is {proj_size}; only an LSTM can be projected")

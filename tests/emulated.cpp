@@ -2,11 +2,13 @@
 // from it, and one thread block ahead of the others.
 // Shared memory begins as NaN and is followed by a guard, so that a missing barrier, a missing write or a write beyond
 // its end shows. What it does not show: how a real device orders memory between thread blocks.
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -44,15 +46,28 @@ struct Block {
     Memory shared;
 };
 struct Fiber {
-    ucontext_t context;
-    std::vector<char> stack;
+    jmp_buf here;
     Block* block;
     unsigned thread, seen;
-    bool done;
+    bool begun = false, done = false;
 };
 static Fiber* now;
-static ucontext_t scheduler;
-static void yield() { swapcontext(&now->context, &scheduler); }
+static jmp_buf scheduler;
+static void yield() { if (!_setjmp(now->here)) _longjmp(scheduler, 1); }
+static void body();
+// A context is made for a fiber's first step only: swapcontext asks the kernel for the signal mask at every call.
+static void step(Fiber* f, char* stack, size_t size) {
+    now = f;
+    if (_setjmp(scheduler)) return;
+    if (f->begun) _longjmp(f->here, 1);
+    f->begun = true;
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = size;
+    makecontext(&context, body, 0);
+    setcontext(&context);
+}
 unsigned Barrier::come() {
     unsigned seen = round;
     if (++count == expected) { count = 0; round++; }
@@ -127,7 +142,7 @@ static void** given;
 static void body() {
     running(given);
     now->done = true;
-    yield();
+    _longjmp(scheduler, 1);
 }
 
 // 0: done. 1: the threads wait for one another for ever. 2: a write beyond the end of shared memory.
@@ -154,13 +169,9 @@ extern "C" int launch(int kernel, int cell, int single, int tile, int cluster, u
         Fiber& f = fibers[k];
         f.block = &all[k / threads];
         f.thread = k % threads;
-        f.done = false;
-        f.stack.resize(1 << 14);
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = f.stack.size();
-        makecontext(&f.context, body, 0);
     }
+    const size_t size = 1 << 14;
+    std::unique_ptr<char[]> stacks(new char[fibers.size() * size]);
     std::mt19937 random(seed);
     std::vector<Fiber*> alive;
     unsigned ahead_of_all = 0;
@@ -171,10 +182,9 @@ extern "C" int launch(int kernel, int cell, int single, int tile, int cluster, u
         if (seed && rounds % 16 == 0) ahead_of_all = random() % blocks;  // one thread block runs ahead as far as it can
         for (Fiber* f : alive) {
             if (seed && f->block->index != ahead_of_all) continue;
-            now = f;
             threadIdx.x = f->thread;
             blockIdx.x = f->block->index;
-            swapcontext(&scheduler, &f->context);
+            step(f, stacks.get() + (f - fibers.data()) * size, size);
         }
         alive.erase(std::remove_if(alive.begin(), alive.end(), [](Fiber* f) { return f->done; }), alive.end());
     }

@@ -12,6 +12,7 @@ import strict_cupy
 from numpy_lstm.fast import device
 from numpy_lstm.fast.plan import THREADS, Kind, Limits, Plan
 
+OPTIONS = ["-O0", "-U_FORTIFY_SOURCE", "-std=c++17", "-shared", "-fPIC", "-fno-strict-aliasing", "-w"]
 HOPPER = Limits(multiprocessors=132, shared=227 * 1024, shared_all=228 * 1024, cluster=16, cooperative=True)
 FAULTS = {1: "the threads wait for one another for ever", 2: "a write beyond the end of shared memory"}
 
@@ -20,7 +21,7 @@ def build(folder: Path) -> ctypes.CDLL:
     """The library; the compiler is ``g++``."""
     path = folder / "emulated.so"
     source = Path(__file__).with_name("emulated.cpp")
-    command = [shutil.which("g++") or "g++", "-O1", "-std=c++17", "-shared", "-fPIC", "-fno-strict-aliasing", "-w"]
+    command = [shutil.which("g++") or "g++", *OPTIONS]
     subprocess.run([*command, f'-DSOURCE="{device.SOURCE}"', "-o", str(path), str(source)], check=True)
     return ctypes.CDLL(str(path))
 

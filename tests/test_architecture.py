@@ -16,14 +16,14 @@ ORDER = [
     "arrays doctor",
     "ops tree shapes",
     "init activations",
-    "pages",
+    "pages steps",
     "scan",
     "wiring",
     "check layouts",
     "fast each_step",
-    "checkpointed",
+    "checkpointed weight_files",
     "layers",
-    "state_dict",
+    "state_dict torch_names",
     "twin",
     "nn onnx flow",
     "cases",
@@ -94,6 +94,13 @@ def test_importing_the_package_needs_numpy_and_scipy_only() -> None:
     third_party = {"torch", "matplotlib", "mpmath", "flint", "cupy", "jax", "tqdm", "array_api_strict", "onnx"}
     third_party |= {"safetensors", "hypothesis", "pytest"}
     assert not third_party & set(loaded.stdout.split())
+
+
+def test_nothing_changes_what_all_threads_share() -> None:
+    """Filters of warnings and the precision of mpmath are the process's; a library leaves them alone."""
+    for path in PACKAGE.rglob("*.py"):
+        names = {n.attr for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Attribute)}
+        assert not names & {"catch_warnings", "simplefilter", "filterwarnings", "workdps", "seterr"}, path.name
 
 
 def test_every_page_has_its_derivation() -> None:

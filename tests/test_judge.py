@@ -1,7 +1,9 @@
 """The judge: names planted mistakes, finds the step and the node, raises no false alarm, and refuses bad answers."""
 
+import gc
 import json
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 import cases
 import numpy_lstm as nl
+from analysis.verify import calibration
 from cases import seeds
 from numpy_lstm import check, mistakes
 from numpy_lstm.cases.case import RECORDS, Case, computed
@@ -239,6 +242,75 @@ def test_chaotic_weights() -> None:
     case = Case.random(Network("RNN"), "torch", sizes | {"H": 16, "T": 80}, np.random.default_rng(2), scale=10.0)
     assert nl.judge.judge(case, torch_oracle.answer(case)).verdict == "cannot tell"
     assert nl.judge.judge(case, {k: 1.5 * a for k, a in case.run().items()}).verdict == "fail"
+
+
+def test_each_component_has_the_best_of_its_bounds() -> None:
+    """Of torch's answer no single bound holds for all of an array; each of its components meets one by far."""
+    rng, sizes = np.random.default_rng(0), {"T": 2, "B": 1, "D": 16, "H": 4}
+    case = Case.random(Network(), "torch", sizes, np.random.default_rng(1))
+    for k, a in case.arrays.items():
+        scale = 10 / np.sqrt(a.shape[1]) if "weight" in k and "d_" not in k else 0.25 if k == "h_0" else 1.0
+        case.arrays[k] = (scale * rng.standard_normal(a.shape)).astype(np.float32).astype(float)
+    case.arrays["x"] = np.abs(case.arrays["x"])
+    judgement = nl.judge.judge(case, torch_oracle.answer(case))
+    assert judgement.verdict == "pass", f"{judgement}"
+
+
+def test_no_answer_is_wrong_to_a_damaged_case() -> None:
+    """A fault in the expected results is not noise, and no fault of the answer."""
+    case = drawn("LSTM", 4)
+    for damage, off in ((1e-9, 1e-8), (5e-10, 8e-9), (1e-3, 0.0)):
+        judge = nl.judge.Judge(case._replace(expected=case.expected | {"d_x": (1 + damage) * case.expected["d_x"]}))
+        answer = case.expected | {"d_x": (1 + off) * case.expected["d_x"]}
+        assert {row.reason for row in judge.report(answer) if row.verdict != "pass"} == {"damaged-case"}
+        for wrong in ({"d_h_0": 2 * case.expected["d_h_0"]}, {"d_x": np.nan * case.expected["d_x"]}):
+            assert judge.report(answer | wrong).verdict == "fail"
+    judgement = judge(answer)
+    assert judgement.verdict == "cannot tell"
+    assert any("damaged" in note for note in judgement.notes)
+
+
+def test_a_judge_is_freed() -> None:
+    case = drawn("RNN", 0)
+    judge = nl.judge.Judge(case)
+    judge(case.expected | {"d_x": 2 * case.expected["d_x"]})
+    seen = weakref.ref(judge)
+    del judge
+    gc.collect()
+    assert seen() is None
+
+
+def test_a_large_case_is_quick_and_its_truth_wide() -> None:
+    """H = 256, no truth given: a right answer passes, one number off by 1e-10 fails; 50 digits would take a minute."""
+    case = Case.random(Network(), "torch", {"T": 4, "B": 2, "D": 64, "H": 256}, np.random.default_rng(0))
+    answer = {k: a for k, a in case.run().items() if "values." not in k and "cotangents." not in k}
+    start = time.process_time()
+    judge = nl.judge.Judge(case)
+    assert judge(answer).verdict == "pass"
+    answer["d_weight_hh_l0"] = answer["d_weight_hh_l0"].copy()
+    median = np.argsort(np.abs(answer["d_weight_hh_l0"]), axis=None)[answer["d_weight_hh_l0"].size // 2]
+    answer["d_weight_hh_l0"].flat[median] *= 1 + 1e-10
+    assert judge.report(answer).verdict == "fail"
+    if np.finfo(np.longdouble).nmant >= 63:
+        assert judge.case.about["truth"]["arithmetic"] == "longdouble"
+        assert time.process_time() - start < 5
+
+
+def test_calibration() -> None:
+    """Other orders of summation are right, and no mistake passes; the full count is a command: see docs/judging.md."""
+    found, misjudged = calibration.rates(5, 350 if cases.THOROUGH else 4)
+    assert not misjudged
+    assert sum(n for (_, what, _), n in found.items() if what == "right") >= 6 * 4
+    assert sum(n for (_, what, verdict), n in found.items() if (what, verdict) == ("wrong", "fail")) > 0
+
+
+def test_calibration_tells_what_is_misjudged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(calibration, "wrong_answers", lambda case, _: [("right", case.run())])
+    monkeypatch.setattr(
+        calibration, "right_answers", lambda case: [("wrong", {k: 2 * a for k, a in case.run().items()})]
+    )
+    failed = calibration.run(tmp_path, 0, 1)
+    assert [line.partition(",")[0] for line in failed] == ["fail: wrong", "pass: right"]
 
 
 def test_json(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ THEIRS = {kind: getattr(torch.nn, kind)(5, 6, dtype=torch.float64) for kind in (
 NOTHING = "no cotangent was given, so there is nothing to propagate; expected"
 KERAS = layouts.dump("keras", PARAMS)
 ONNX = {"X": np.ones((3, 2, 5)), "W": np.ones((1, 24, 5)), "R": np.ones((1, 24, 6))}
+CELL = {k.removesuffix("_l0"): a for k, a in STATE.items()}
 STORED = "torch stores LSTM as weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0"
 
 
@@ -74,12 +75,12 @@ BAD: dict[str, tuple[Call, str]] = {
         "model is itself a mapping, of weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0; hand over source['model']",
     ),
     "of a torch cell": (
-        load({k.removesuffix("_l0"): a for k, a in STATE.items()}),
-        "weight_ih_l0 is missing and weight_ih there: of a torch cell? add _l0 to every name",
+        lambda _: nl.nn.LSTM(2, 3, bidirectional=True).load_state_dict(CELL),
+        "weight_ih_l0 is missing and weight_ih there, as in a torch cell; expected 8 arrays",
     ),
     "Keras into a twin": (
         load(KERAS),
-        "kernel, recurrent_kernel, bias are the names of keras; expected torch's. "
+        "kernel, recurrent_kernel, bias are the names of keras or haste; expected torch's. "
         "Convert: layouts.dump('torch', layouts.load('keras', arrays, LSTM), LSTM)",
     ),
     "a GRU into an LSTM": (
@@ -104,21 +105,17 @@ BAD: dict[str, tuple[Call, str]] = {
     "a module": (
         load(THEIRS["LSTM"]),
         "source is a torch.nn.modules.rnn.LSTM; expected a mapping from names to arrays, "
-        "or the path of a .safetensors file: hand over its .state_dict()",
+        "or the path of a .safetensors or .npz file: hand over its .state_dict()",
     ),
     "a list": (
         load([1, 2]),
-        "source is a list; expected a mapping from names to arrays, or the path of a .safetensors file",
+        "source is a list; expected a mapping from names to arrays, or the path of a .safetensors or .npz file",
     ),
     "a .pt file": (lambda p: TWIN.load_state_dict(saved(p, "weights.pt")), PICKLE),
     "a pickled model": (lambda p: TWIN.load_state_dict(saved(p, "model.safetensors")), PICKLE),
-    "an .npz file": (
-        lambda p: TWIN.load_state_dict(saved(p, "weights.npz")),
-        "PATH is an .npz file; expected .safetensors: hand over dict(numpy.load(path))",
-    ),
     "Keras as torch": (
         lambda _: layouts.load("torch", KERAS),
-        f"weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 missing; {STORED}; these are the names of keras",
+        f"weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 missing; {STORED}; these are the names of keras or haste",
     ),
     "a prefix in a layout": (
         lambda _: layouts.load("torch", under("lstm.")),
@@ -224,8 +221,8 @@ BAD: dict[str, tuple[Call, str]] = {
         f"{NOTHING} dhs, dcs or dlast",
     ),
     "Stack.backward": (lambda _: UP.backward((PARAMS,), UP.forward((PARAMS,), XS)), f"{NOTHING} dhs, dcs or dlast"),
-    "run.backward": (lambda _: TWIN.forward(XS).backward(), f"{NOTHING} d_output, d_h_n or d_c_n"),
-    "onnx": (lambda _: nl.onnx.run("LSTM", ONNX).backward(), f"{NOTHING} dY, dY_h or dY_c"),
+    "run.backward": (lambda _: TWIN.forward(XS).backward(), f"{NOTHING} d_output, d_h_n, d_c_n or d_c"),
+    "onnx": (lambda _: nl.onnx.run("LSTM", ONNX).backward(), f"{NOTHING} dY, dY_h, dY_c or dC"),
     # The wrong record or kind
     "masks that are a number": (
         lambda _: nl.nn.LSTM(5, 6, 2).forward(XS, dropout_masks=3),

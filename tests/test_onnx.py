@@ -4,6 +4,7 @@ The evaluator walks step by step and row by row through the text of LSTM, GRU an
 operations that NumPy and torch share, so that complex step and autograd both run through it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib import util
@@ -18,8 +19,8 @@ import torch
 from onnx import numpy_helper
 
 from numpy_lstm import check, onnx
-from numpy_lstm.layouts import LayoutError
 from numpy_lstm.onnx import OnnxError
+from numpy_lstm.onnx.operators import CHOICES, OPERATORS
 
 Arrays = dict[str, Any]
 NODES = Path(util.find_spec("onnx").origin).parent / "backend" / "test" / "data" / "node"
@@ -335,9 +336,9 @@ SEEDS = range(240)
 def test_the_random_nodes_reach_everything() -> None:
     nodes = [node(seed) for seed in SEEDS]
     seen = {(n.op_type, name, str(value)) for n in nodes for name, value in n.attributes.items()}
-    for op_type, operator in onnx.OPERATORS.items():
-        for name in onnx.CHOICES.keys() & operator.attributes.keys():
-            assert all((op_type, name, str(choice)) in seen for choice in onnx.CHOICES[name])
+    for op_type, operator in OPERATORS.items():
+        for name in CHOICES.keys() & operator.attributes.keys():
+            assert all((op_type, name, str(choice)) in seen for choice in CHOICES[name])
     assert {lower(name) for n in nodes for name in n.attributes.get("activations", [])} == set(TEXT)
     clipped = [n for n in nodes if worst(n.gradients(), n.gradients(clip_gradient="straight_through")) > 1e-3]
     assert {n.op_type for n in clipped} == {"LSTM", "GRU", "RNN"}
@@ -613,7 +614,62 @@ def test_errors_of_options_and_cotangents() -> None:
         assert str(caught.value) == message
 
 
+JUNK = (
+    None,
+    b"\xff",
+    "forward",
+    "",
+    -1,
+    2.5,
+    float("nan"),
+    [1],
+    [[1.0]],
+    ["Tanh"],
+    [None],
+    {},
+    object(),
+    np.array([1, 2]),
+)
+
+
+@pytest.mark.parametrize("op_type", INPUTS)
+def test_whatever_an_attribute_or_input_is_the_node_runs_or_says_what_is_wrong(op_type: str) -> None:
+    inputs, refused = plain(op_type)[0], 0
+    for name, value in product(OPERATORS[op_type].attributes, JUNK):
+        with contextlib.suppress(OnnxError):
+            onnx.run(op_type, inputs, {name: value})
+            refused -= 1
+        refused += 1
+    for name, value in product(INPUTS[op_type], JUNK[1:]):
+        with pytest.raises(OnnxError):
+            onnx.run(op_type, inputs | {name: value})
+    assert refused > 80
+    assert onnx.run(op_type.encode(), inputs).Y.shape == onnx.run(op_type, inputs).Y.shape  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"clip": "forward"}, "clip is 'forward'; expected a number"),
+        ({"direction": b"\xff"}, "direction is '\\\\xff'; expected 'forward' or 'reverse' or 'bidirectional'"),
+        ({"activations": [1, 2, 3]}, "activations is [1, 2, 3]; expected a list of names"),
+        ({"activation_alpha": 1.5}, "activation_alpha is 1.5; expected a list of numbers"),
+        ({"hidden_size": np.array([1, 2])}, "hidden_size is [1, 2]; expected an integer"),
+    ],
+)
+def test_attributes_of_another_kind(attributes: Arrays, message: str) -> None:
+    with pytest.raises(OnnxError) as caught:
+        onnx.run("LSTM", plain("LSTM")[0], attributes)
+    assert str(caught.value) == message
+
+
+def test_half_precision_is_named_as_the_input_that_it_is() -> None:
+    inputs = {name: a.astype(np.float16) for name, a in plain("LSTM")[0].items()}
+    with pytest.raises(OnnxError, match=r"^X has dtype float16; expected float32 or float64 "):
+        onnx.run("LSTM", inputs)
+
+
 def test_integers_have_no_gradient() -> None:
     inputs = {name: np.ones(a.shape, int) for name, a in plain("RNN")[0].items()}
-    with pytest.raises(LayoutError, match="W has dtype int64; expected a real or complex floating-point dtype"):
+    with pytest.raises(OnnxError, match=r"X has dtype int64; expected float32 or float64 \(widen the inputs first\)"):
         onnx.run("RNN", inputs)

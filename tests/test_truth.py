@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_filling_a_case_with_proof() -> None:
     assert about["digits"] == 40
     assert "balls of 133 bits" in about["arithmetic"]
     json.dumps(about)
+
+
+@pytest.mark.parametrize("certify", [False, True])
+def test_threads_do_not_share_their_precision(certify: bool) -> None:
+    case = drawn(Network("RNN"))
+    before = mpmath.mp.prec
+    runs = [(30, 50)[k % 2] for k in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda digits: case_truth.results(case, digits, certify).values, runs))
+    right = case_truth.results(case, 50, certify).values
+    assert all(equal(values, right) for values in found)
+    assert mpmath.mp.prec == before
 
 
 @pytest.mark.parametrize("digits", [3, 16])

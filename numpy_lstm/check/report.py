@@ -1,4 +1,9 @@
-"""Two sets of gradients compared: a row for each array, with its distance and verdict, and a table to print."""
+"""Two sets of gradients compared: a row for each array, with its distance and verdict, and a table to print.
+
+K = |got - truth| / (u S) counts unit roundoffs u of the sum S of absolute path contributions, component by
+component. It is dimensionless, does not see the scale of the loss, and stays finite where a component cancels to
+zero; a correct careful code has K of a few, whatever the data. (An ulp count only measures cancellation.)
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +11,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tree
 from ..tables import columns, table
-from .metrics import arrays_of, expect_alike, largest_K, measure, normwise, worst
-from .verdict import BOUND, VERDICTS, Allowed, verdict
+from .metrics import arrays_of, difference, expect_alike, ratio, worst
+from .verdict import BOUND, VERDICTS, Yardstick, roundings
 
 SCHEMA = "numpy-lstm/report/1"
 
 
 class Row(NamedTuple):
-    """One array of a comparison: its ``Metrics``, the verdict and its reason.
+    """One array of a comparison: how far it is from the truth, the verdict and its reason.
 
-    ``allowed`` is the largest K that passes: 16, or more where rounded inputs move the truth by more.
+    ``normwise`` error |got - truth| / |truth|; ``K`` and ``worst``, the index where it is largest, with both values
+    there; the largest ``absolute`` and ``relative`` error and that in ``ulp`` of the truth; ``zeros`` and
+    ``nonfinite``: how many components are zero where the truth is not, and how many are no numbers. ``allowed`` is the
+    largest K that passes: 16, or more where rounded inputs move the truth by more.
     """
 
     name: str
@@ -35,6 +42,35 @@ class Row(NamedTuple):
     allowed: float
     verdict: str
     reason: str
+
+    @classmethod
+    def of(cls, name: str, got: Any, known: Yardstick) -> "Row":
+        """The row of one array, as it came; raises ValueError if it is empty."""
+        if not got.size:
+            raise ValueError(f"{name} has shape {got.shape}; expected at least one component")
+        truth, u = known.truth, known.unit_roundoff
+        gap, size = (np.abs(a).astype(np.float64) for a in (difference(got, truth), truth))
+        K, apart = roundings(gap, known.paths, u), ratio(gap, size)
+        where = tuple(int(k) for k in np.unravel_index(np.argmax(K), got.shape))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            spacing = np.maximum(2 * u * 2.0 ** np.floor(np.log2(size)), 5e-324)
+            relative, ulp = (np.where(gap == 0, 0.0, gap / unit) for unit in (size, spacing))
+        return cls(
+            name=name,
+            shape=got.shape,
+            normwise=apart,
+            K=float(K[where]),
+            worst=where,
+            got=float(got[where]),
+            truth=float(truth[where]),
+            absolute=worst([np.max(gap)]),
+            relative=worst([np.max(relative)]),
+            ulp=worst([np.max(ulp)]),
+            zeros=int(np.sum((got == 0) & (size > 0))),
+            nonfinite=int(np.sum(~np.isfinite(got.astype(np.float64)))),
+            allowed=BOUND * known.K,
+            **dict(zip(("verdict", "reason"), known.judged(got, gap, apart), strict=True)),
+        )
 
 
 @dataclass(frozen=True)
@@ -117,42 +153,41 @@ def compare(
 
     Parameters
     ----------
-    paths, textbook_paths : S of every component, see ``metrics``; absent, the largest |truth| of an array
+    paths, textbook_paths : S of every component; absent, the largest |truth| of an array
     unit_roundoff : of the precision that was promised, 2^-53 or 2^-24
-    noise : the truth again, each time from inputs rounded differently
-    textbook : the same by a textbook code
+    noise : our own run, then more of them, each time from inputs rounded differently
+    textbook : the same by a textbook code, all from rounded inputs
     resolution : normwise, how well the route knows ``truth``, perhaps by name; 0 for a truth of many digits
     tolerance : normwise; to ask for that instead of K <= 16
     """
-
-    def of(value: Any) -> list[Any]:
-        return [None] * len(truth) if value is None else list(arrays_of(value).values())
-
     got, truth = arrays_of(got), arrays_of(truth)
-    names = list(truth)
-    for other in (got, *(a for a in (paths, textbook_paths, *noise, *textbook) if a is not None)):
-        expect_alike(arrays_of(other), truth)
-
-    rows = []
-    runs = zip(*map(of, (*noise, *textbook)), strict=True) if noise or textbook else ((),) * len(names)
-    each = zip(tree.leaves(got), *map(of, (truth, paths, textbook_paths)), runs, strict=True)
-    for (name, g), t, s, wide, others in each:
-        if not g.size:
-            raise ValueError(f"{name} has shape {g.shape}; expected at least one component")
-        moved, lossy = others[: len(noise)], others[len(noise) :]
-        found = measure(g, t, s, unit_roundoff)
-        moves = worst(normwise(m, t) for m in moved) if moved else np.inf
-        allowed = Allowed(
-            K=BOUND * max(1.0, largest_K(moved, t, s, unit_roundoff)),
-            K_textbook=np.inf if wide is None else largest_K([g], t, wide, unit_roundoff),
-            noise=moves,
-            lost=max(moves, worst(normwise(m, t) for m in lossy)) if lossy else np.inf,
-            resolution=resolution[name] if isinstance(resolution, Mapping) else resolution,
-            tolerance=tolerance,
-        )
-        rows.append(Row(name, g.shape, *found, allowed.K, *verdict(found, g, allowed, unit_roundoff)))
+    known = yardsticks(truth, paths, textbook_paths, unit_roundoff, noise, textbook, resolution, tolerance)
+    expect_alike(got, truth)
     finest = worst(resolution.values()) if isinstance(resolution, Mapping) else resolution
-    return Report(tuple(rows), unit_roundoff, finest, tolerance)
+    return Report(tuple(Row.of(k, a, known[k]) for k, a in got.items()), unit_roundoff, finest, tolerance)
+
+
+def yardsticks(
+    truth: dict[str, Any],
+    paths: Any,
+    textbook_paths: Any,
+    unit_roundoff: float,
+    noise: Sequence[Any] = (),
+    textbook: Sequence[Any] = (),
+    resolution: float | Mapping[str, float] = 0.0,
+    tolerance: float | None = None,
+) -> dict[str, Yardstick]:
+    """One for each array of ``truth``: see ``compare``."""
+    trees = [None if a is None else arrays_of(a) for a in (paths, textbook_paths, *noise, *textbook)]
+    for a in trees:
+        expect_alike(truth if a is None else a, truth)
+    found = {}
+    for k, t in truth.items():
+        s, wide, *runs = (None if a is None else a[k] for a in trees)
+        finest = resolution[k] if isinstance(resolution, Mapping) else resolution
+        moved, lost = runs[: len(noise)], runs[len(noise) :]
+        found[k] = Yardstick.of(t, s, wide, unit_roundoff, moved, lost, finest, tolerance)
+    return found
 
 
 def _plain(value: Any) -> Any:

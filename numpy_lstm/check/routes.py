@@ -6,7 +6,7 @@ once: every leaf then has a leading axis of at most n, and the loss returns one 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -36,22 +36,27 @@ def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int
 
     In float64 the best step lies near 1e-5 and reaches about 1e-10. Returns a tree like ``point``.
     """
-
     expect_arrays(point)
+    return differences(loss, point, 0, step, chunk)[0]
 
-    def central(e: Any) -> Any:
-        d = tree.scale(step, e)
-        return (loss(tree.add(point, d)) - loss(tree.add(point, tree.scale(-1, d)))) / (2 * step)
 
-    return _per_component(central, point, chunk)
+def differences(loss: Function, point: Any, at: Any, step: float, chunk: int | None = None) -> tuple[Any, Any]:
+    """The central difference, and (L(point + step e_j) - 2 at + L(point - step e_j)) / step, with ``at`` = L(point)."""
+    ahead, behind = (_per_component(lambda e: loss(tree.add(point, e)), point, chunk, s) for s in (step, -step))
+    central = tree.map(lambda a, b: (a - b) / (2 * step), ahead, behind)
+    return central, tree.map(lambda a, b: ((a - at) + (b - at)) / step, ahead, behind)
 
 
 def richardson(
     loss: Function, point: Any, step: float = 2.0**-5, levels: int = LEVELS, chunk: int | None = None
 ) -> Any:
     """Central differences at step, step/2, ..., combined so that an error of O(step^(2 levels)) is left."""
-    row = [finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)]
-    for order in range(1, levels):
+    return extrapolated([finite_difference(loss, point, step / 2**k, chunk) for k in range(levels)])
+
+
+def extrapolated(row: Sequence[Any]) -> Any:
+    """Richardson's combination of central differences, each of half the step of the one before."""
+    for order in range(1, len(row)):
         weight = 4.0**order
         row = [tree.map(lambda fine, rough, w=weight: fine + (fine - rough) / (w - 1), b, a) for a, b in pairwise(row)]
     return row[0]
@@ -139,11 +144,11 @@ def expect_arrays(point: Any) -> None:
             raise TypeError(f"{name} is a {type_name(a)}; expected a NumPy array ({hint})")
 
 
-def _per_component(derivative: Function, point: Any, chunk: int | None) -> Any:
-    """``derivative(e)`` for every basis direction e, gathered in a tree like ``point``."""
+def _per_component(derivative: Function, point: Any, chunk: int | None, length: float = 1.0) -> Any:
+    """``derivative(e)`` for every basis direction e of this length, gathered in a tree like ``point``."""
     xp, columns = _namespace(point), []
     for e in _basis(point, chunk):
-        column = xp.asarray(derivative(e))
+        column = xp.asarray(derivative(e if length == 1.0 else tree.scale(length, e)))
         if column.size != 1 if chunk is None else column.shape != next(a.shape[:1] for _, a in tree.leaves(e)):
             expected = "one number" if chunk is None else "one number for each of the points along the leading axis"
             raise ValueError(f"the loss gives an array of shape {column.shape}; expected {expected}")

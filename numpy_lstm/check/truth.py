@@ -15,6 +15,7 @@ Both are optional: ``pip install 'numpy-lstm[truth]'``. Seconds for values, grad
 import importlib.metadata
 import importlib.util
 import math
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,7 @@ from .balls import Balls, library, value_of
 from .problem import Point, Problem
 
 DOUBLINGS = 3
+BALLS = threading.RLock()  # the precision of python-flint is that of the process
 
 # Runs the pages on object arrays: the first function makes those of an array, the second wraps them for the pages.
 Run = Callable[[Callable[[Any], Any], Callable[[Any], Any]], dict[str, Any]]
@@ -90,21 +92,30 @@ def gradient(problem: Problem, digits: int = 50) -> Point:
     Where python-flint is installed they are the midpoints of balls, at a seventh of the time, unless a ball is wider
     than half of the digits of its array's largest number.
     """
-    mpmath = library("mpmath")
     if importlib.util.find_spec("flint") is not None:
         bits = _bits(digits)
-        with library("flint").ctx.workprec(bits):
+        with BALLS, library("flint").ctx.workprec(bits):
             balls = tree.map(value_of, problem.mapped(lambda a: Balls(_numbers(a, _ball))).gradient())
             if all(_narrow(a, 2.0 ** -(bits // 2)) for _, a in tree.leaves(balls)):
                 return Point(*tree.map(lambda a: _numbers(a, _midpoint), balls))
-    with mpmath.workdps(digits):
-        return problem.mapped(exact).gradient()
+    found: Point = tree.map(exact, problem.mapped(_in_digits(digits)).gradient())
+    return found
 
 
 def exact(value: Any) -> Any:
     """Floats (float64 or shorter) as mpmath numbers, without rounding: a tree of object arrays. mpmath's own stay."""
-    mpf = library("mpmath").mpf
-    return _numbers(value, lambda z: z if isinstance(z, mpf) else mpf(float(z)))
+    return _numbers(value, _to(library("mpmath").mp))
+
+
+def _in_digits(digits: int) -> Callable[[Any], Any]:
+    """``exact`` in a context of mpmath of its own, of so many digits: that of the process is everybody's."""
+    context = library("mpmath").MPContext()
+    context.dps = digits
+    return lambda value: _numbers(value, _to(context))
+
+
+def _to(context: Any) -> Callable[[Any], Any]:
+    return lambda z: context.make_mpf(z._mpf_) if hasattr(z, "_mpf_") else context.mpf(float(z))
 
 
 def nearest(mantissa: int, exponent: int) -> float:
@@ -133,7 +144,7 @@ def _certified(run: Run, digits: int) -> tuple[dict[str, Any], dict[str, Any], s
         return low, low == high and (not z.contains(0) or bool(z.is_zero()))
 
     for doubling in range(DOUBLINGS + 1):
-        with flint.ctx.workprec(bits << doubling):
+        with BALLS, flint.ctx.workprec(bits << doubling):
             found = run(lambda value: _numbers(value, _ball), Balls)
             both = {k: np.frompyfunc(ends, 1, 2)(a) for k, a in found.items()}
         proved = {k: np.asarray(p, bool) for k, (_, p) in both.items()}
@@ -172,14 +183,12 @@ def _rounded(run: Run, digits: int) -> tuple[dict[str, Any], str]:
     mpmath = library("mpmath")
 
     def to_float(z: Any) -> float:
-        z = mpmath.mpf(z)
-        if not mpmath.isfinite(z):
+        sign, mantissa, exponent, _ = z._mpf_ if hasattr(z, "_mpf_") else mpmath.mpf(z)._mpf_
+        if not mantissa:  # zero, infinite, or NaN
             return float(z)
-        sign, mantissa, exponent, _ = z._mpf_
         return nearest(-int(mantissa) if sign else int(mantissa), int(exponent))
 
-    with mpmath.workdps(digits):
-        found = run(exact, lambda a: a)
+    found = run(_in_digits(digits), lambda a: a)
     how = f"mpmath {mpmath.__version__}"
     if mpmath.libmp.BACKEND == "gmpy":
         how += f" with gmpy2 {importlib.metadata.version('gmpy2')}"

@@ -1,21 +1,23 @@
 """The judge: somebody's answer to a case, compared, located, and held against the catalogue of mistakes."""
 
-from collections.abc import Mapping
-from functools import cache, cached_property
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from ..arrays import type_name
-from ..cases import files, truth
+from ..cases import files, precision
 from ..cases.case import Case
 from ..cases.names import GRADIENT, parse
 from ..cases.network import Parts
+from ..cases.truth import fill_soon
 from ..check.given import CaseError
-from ..check.metrics import UNIT_ROUNDOFF
 from ..check.paths import lossy
-from ..check.report import compare
+from ..check.report import Report, Row, yardsticks
+from ..check.verdict import Yardstick
 from .answers import checked
 from .judgement import Judgement
 from .locate import first_cotangent, first_value
@@ -31,8 +33,8 @@ def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0, *, parti
     All outputs and gradients are asked for; where one is missing, the verdict is ``cannot tell`` unless another is
     wrong. ``partial`` says that only what is given is to be judged. Values and cotangents of single steps may always
     be left out. Numbers that are not finite are wrong.
-    Answers in float32, or to a case that asks for float32, are judged by the roundoff of float32, all others by that
-    of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
+    Answers in float32, float16 or bfloat16, or to a case that asks for that, are judged by its roundoff, all others by
+    that of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
     Raises CaseError for files that cannot be read, unknown names and wrong shapes.
     """
     return Judge(case, seed, partial)(answer)
@@ -45,17 +47,19 @@ class Judge:
         if not isinstance(case, Case | str | PathLike):
             raise CaseError(f"case is a {type_name(case)}; expected a Case, or the file of one")
         case = case if isinstance(case, Case) else files.read_case(case)
-        self.case = case if case.expected else truth.fill(case)
+        self.case = case if case.expected else fill_soon(case)
         self.seed, self.partial = seed, partial
+        self._made: dict[tuple[str, int], tuple[dict[str, Yardstick], dict[str, Row]]] = {}
 
     @cached_property
-    def _with_steps(self) -> Case:
+    def _known(self) -> dict[str, tuple[int, ...]]:
+        """The names and shapes of all that an answer may give."""
+        return {k: a.shape for k, a in (self.case.run() | self.case.expected).items()}
+
+    @cached_property
+    def _whole(self) -> Case:
         """The case with what happens at single steps, which a file may leave out."""
-        return self.case._replace(expected=truth.fill(self.case).expected | self.case.expected)
-
-    @cached_property
-    def _paths(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.case.absolute_paths(), self.case.textbook_paths()
+        return self.case._replace(expected=fill_soon(self.case).expected | self.case.expected)
 
     @cached_property
     def _blocks(self) -> dict[str, dict[str, Any]]:
@@ -65,70 +69,86 @@ class Judge:
     def _lineup(self) -> Lineup:
         return Lineup(self.case)
 
-    @cache  # noqa: B019 -- one entry for each precision; it goes with the judge
-    def _runs(self, dtype: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
-        """Our own run in this precision, and with inputs rounded differently, ours and that of a textbook code."""
-        kind, rng = np.dtype(dtype).type, np.random.default_rng(self.seed)
-        noise, textbook = (
-            [self.case.run(lambda a: _moved(a, kind, rng), parts) for _ in range(NOISE_RUNS)]
-            for parts in (Parts(), Parts(cell=lossy))
-        )
-        return self.case.run(lambda a: a.astype(kind)), noise, textbook
+    @cached_property
+    def _paths(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.case.absolute_paths(), self.case.textbook_paths()
+
+    def _measures(self, case: Case, dtype: str) -> tuple[dict[str, Yardstick], dict[str, Row]]:
+        """What is known of each array and block in this precision, and the rows of our own run."""
+        if (dtype, len(case.expected)) not in self._made:
+            rng, truth = np.random.default_rng(self.seed), case.expected
+            mine = case.run(lambda a: precision.rounded(a, dtype))
+            noise, textbook = (
+                [case.run(lambda a: precision.moved(a, dtype, rng), parts) for _ in range(NOISE_RUNS)]
+                for parts in (Parts(), Parts(cell=lossy))
+            )
+            paths, wide = ({k: _scale(k, s, a) for k, a in truth.items()} for s in self._paths)
+            named = [self._rows(a, truth) for a in (truth, paths, wide, mine, *noise, *textbook)]
+            exact, paths, wide, mine, *runs = named
+            moved = [mine, *runs[:NOISE_RUNS]]
+            known = yardsticks(exact, paths, wide, precision.ROUNDOFF[dtype], moved, runs[NOISE_RUNS:])
+            self._made[dtype, len(truth)] = known, {k: Row.of(k, a, known[k]) for k, a in mine.items()}
+        return self._made[dtype, len(case.expected)]
+
+    def _rows(self, arrays: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+        """The arrays of these names, each followed by its blocks, if there are several."""
+        found = {}
+        for k in names:
+            found[k] = np.asarray(arrays[k], np.float64)
+            parts = self._blocks.get(k, {})
+            found |= {f"{k}[{j}]": found[k].flat[index] for j, index in parts.items() if len(parts) > 1}
+        return found
 
     def __call__(self, answer: Any) -> Judgement:
         """See ``judge``."""
         with np.errstate(all="ignore"):  # what overflows is told by the report
-            return self._judge(answer)
+            return self._judge(*checked(self.case, answer, self._known))
 
-    def _judge(self, answer: Any) -> Judgement:
-        known = {k: a.shape for k, a in (self.case.run() | self.case.expected).items()}
-        got, dtype = checked(self.case, answer, known)
-        case = self.case if got.keys() <= self.case.expected.keys() else self._with_steps
-        mine, noise, textbook = self._runs(dtype)
-        parts = {k: self._blocks[k] if len(self._blocks.get(k, {})) > 1 else {} for k in got}
-        labels = {k: {field: f"{k}[{field}]" for field in fields} for k, fields in parts.items()}
+    def report(self, answer: Any) -> Report:
+        """The rows of a Judgement alone: no place is looked for, and no mistake."""
+        with np.errstate(all="ignore"):
+            return self._compared(*checked(self.case, answer, self._known))
 
-        def rows(arrays: Mapping[str, Any]) -> dict[str, Any]:
-            """The arrays of the answer, each followed by its blocks."""
-            found = {}
-            for k in got:
-                found[k] = np.asarray(arrays[k], np.float64)
-                found |= {labels[k][field]: found[k].flat[index] for field, index in parts[k].items()}
-            return found
+    def _case(self, got: Iterable[str]) -> Case:
+        return self.case if set(got) <= self.case.expected.keys() else self._whole
 
-        exact = rows(case.expected)
-        paths, wide = (rows({k: _scale(k, s, case.expected[k]) for k in got}) for s in self._paths)
-        moved, lost = ([rows(run) for run in runs] for runs in (noise, textbook))
-        report, own = (
-            compare(rows(a), exact, paths, UNIT_ROUNDOFF[dtype], textbook_paths=wide, noise=moved, textbook=lost)
-            for a in (got, mine)
-        )
-        wrong = {row.name for row in report if row.verdict == "fail" and row.name in got}
-        broken = {row.name for row in report if row.nonfinite}
-        failing = [k for k in got if k in wrong - broken]
+    def _compared(self, got: dict[str, Any], dtype: str) -> Report:
+        known, mine = self._measures(self._case(got), dtype)
+        rows = tuple(_row(k, a, known[k], mine[k]) for k, a in self._rows(got, got).items())
+        return Report(rows, precision.ROUNDOFF[dtype])
+
+    def _judge(self, got: dict[str, Any], dtype: str) -> Judgement:
+        case, report = self._case(got), self._compared(got, dtype)
+        known, mine = self._measures(case, dtype)
+        given = [row.name for row in report]
+        own = replace(report, rows=tuple(mine[k] for k in given))
+        exact, wide = ({k: getattr(known[k], field) for k in given} for field in ("truth", "wide"))
+        whole = [row for row in report if row.name in got]
+        broken = {row.name for row in whole if row.nonfinite}
+        failing = [row.name for row in whole if row.verdict == "fail" and not row.nonfinite]
         single = {row.reason for row in report if row.verdict == "fail"} == {"single-precision"}
+        usable = {k: a for k, a in got.items() if k not in broken}
         return Judgement(
             case=case,
             dtype=dtype,
             report=report,
             own=own,
-            block_of={label: k for k, fields in labels.items() for label in fields.values()},
+            block_of={k: k.partition("[")[0] for k in given if k not in got},
             value=first_value(case, got, exact, wide, report),
             cotangent=first_cotangent(case, got, exact, wide, report),
-            suspects=self._lineup.suspects({k: a for k, a in got.items() if k not in broken}, single)
-            if failing
-            else [],
+            suspects=self._lineup.suspects(usable, single) if failing else [],
             patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
-            absent=[k for k in known if k not in got and not parse(k).of_steps],
+            absent=[k for k in self._known if k not in got and not parse(k).of_steps],
             partial=self.partial,
-            notes=notes(case.name, [row for row in report if row.name in got], own, single),
+            notes=notes(case.name, whole, own, single),
         )
 
 
-def _moved(a: Any, kind: Any, rng: np.random.Generator) -> Any:
-    """``a`` with every number rounded another way: by one unit roundoff up or down."""
-    sign = rng.choice([-1.0, 1.0], a.shape)
-    return (a.astype(kind) * (1 + sign * np.finfo(kind).eps).astype(kind)).astype(kind)
+def _row(name: str, got: Any, known: Yardstick, mine: Row) -> Row:
+    """No answer is wrong where our own run is: the case is damaged then, or beyond the range of the precision."""
+    row = Row.of(name, got, known)
+    unsure = row.verdict == mine.verdict == "fail" and bool(row.nonfinite) <= bool(mine.nonfinite)
+    return row._replace(verdict="cannot tell", reason="damaged-case") if unsure else row
 
 
 def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:
@@ -138,5 +158,4 @@ def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:
     """
     if parse(name).role == GRADIENT:
         return paths[name]
-    sizes = paths[name] if parse(name).is_gradient else np.abs(exact)
-    return np.broadcast_to(np.max(sizes, axis=-1, keepdims=True), exact.shape)
+    return np.broadcast_to(np.max(paths.get(name, np.abs(exact)), axis=-1, keepdims=True), exact.shape)

@@ -1,39 +1,23 @@
 """Weights and gradients of other frameworks: arrays by name to a cell's ``Params``, and back.
 
-``table`` says what each framework stores and where every block of ``Params`` lies in it; this file reads that table
-and knows no framework. A block is a view of the array that stores it: to load is to read the views, to dump is to
-write them.
+``table`` says what each framework stores and where every block of ``Params`` lies in it, ``rows`` reads its words,
+``sizes`` holds shapes against them; this file knows no framework. A block is a view of the array that stores it: to
+load is to read the views, to dump is to write them.
 """
 
-import math
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ..arrays import as_array, as_numpy, is_cupy, library, namespace, type_name
 from ..pages import LSTM, PAGES
+from .rows import BLOCK_AXES, NOWHERE, Stored, held, stored, text_of, words
+from .sizes import LayoutError, Sizes
 from .table import FORGET_BIAS, TABLE
 
 __all__ = ["LayoutError", "as_numpy", "blocks", "dump", "dump_gradients", "load", "names", "notation"]
-
-BLOCK_AXES = {"W": "hd", "U": "hr", "b": "h", "p": "h", "M": "rh"}
-NOWHERE = "0"
-
-
-class LayoutError(ValueError):
-    """Arrays that a layout does not have: says which, what came and what was expected."""
-
-
-class Stored(NamedTuple):
-    """One stored array: its name, the blocks it holds (W, U, b, b2, p, M), their gates, its axes; see ``table``."""
-
-    name: str
-    kinds: tuple[str, ...]
-    gates: str
-    axes: tuple[str, ...]
 
 
 def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = None) -> Any:
@@ -49,7 +33,7 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
     whole = f"{name} stores {cell.name} as {', '.join(expected)}"
     if missing := [k for k in expected if k not in arrays]:
         behind = [k.removesuffix(expected[0]) for k in map(str, arrays) if k.endswith(expected[0])]
-        other = recognised(arrays)
+        other = " or ".join(recognised(arrays))
         hint = f"; these are the names of {other}" if other else ""
         if behind and all(behind[0] + k in arrays for k in expected):
             hint = f"; the names begin with {behind[0]!r}: take that off"
@@ -60,7 +44,7 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
         raise LayoutError(f"{', '.join(surplus)} not expected; {whole}{hint}")
 
     given = _of_one_dtype({k: arrays[k] for k in expected})
-    sizes = _Sizes(cell)
+    sizes = Sizes(cell)
     try:
         for row in rows:
             if row.name != NOWHERE:
@@ -75,7 +59,7 @@ def load(name: str, arrays: Mapping[str, Any], cell: Any = LSTM, dtype: Any = No
             array = namespace(given[expected[0]]).zeros(sizes.shape(row), target)
         else:
             array = given[row.name].astype(target)
-        for field, block in _blocks(row, array, cell, sizes):
+        for field, block in held(row, array, cell, sizes):
             params[field] = params[field] + block if field in params else block.copy()
     if name in FORGET_BIAS:
         params["b_f"] = params["b_f"] + FORGET_BIAS[name]
@@ -107,13 +91,13 @@ def blocks(name: str, arrays: Mapping[str, Any], cell: Any = LSTM) -> dict[str, 
     second bias, the second is called ``b2_f``. Raises LayoutError as ``load`` does.
     """
     rows = [row for row in _rows(name, cell) if row.name != NOWHERE]
-    sizes = _Sizes(cell)
+    sizes = Sizes(cell)
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         sizes.bind(row, arrays[row.name].shape)
     for row in rows:
         here = found.setdefault(row.name, {})
-        for field, block in _blocks(row, arrays[row.name], cell, sizes):
+        for field, block in held(row, arrays[row.name], cell, sizes):
             here[field.replace("_", "2_", 1) if field in here else field] = block
     return found
 
@@ -124,18 +108,17 @@ def notation(name: str, cell: Any = LSTM) -> str:
     Raises LayoutError for an unknown layout, and for a cell that it has no place for.
     """
     _rows(name, cell)
-    text = next(text for pages, text in TABLE[name].items() if cell.equations in pages.split())
-    return re.sub(r"\s{2,}", "; ", text.strip())
+    return "; ".join(words(text_of(name, cell)))
 
 
 def names(cell: Any = LSTM) -> tuple[str, ...]:
     """The layouts that have a place for every parameter of ``cell``."""
-    return tuple(name for name in TABLE if _stored(name, cell))
+    return tuple(name for name in TABLE if stored(name, cell))
 
 
-def recognised(arrays: Mapping[Any, Any]) -> str:
-    """The layout that has exactly these names for some cell; an empty text if none has."""
-    return next((name for name in TABLE for cell in PAGES if arrays.keys() == _named(name, cell) != set()), "")
+def recognised(arrays: Mapping[Any, Any]) -> list[str]:
+    """The layouts that have exactly these names for some cell."""
+    return [name for name in TABLE if any(arrays.keys() == _named(name, cell) != set() for cell in PAGES)]
 
 
 def as_mapping(name: str, value: Any, or_else: str = "") -> Mapping[str, Any]:
@@ -152,7 +135,7 @@ def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
         fields = ", ".join(cell.Params._fields)
         raise LayoutError(f"{owner} is a {type(record).__name__}; expected {cell.name}.Params({fields})")
     given = _of_one_dtype({f"{owner}.{k}": a for k, a in record._asdict().items()})
-    sizes = _Sizes(cell)
+    sizes = Sizes(cell)
     for field, array in given.items():
         sizes.bind(Stored(field, (), "", tuple(BLOCK_AXES[field.split(".")[1][0]])), array.shape)
     values = owner == "params"
@@ -163,7 +146,7 @@ def _dump(name: str, owner: str, record: Any, cell: Any) -> dict[str, Any]:
     for row in rows:
         like = next(iter(given.values()))
         arrays[row.name] = array = namespace(like).zeros(sizes.shape(row), like.dtype)
-        for field, block in _blocks(row, array, cell, sizes):
+        for field, block in held(row, array, cell, sizes):
             if not values or field not in seen:
                 block[...] = given[f"{owner}.{field}"]
             seen.add(field)
@@ -178,130 +161,28 @@ def _rows(name: str, cell: Any) -> tuple[Stored, ...]:
         raise LayoutError(f"cell is a {type(cell).__name__}; expected a Page such as numpy_lstm.LSTM")
     if name not in TABLE:
         raise LayoutError(f"{name!r} is no layout; known are {', '.join(TABLE)}")
-    if not (rows := _stored(name, cell)):
+    if not (rows := stored(name, cell)):
         known = ", ".join(names(cell)) or "none"
         raise LayoutError(f"{name} has no place for the parameters of {cell.name}; layouts that have: {known}")
     return rows
 
 
 def _named(name: str, cell: Any) -> set[str]:
-    return {row.name for row in _stored(name, cell)} - {NOWHERE}
+    return {row.name for row in stored(name, cell)} - {NOWHERE}
 
 
 def _fits(name: str, cell: Any, arrays: Mapping[str, Any]) -> bool:
     """Whether arrays of these names and shapes can be those of ``cell``."""
     if arrays.keys() != _named(name, cell):
         return False
-    sizes = _Sizes(cell)
+    sizes = Sizes(cell)
     try:
-        for row in _stored(name, cell):
+        for row in stored(name, cell):
             if row.name != NOWHERE:
                 sizes.bind(row, arrays[row.name].shape)
     except LayoutError:
         return False
     return True
-
-
-def _stored(name: str, cell: Any) -> tuple[Stored, ...]:
-    """What the layout stores of this cell; nothing if it lacks the page or a place for one of its parameters."""
-    fields = set(cell.Params._fields)
-    rows = next((_parse(text) for pages, text in TABLE[name].items() if cell.equations in pages.split()), ())
-    rows = tuple(row for row in rows if fields.issuperset(_fields(row, cell)))
-    return rows if fields == {field for row in rows for field in _fields(row, cell)} else ()
-
-
-@cache
-def _parse(text: str) -> tuple[Stored, ...]:
-    rows = []
-    for row in re.split(r"\s{2,}", text.strip()):
-        name, kinds, gates, axes = re.findall(r"(\S+) = ([^\s\[]+)(?:\[(\w+)\])? (.+)", row)[0]
-        stored = Stored(name, tuple(kinds.split(",")), gates, tuple(re.findall(r"\(.+?\)|\S+", axes)))
-        before, *spelled = re.split("[{}]", name)
-        if spelled:
-            spellings = zip(spelled[0].split(","), gates, strict=True)
-            rows += [stored._replace(name=before + k + spelled[1], gates=gate) for k, gate in spellings]
-        else:
-            rows.append(stored)
-    return tuple(rows)
-
-
-def _field(kind: str, gate: str, cell: Any) -> str:
-    """``W_i``, or ``W`` without gates. A second bias is the first, unless the page has one of its own: b_hn."""
-    if kind == "b2" and f"b_h{gate}" in cell.Params._fields:
-        return f"b_h{gate}"
-    return f"{kind[0]}_{gate}".rstrip("_")
-
-
-def _fields(row: Stored, cell: Any) -> list[str]:
-    return [_field(kind, gate, cell) for kind in row.kinds for gate in row.gates or [""]]
-
-
-def _blocks(row: Stored, array: Any, cell: Any, sizes: "_Sizes") -> Iterator[tuple[str, Any]]:
-    """Each field that ``array`` holds, with the view of its block, in the axes of the field."""
-    for n, kind in enumerate(row.kinds):
-        part, letters = array, ""
-        for axis, token in enumerate(row.axes):
-            if "+" in token:
-                widths = [sizes[k] for k in token.split("+")]
-                part, token = np.split(part, np.cumsum(widths)[:-1].tolist(), axis)[n], token.split("+")[n]
-            letters += re.sub("[^a-z]", "", token)
-        counts = {"s": len(row.kinds), "g": len(row.gates)}
-        part = part.reshape([counts.get(k) or sizes[k] for k in letters])
-        part = part.transpose([letters.index(k) for k in "sg" + BLOCK_AXES[kind[0]] if k in letters])
-        part = part[n] if "s" in letters else part
-        for gate, block in zip(row.gates or [""], part if "g" in letters else [part], strict=True):
-            yield _field(kind, gate, cell), block
-
-
-def _lengths(row: Stored) -> list[dict[str, int]]:
-    """Each axis as a sum of sizes: ``(g h)`` is {"h": 4}, ``d+r`` is {"d": 1, "r": 1}, ``1`` is {"": 1}."""
-    counts = {"s": len(row.kinds), "g": len(row.gates)}
-
-    def length(token: str) -> dict[str, int]:
-        count = math.prod(n for k, n in counts.items() if k in token)
-        return dict.fromkeys(re.findall("[dhr]", token) or [""], count)
-
-    return [length(token) for token in row.axes]
-
-
-class _Sizes(dict[str, int]):
-    """The sizes d, h, r that the arrays of one call agree on, and which array fixed each. Unprojected, r is h."""
-
-    def __init__(self, cell: Any) -> None:
-        super().__init__({"": 1})
-        self._tied = {} if "M" in cell.Params._fields else {"h": "r"}
-        self._fixed_by: dict[str, str] = {}
-
-    def shape(self, row: Stored) -> tuple[int, ...]:
-        """The shape of a stored array, once its sizes are known."""
-        return tuple(sum(n * self[k] for k, n in length.items()) for length in _lengths(row))
-
-    def bind(self, row: Stored, shape: tuple[int, ...]) -> None:
-        """Hold a shape against the axes; the first array that shows a letter fixes it."""
-        lengths = _lengths(row)
-        if len(shape) == len(lengths):
-            for length, came in sorted(zip(lengths, shape, strict=True), key=lambda pair: len(pair[0])):
-                unknown = [k for k in length if k not in self]
-                rest = came - sum(n * self[k] for k, n in length.items() if k in self)
-                if len(unknown) == 1 and rest > 0 and rest % length[unknown[0]] == 0:
-                    for k in (unknown[0], self._tied.get(unknown[0], unknown[0])):
-                        self[k], self._fixed_by[k] = rest // length[unknown[0]], row.name
-        if not all(k in self for length in lengths for k in length) or shape != self.shape(row):
-            raise LayoutError(f"{row.name} has shape {shape}; expected {self._expected(lengths, shape)}")
-
-    def _expected(self, lengths: list[dict[str, int]], came: tuple[int, ...]) -> str:
-        """``(4*H=28, R=7), where R=7 was fixed by weight_ih_l0``: the reasons only for what does not fit."""
-        texts, reasons = [], []
-        for length, n in zip(lengths, came if len(came) == len(lengths) else [None] * len(lengths), strict=True):
-            text = "+".join((f"{c}*" if c > 1 else "") + k.upper() for k, c in length.items() if k) or str(length[""])
-            known = sum(c * self[k] for k, c in length.items()) if self.keys() >= length.keys() else None
-            texts.append(text if known is None or "" in length else f"{text}={known}")
-            if n not in (None, known):
-                by = self._fixed_by
-                reasons += [f"{k.upper()}={self[k]} was fixed by {by[k]}" for k in length if k in by]
-                reasons += [f"no {k.upper()} >= 1 makes {text}={n}" for k in length if k not in self]
-        reasons = list(dict.fromkeys(reasons))
-        return f"({', '.join(texts)})" + (f", where {' and '.join(reasons)}" if reasons else "")
 
 
 def _of_one_dtype(arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A mistake is the right code with one thing wrong in it: a page fed a wrong value
 pass, an array in another's place. So its numbers are those of somebody who has made it, in any case that can show it.
 Files are sorted by what is edited: ``page_*`` the page, ``scan_*`` the time loop, ``wiring`` what stands around it,
 each in the backward pass alone; ``results_*`` what comes out of a right pass; ``network_*`` both passes alike.
+``LOSSES`` (around a loss) and ``UPDATES`` (before an update) stand beside the ``CATALOGUE``: no case has them in it.
 """
 
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ from . import (
     scan_steps,
     wiring,
 )
+from .page_losses import LOSSES
+from .updates import UPDATES
 from .workbench import Mistake, Workbench
 
-__all__ = ["CATALOGUE", "Mistake", "Workbench", "label", "possible"]
+__all__ = ["CATALOGUE", "LOSSES", "UPDATES", "Mistake", "Workbench", "label", "possible"]
 
 _LISTS = (  # in the order in which sets of cases and tables list them
     *(page_paths.CARRIES, page_paths.FACTORS, page_paths.CLIPPED, page_derivatives.DERIVATIVES),

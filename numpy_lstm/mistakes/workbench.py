@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import scan
+from .. import scan, steps, tree
 from ..cases.case import Call, Case
 from ..cases.network import Parts
 from ..layers import Recurrent
@@ -23,7 +23,7 @@ class Workbench:
     """
 
     def __init__(self, case: Case) -> None:
-        self.case = case
+        self.case = case = case.filled()
         self.call: Call = case.call()
         self.layer: Any = case.network.layer(self.call.masks)
         self.run: Any = self.forward(self.layer)
@@ -82,8 +82,11 @@ class Workbench:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """The number of steps of each row."""
-        return self.call.lengths or (self.sizes["T"],) * self.sizes["B"]
+        """The number of steps of each row: where it is last read."""
+        T, B = self.sizes["T"], self.sizes["B"]
+        if (read := steps.masks(self.call.lengths, T, B).read) is None:
+            return (T,) * B
+        return tuple(int(n) for n in np.max(np.where(read, np.arange(1, T + 1)[:, None], 0), axis=0, initial=0))
 
     @property
     def ragged(self) -> bool:
@@ -98,7 +101,7 @@ class Workbench:
     def backward(self, layer: Any, run: Any, **changed: Any) -> Any:
         """The backward pass of ``layer``, with some arguments of the call replaced."""
         call = self.call._replace(**changed)
-        return layer.backward(call.params, run, call.dhs, dlast=call.dlast)
+        return layer.backward(call.params, run, call.dhs, call.dcs, call.dlast)
 
     def wrong_backward(self, parts: Parts = Parts(), **changed: Any) -> dict[str, Any]:  # noqa: B008
         """The answer if only the backward pass is made of these parts, or is called with other arguments."""
@@ -137,9 +140,10 @@ class Scanned(Recurrent):
     def backward(
         self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, **_: Any
     ) -> scan.Backward:
-        """The other backward pass; cotangents of every cell are for the right one only."""
+        """The other backward pass; what cotangents of every cell add, the right one adds."""
         other: Callable[..., scan.Backward] = self.other  # type: ignore[attr-defined]
-        return other(self.cell, params, run, dhs, dlast)
+        found = other(self.cell, params, run, dhs, dlast)
+        return found if dcs is None else tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
 
 
 class Mistake(NamedTuple):
