@@ -119,7 +119,10 @@ def flat(a: Any) -> Any:
 
 
 class Padding(NamedTuple):
-    """Which steps of which rows are padding, (T,B), or None if none is; the rows (B,1) that end at a step, by step."""
+    """Which steps of which rows are padding, (T,B), or None if none is; the rows (B,1) that end at a step, by step.
+
+    Padding stands at the end of rows alone, as ``lengths`` has it: ``Steps`` go the explicit way.
+    """
 
     dead: Any
     ends: dict[int, Any]
