@@ -67,7 +67,10 @@ def look_into(options: Options) -> int:
         layer, params = model.layer()
         if bad := [k for k, a in tree.leaves(params) if not np.all(np.isfinite(a))]:
             raise CaseError(f"{options.model}: {model.name} has numbers that are not finite, in {len(bad)} arrays")
-        x = _input(options, model) if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
+        drawn = None if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
+        x = model.fitting(_input(options) if drawn is None else drawn)
+        if len(x) < 3:
+            raise CaseError(f"x has {len(x)} steps; expected at least 3")
         passes = flow.passes(layer, params, x, dlast=model.ends(rng, x.shape[1]))
         said = [(flow.diagnose(p), flow.saturation(p) if flow.gates(p.cell, p.params, p.run) else None) for p in passes]
         entries = [d.to_dict() | {"gates": None if table is None else table.to_dict()} for d, table in said]
@@ -81,20 +84,17 @@ def look_into(options: Options) -> int:
 def write_case(options: Options) -> int:
     """Write a case with the weights of a recurrent layer of a model file."""
     model = models.choose(models.read(options.model), options.node)
-    x = _input(options, model) if options.x else None
+    x = _input(options) if options.x else None
     case = model.case(options.steps, options.rows, np.random.default_rng(options.seed), x, options.dtype)
     print(f"{files.write_case(options.case, case)}\n{model}")
     return RIGHT
 
 
-def _input(options: Options, model: models.Model) -> np.ndarray:
-    x, D = files.read_answer(options.x).arrays.get("x"), model.sizes[0]
-    if x is None or x.ndim != 3 or x.shape[2] != D:
-        came = "no array x" if x is None else f"x of shape {x.shape}"
-        raise CaseError(f"{options.x} has {came}; expected x of shape (T, B, D={D})")
-    if bad := int(np.sum(~np.isfinite(x))):
-        raise CaseError(f"{options.x}: x has {bad} numbers that are not finite, of {x.size}")
-    return np.asarray(x, np.float64)
+def _input(options: Options) -> np.ndarray:
+    arrays = files.read_answer(options.x).arrays
+    if "x" not in arrays:
+        raise CaseError(f"{options.x} has no array x; expected x of shape (T, B, D)")
+    return np.asarray(arrays["x"], np.float64)
 
 
 def list_mistakes(options: Options) -> int:

@@ -161,12 +161,11 @@ ERRORS = {
         "x.npz",
     ): "PATH/x.npz holds no recurrent layer; expected arrays called weight_ih and weight_hh, as in torch, "
     "or lstm/cell/vars/0 and 1, as in Keras",
-    ("flow", "m.npz", "--x", "m.npz"): "PATH/m.npz has no array x; expected x of shape (T, B, D=3)",
-    ("case", "m.npz", "c.json", "--node", "top", "--x", "x.npz"): "PATH/x.npz has x of shape (9, 2, 3); expected x of "
-    "shape (T, B, D=4)",
-    ("flow", "m.npz", "--node", "top", "--x", "x.npz"): "PATH/x.npz has x of shape (9, 2, 3); expected x of shape "
-    "(T, B, D=4)",
-    ("flow", "m.npz", "--x", "nan.npz"): "PATH/nan.npz: x has 54 numbers that are not finite, of 54",
+    ("flow", "m.npz", "--x", "m.npz"): "PATH/m.npz has no array x; expected x of shape (T, B, D)",
+    ("case", "m.npz", "c.json", "--node", "top", "--x", "x.npz"): "x has shape (9, 2, 3); expected (T, B, D=4) for top",
+    ("flow", "m.npz", "--x", "x.npz"): "x has shape (9, 2, 3); expected (T, B, D=4) for top",
+    ("flow", "m.npz", "--x", "nan.npz"): "x has numbers that are not finite",
+    ("flow", "m.npz", "--steps", "2"): "x has 2 steps; expected at least 3",
     ("flow", "inf.npz"): "PATH/inf.npz: top has numbers that are not finite, in 1 arrays",
     ("flow", "tied.onnx"): "it has input_forget: no case holds that; onnx.read(path)['it'].network() does",
     ("flow", "two.onnx"): "it has directions with different activations: no case holds that; "
