@@ -34,10 +34,12 @@ class Row(NamedTuple):
 def home_of(mistake: Mistake, seed: int, most: int = 6) -> tuple[Home, list[str]]:
     """The first home in which the mistake can be made, and its variants there; of many, ``most`` evenly chosen."""
     for home in HOMES:
-        variants = [v for b in suite(home, seed, 1.0) for v in mistake.variants(b)]
-        if variants:
-            variants = list(dict.fromkeys(variants))
-            return home, variants[:: -(-len(variants) // most)]
+        benches = suite(home, seed, 1.0)
+        variants = list(dict.fromkeys(v for b in benches for v in mistake.conceivable(b)))
+        chosen = variants[:: -(-len(variants) // most)] if variants else []
+        shown = [v for v in chosen if any(v in mistake.conceivable(b) and mistake.shows(b, v) for b in benches)]
+        if shown:
+            return home, shown
     raise LookupError(f"{mistake.name} can be made in no network")
 
 

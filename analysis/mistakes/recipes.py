@@ -63,7 +63,7 @@ def everything(b: Workbench) -> list[str]:
 
 
 def _answer(b: Workbench, mistake: Mistake, variant: str) -> Arrays | None:
-    return mistake.answer(b, variant) if variant in mistake.variants(b) else None
+    return mistake.answer(b, variant) if variant in mistake.conceivable(b) else None
 
 
 def _worst(b: Workbench, mistake: Mistake, variant: str, truth: Mapping[str, Any], names: list[str]) -> float:

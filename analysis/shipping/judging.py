@@ -16,7 +16,6 @@ from numpy_lstm.cases.case import RECORDS, Case
 from numpy_lstm.cases.names import is_gradient
 from numpy_lstm.check.report import Report
 from numpy_lstm.judge.suspects import Lineup, Suspect
-from numpy_lstm.mistakes import Workbench
 
 from . import course_table
 from .studies import HERE, PAST_TANH, PEEPHOLES, RIGHT, UNNAMED, Arrays, Carried, CaseStudy, Trial
@@ -118,25 +117,21 @@ def judged(study: CaseStudy, trial: Trial, of: Case, arrays: Arrays, versions: d
 
 def _own(of: Case, arrays: Arrays) -> list[Suspect]:
     """The mistake that can be made only where tanh(c) is carried."""
-    lineup = Lineup(of)
-    lineup.answers = [(PAST_TANH, "", PAST_TANH.answer(Workbench(of), ""))]
-    return lineup.suspects(arrays)
+    return Lineup(of, [PAST_TANH]).suspects(arrays)
 
 
 def _entries(of: Case, printed: Arrays) -> tuple[Report, list[Suspect], str]:
     """As ``judged``, where single entries were printed: NaN stands for the others."""
-    lineup = Lineup(nl.cases.truth.fill(of))
 
     def entries(other: Arrays) -> Arrays:
         return {k: other[k][~np.isnan(a)] for k, a in printed.items()}
 
-    truth, got = entries(lineup.truth), entries(printed)
-    lineup.truth = truth
-    lineup.answers = [(mistake, variant, entries(given)) for mistake, variant, given in lineup.answers]
+    lineup = Lineup(nl.cases.truth.fill(of), seen=entries)
+    truth, got = lineup.truth, entries(printed)
     report = check.compare(got, truth, tolerance=PRINTED)
     wrong = np.flatnonzero(np.abs(got["d_x"] - truth["d_x"]) > 1e-7) if "d_x" in got else np.array([], int)
     first = f"d_x at step {wrong[-1]}" if wrong.size else ""
-    return report, lineup.suspects(got) if report.verdict == "fail" else [], first
+    return report, lineup.suspects(printed) if report.verdict == "fail" else [], first
 
 
 def gradients(finding: Finding) -> tuple[dict[str, float], int]:

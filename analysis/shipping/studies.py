@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_lstm.cases.network import Network, Parts
-from numpy_lstm.mistakes import Mistake
-from numpy_lstm.mistakes.network_pages import carried_tanh
+from numpy_lstm.mistakes import Edits, Mistake
+from numpy_lstm.mistakes.network_cells import carried_tanh
 
 from . import course_table, retyped
 
@@ -39,9 +39,8 @@ LSTM, PEEPHOLES, OWN = Network("LSTM"), Network("PeepholeLSTM"), Carried("LSTM")
 PAST_TANH = Mistake(  # of that recurrence only, so not in the catalogue
     "carry-past-tanh-derivative",
     "dc = o dh tanh'(c) + dy: what step t+1 hands to y = tanh(c) does not go through tanh'",
-    "hipsternet",
-    lambda b: [""] * isinstance(b.case.network, Carried),
-    lambda b, _: b.case.answer(b.run, b.backward(LSTM.layer(parts=Parts(cell=past_tanh)), b.run)),
+    lambda b: isinstance(b.case.network, Carried),
+    Edits(layer=lambda _: LSTM.layer(parts=Parts(cell=past_tanh))),
 )
 
 

@@ -22,6 +22,7 @@ from .answers import checked
 from .judgement import Judgement
 from .locate import first_cotangent, first_value
 from .notes import notes
+from .rows import wrong_rows
 from .suspects import Lineup, blocks, patterns
 
 NOISE_RUNS = 3
@@ -140,7 +141,8 @@ class Judge:
             patterns={k: looks for k in failing if (looks := patterns(case, k, got[k], self._blocks.get(k, {})))},
             absent=[k for k in self._known if k not in got and not parse(k).of_steps],
             partial=self.partial,
-            notes=notes(case.name, whole, own, single),
+            notes=notes(case.name, whole, own, single)
+            + (wrong_rows(case, usable, self._lineup.bench.right) if failing and not single else []),
         )
 
 

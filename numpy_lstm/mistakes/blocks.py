@@ -26,20 +26,29 @@ def stored_order(bench: Workbench) -> list[str]:
     return list(order) if all(len(k) == 1 for k in order) else []
 
 
+def blocks_of(bench: Workbench) -> dict[str, list[str]]:
+    """By name of a stored array the gates whose blocks stand in it, where there are several."""
+    place = bench.places[0]
+    arrays = {k: bench.case.arrays[place + k] for k in bench.case.names()}
+    found = {k: list(dict.fromkeys(field[-1] for field in held)) for k, held in _blocks(bench, arrays).items()}
+    return {k: gates for k, gates in found.items() if len(gates) > 1 and set(gates) <= set(bench.gates)}
+
+
 def reordered(
-    bench: Workbench, arrays: Mapping[str, Any], order: str, prefix: str = "", back: bool = False
+    bench: Workbench, arrays: Mapping[str, Any], order: str, prefix: str = "", back: bool = False, only: str = ""
 ) -> dict[str, Any]:
-    """The stored arrays with their blocks in another ``order`` of gates; ``back`` undoes it.
+    """The stored arrays, or ``only`` one, with their blocks in another ``order`` of gates; ``back`` undoes it.
 
     ``arrays`` may hold more; ``prefix`` stands between the place and the name of a parameter.
     """
-    stand = dict(zip(stored_order(bench), order, strict=True))
-    moved = {k: np.array(a) for k, a in arrays.items()}
-    for place in bench.case.network.places():
+    stand = dict(zip(blocks_of(bench)[only] if only else stored_order(bench), order, strict=True))
+    names = {f"{place}{prefix}{k}" for place in bench.places for k in bench.case.names()}
+    moved = {k: np.array(a) if k in names else a for k, a in arrays.items()}
+    for place in bench.places:
         here = {k: moved[f"{place}{prefix}{k}"] for k in bench.case.names()}
         kinds: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        for fields in _blocks(bench, here).values():
-            for field, view in fields.items():
+        for name, fields in _blocks(bench, here).items():
+            for field, view in fields.items() if only in ("", name) else ():
                 kinds["b_" if field[0] == "b" else field[:-1]][field[-1]].append(view)
         for gates in kinds.values():
             if set(gates) != set(stand):

@@ -9,9 +9,9 @@ from .. import tree
 from ..layers import EachStep, Masked, Recurrent, Stack
 from ..pages import LSTM, CrossEntropy, Dropout, Embedding, Linear
 from ..pages.page import Page
-from .page_edits import PageEdit
+from .workbench import Change
 
-Edits = dict[Page, PageEdit]
+Edits = dict[Page, Change]
 T, B, V, H, P = 5, 4, 6, 3, 0.4
 LENGTHS = (5, 2, 4, 3)
 TOKENS = sum(LENGTHS)

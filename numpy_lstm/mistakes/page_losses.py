@@ -13,8 +13,8 @@ from ..arrays import exp, keep_last
 from ..ops import pick, replaced, sum_columns
 from ..pages import CrossEntropy, Dropout, Embedding
 from ..pages.page import Page
+from .edits import with_arriving, with_gradients, with_values
 from .loss_workbench import LENGTHS, B, H, LossMistake, P, T
-from .page_edits import with_arriving, with_gradients, with_values
 
 
 def _unshifted(page: Page) -> Page:
@@ -91,7 +91,7 @@ LOSSES = [
         "arriving-cotangent-ignored",
         "dx = p - 1 at the target, whatever each row counts (X4')",
         "derived",
-        lambda t: t.back({CrossEntropy: with_arriving(lambda v, d: d._replace(loss=0 * d.loss + 1))}),
+        lambda t: t.back({CrossEntropy: with_arriving(lambda _, v, d: d._replace(loss=0 * d.loss + 1)).page}),
     ),
     LossMistake(
         "padding-in-the-mean",
@@ -129,25 +129,25 @@ LOSSES = [
         "rows-of-one-code-overwritten",
         "dW[x] += dy: of several rows with one code the last alone is kept (E1')",
         "common",
-        lambda t: t.back({Embedding: with_gradients(_overwritten)}),
+        lambda t: t.back({Embedding: with_gradients(_overwritten).page}),
     ),
     LossMistake(
         "dropout-redrawn",
         "the backward pass draws a mask of its own (D1')",
         "common",
-        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=t.other_mask.reshape(-1, H)))}),
+        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=t.other_mask.reshape(-1, H))).page}),
     ),
     LossMistake(
         "dropout-unscaled",
         "dx = dy where x was kept, without 1/(1-p) (D1')",
         "common",
-        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=(1 - P) * v.mask))}),
+        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=(1 - P) * v.mask)).page}),
     ),
     LossMistake(
         "dropout-forward-only",
         "dx = dy, as if nothing had been dropped (D1')",
         "common",
-        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=0 * v.mask + 1))}),
+        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=0 * v.mask + 1)).page}),
     ),
     LossMistake(
         "dropout-never-scaled",

@@ -6,51 +6,80 @@ from typing import Any
 import numpy as np
 
 from .. import scan, tree
-from ..cases.network import Parts
-from ..layers import Parallel, Reversed, Stack
+from ..layers import Stack
 from ..wiring import reverse
-from .workbench import Mistake, Workbench, one_forward, when
+from .edits import fields, results
+from .workbench import Edits, Mistake, Workbench
 
 
-def _backward_of(base: type, backward: Callable[..., Any]) -> type:
-    """The combinator with another backward pass."""
-    return type(base.__name__, (base,), {"backward": backward})
+def _class(backward: Callable[..., Any]) -> Callable[[type], type]:
+    """The combinator with another backward pass: ``backward(base, self, params, run, dhs, dlast)``."""
+
+    def edit(base: type) -> type:
+        def other(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+            return backward(base, self, params, run, dhs, dlast)
+
+        return type(base.__name__, (base,), {"backward": other})
+
+    return edit
 
 
-def _outputs_not_reversed(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-    back = self.layer.backward(params, run.parts, dhs, dlast=dlast)
-    return back._replace(dxs=reverse(back.dxs, run.lengths))
+def in_reversed(backward: Callable[..., Any]) -> Edits:
+    """Another backward pass of the reversed direction."""
+    return Edits(reversed=_class(backward))
 
 
-def _inputs_not_reversed(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-    return self.layer.backward(params, run.parts, reverse(dhs, run.lengths), dlast=dlast)
+def in_parallel(backward: Callable[..., Any]) -> Edits:
+    """Another backward pass of both directions side by side."""
+    return Edits(parallel=_class(backward))
 
 
-def _last_at_wrong_end(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+def _last_at_wrong_end(base: Any, self: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
     dhs = np.array(reverse(dhs, run.lengths))
     dhs[0] += dlast.h
     dcs = np.zeros_like(run.parts.values.c) if "c" in dlast._fields else None
     if dcs is not None:
         dcs[0] += dlast.c
-    rest = dlast._replace(**{k: 0 * a for k, a in dlast._asdict().items() if k in "hc"})
-    back = self.layer.backward(params, run.parts, dhs, dcs, rest)
+    back = self.layer.backward(params, run.parts, dhs, dcs, fields(h=0.0, c=0.0)(dlast))
     return back._replace(dxs=reverse(back.dxs, run.lengths))
 
 
-def _first_dx_only(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+def _dx_of(k: int) -> Callable[..., Any]:
+    """dx of one of two directions alone."""
+
+    def backward(base: Any, self: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
+        start = run.parts[0].hs.shape[-1]
+        part = dhs[..., :start] if k == 0 else dhs[..., start:]
+        alone = self.layers[k].backward(params[k], run.parts[k], part, dlast=dlast[k])
+        return base.backward(self, params, run, dhs, dlast=dlast)._replace(dxs=alone.dxs)
+
+    return backward
+
+
+def _halves_exchanged(base: Any, self: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
     start = run.parts[0].hs.shape[-1]
-    first = self.layers[0].backward(params[0], run.parts[0], dhs[..., :start], dlast=dlast[0])
-    return Parallel.backward(self, params, run, dhs, dcs, dlast)._replace(dxs=first.dxs)
+    return base.backward(self, params, run, np.concatenate([dhs[..., start:], dhs[..., :start]], -1), dlast=dlast)
 
 
-def _halves_exchanged(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+def _same_half(base: Any, self: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
     start = run.parts[0].hs.shape[-1]
-    return Parallel.backward(self, params, run, np.concatenate([dhs[..., start:], dhs[..., :start]], -1), dcs, dlast)
+    return base.backward(self, params, run, np.concatenate([dhs[..., :start]] * 2, -1), dlast=dlast)
 
 
-def _one_gradient(self: Any, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-    back = Parallel.backward(self, params, run, dhs, dcs, dlast)
+def _one_gradient(base: Any, self: Any, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
+    back = base.backward(self, params, run, dhs, dlast=dlast)
     return back._replace(dparams=(back.dparams[0], back.dparams[0]))
+
+
+class Apart(Stack):
+    """Every layer but the top one gets no cotangent of its outputs."""
+
+    def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+        """As of the base, but for that."""
+        each = list(zip(self.layers, params, run.parts, dlast, strict=True))
+        backs = [layer.backward(p, r, dhs if r is run.parts[-1] else 0 * r.hs, dlast=d) for layer, p, r, d in each]
+        named = ("dfirst", "dparams", "cotangents")
+        return scan.Backward(backs[0].dxs, *(tuple(getattr(k, f) for k in backs) for f in named))
 
 
 def _both(bench: Workbench) -> bool:
@@ -58,139 +87,103 @@ def _both(bench: Workbench) -> bool:
 
 
 def _turned(bench: Workbench) -> bool:
-    return bench.case.network.direction != "forward" and max(bench.lengths, default=0) > 1
+    return bench.case.network.direction != "forward"
 
 
-def _in_reversed(backward: Callable[..., Any]) -> Callable[[Workbench, str], dict[str, Any]]:
-    return lambda bench, _: bench.wrong_backward(Parts(reversed=_backward_of(Reversed, backward)))
+def _deep(bench: Workbench) -> bool:
+    return bench.case.network.layers > 1
 
 
-def _in_parallel(backward: Callable[..., Any]) -> Callable[[Workbench, str], dict[str, Any]]:
-    return lambda bench, _: bench.wrong_backward(Parts(parallel=_backward_of(Parallel, backward)))
+def _lower(bench: Workbench) -> list[str]:
+    """The first-state gradients of all layers but the top one."""
+    ways = 2 if _both(bench) else 1
+    return [f"{place}d_{k}_0" for place in bench.places[:-ways] for k in bench.states]
 
 
+def _of_top(bench: Workbench, _: str) -> Edits:
+    """The parameter gradients of the top layer, in place of those of the same shape of every layer."""
+
+    def gradients(back: Any) -> Any:
+        *lower, top = back.dparams
+        taken = [tree.map(lambda a, b: b if b.shape == a.shape else a, d, top) for d in lower]
+        return back._replace(dparams=(*taken, top))
+
+    return Edits(gradients=gradients)
+
+
+# fmt: off
 DIRECTIONS = [
-    Mistake(
-        "reversed-cotangents-not-reversed",
-        "the output cotangents of the reversed direction are read in the order of the sequence",
-        "derived; the forward pass of R-Net 13, nlc 8",
-        lambda bench: when(_turned(bench)),
-        _in_reversed(_outputs_not_reversed),
-    ),
-    Mistake(
-        "reversed-dx-not-reversed",
-        "dx of the reversed direction stands in the order in which it was read",
-        "derived; the forward pass of R-Net 13, nlc 8",
-        lambda bench: when(_turned(bench)),
-        _in_reversed(_inputs_not_reversed),
-    ),
-    Mistake(
-        "reversed-last-state-at-wrong-end",
-        "the cotangent of the reversed direction's last state enters at the end of the sequence, where it starts",
-        "derived",
-        lambda bench: when(_turned(bench) and bench.states in (("h",), ("h", "c"))),
-        _in_reversed(_last_at_wrong_end),
-    ),
-    Mistake(
-        "second-direction-missing-in-dx",
-        "dx is that of the forward direction alone",
-        "mlpack 1740, PR 1742",
-        lambda bench: when(_both(bench)),
-        _in_parallel(_first_dx_only),
-    ),
-    Mistake(
-        "output-halves-exchanged",
-        "each direction gets the half of the output's cotangent that belongs to the other",
-        "derived",
-        lambda bench: when(_both(bench)),
-        _in_parallel(_halves_exchanged),
-    ),
-    Mistake(
-        "one-gradient-for-both-directions",
-        "the reversed direction reports the parameter gradients of the forward one",
-        "derived",
-        lambda bench: when(_both(bench)),
-        _in_parallel(_one_gradient),
-    ),
+    Mistake("reversed-cotangents-not-reversed",
+            "the output cotangents of the reversed direction are read in the order of the sequence", _turned,
+            in_reversed(lambda base, self, p, run, dhs, dlast: base.backward(
+                self, p, run, reverse(dhs, run.lengths), dlast=dlast))),
+    Mistake("reversed-dx-not-reversed", "dx of the reversed direction stands in the order in which it was read",
+            _turned,
+            in_reversed(lambda base, self, p, run, dhs, dlast: (back := base.backward(self, p, run, dhs, dlast=dlast))
+                        ._replace(dxs=reverse(back.dxs, run.lengths)))),
+    Mistake("reversed-last-state-at-wrong-end",
+            "the cotangent of the reversed direction's last state enters at the end of the sequence, where it starts",
+            lambda b: _turned(b) and b.states in (("h",), ("h", "c")), in_reversed(_last_at_wrong_end)),
+    Mistake("second-direction-missing-in-dx", "dx is that of the forward direction alone",
+            _both, in_parallel(_dx_of(0))),
+    Mistake("first-direction-missing-in-dx", "dx assigned, not added: that of the reversed direction alone", _both,
+            in_parallel(_dx_of(1))),
+    Mistake("output-halves-exchanged",
+            "each direction gets the half of the output's cotangent that belongs to the other",
+            _both, in_parallel(_halves_exchanged)),
+    Mistake("output-half-for-both", "both directions get the forward half of the output's cotangent", _both,
+            in_parallel(_same_half)),
+    Mistake("one-gradient-for-both-directions",
+            "the reversed direction reports the parameter gradients of the forward one",
+            _both, in_parallel(_one_gradient)),
 ]
-
-
-def _unconnected(bench: Workbench, _: str) -> dict[str, Any]:
-    """Every layer but the top one gets no cotangent of its outputs."""
-
-    class Apart(Stack):
-        def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-            each = list(zip(self.layers, params, run.parts, dlast, strict=True))
-            backs = [layer.backward(p, r, 0 * r.hs, dlast=d) for layer, p, r, d in each[:-1]]
-            layer, p, r, d = each[-1]
-            backs.append(layer.backward(p, r, dhs, dlast=d))
-            fields = ("dfirst", "dparams", "cotangents")
-            return scan.Backward(backs[0].dxs, *(tuple(getattr(k, f) for k in backs) for f in fields))
-
-    return bench.case.answer(bench.run, bench.backward(Apart(bench.layer.layers), bench.run))
-
-
-def _lower_last_lost(bench: Workbench, _: str) -> dict[str, Any]:
-    lower = tuple(tree.map(lambda a: 0 * a, d) for d in bench.call.dlast[:-1])
-    return bench.wrong_backward(dlast=(*lower, bench.call.dlast[-1]))
-
 
 DEPTH = [
-    Mistake(
-        "layers-not-connected",
-        "dx of the upper layer is not handed down as the output cotangent of the lower one",
-        "derived; lost dy as in apache/mxnet 17898",
-        lambda bench: when(bench.case.network.layers > 1),
-        _unconnected,
-    ),
-    Mistake(
-        "lower-last-state-cotangent-lost",
-        "the cotangents of h_n and c_n reach the top layer only",
-        "derived",
-        lambda bench: when(bench.case.network.layers > 1 and bool(bench.states)),
-        _lower_last_lost,
-    ),
+    Mistake("layers-not-connected", "dx of the upper layer is not handed down as the output cotangent of the lower one",
+            _deep, Edits(layer=lambda layer: Apart(layer.layers))),
+    Mistake("lower-last-state-cotangent-lost", "the cotangents of h_n and c_n reach the top layer only",
+            lambda b: _deep(b) and bool(b.states), Edits(cotangents=lambda call: call._replace(
+                dlast=(*(tree.scale(0.0, d) for d in call.dlast[:-1]), call.dlast[-1])))),
+    Mistake("lower-first-state-gradient-zero", "the gradients of h_0 and c_0 of the lower layers are not returned",
+            lambda b: _deep(b) and bool(b.states), results(_lower, lambda a: 0 * a)),
+    Mistake("one-gradient-for-all-layers", "lower layers report the parameter gradients of the top one",
+            _deep, _of_top),
 ]
 
 
-def _padding_processed(bench: Workbench, _: str) -> dict[str, Any]:
+def _padding_counted(bench: Workbench, call: Any) -> Any:
+    """Output cotangents beyond the end of a row are added to that of its last state."""
+    beyond = np.arange(bench.sizes["T"])[:, None, None] >= np.array(bench.lengths)[None, :, None]
+    return call._replace(dlast=call.dlast._replace(h=call.dlast.h + np.where(beyond, call.dhs, 0.0).sum(axis=0)))
+
+
+def _short_lost(bench: Workbench, call: Any) -> Any:
+    full = np.array([[float(n == bench.sizes["T"])] for n in bench.lengths])
+    return call._replace(dlast=tree.map(lambda a: a * full, call.dlast))
+
+
+def one_forward(bench: Workbench) -> bool:
+    """Whether a single layer reads rows of several lengths forward."""
+    return bench.ragged and bench.plain
+
+
+def _padding_walked(bench: Workbench, _: str) -> Edits:
     """The backward pass walks through the padding, whose values the forward pass had stored."""
     full = bench.layer.forward(bench.call.params, bench.call.xs, bench.call.first)
-    return bench.case.answer(bench.run, bench.backward(bench.layer, full))
-
-
-def _short_rows_lost(bench: Workbench, _: str) -> dict[str, Any]:
-    alive = np.array([[float(n == bench.sizes["T"])] for n in bench.lengths])
-    return bench.wrong_backward(dlast=tree.map(lambda a: a * alive, bench.call.dlast))
-
-
-def _padding_counted(bench: Workbench, _: str) -> dict[str, Any]:
-    """Output cotangents beyond the end of a row are added to that of its last state."""
-    steps = np.arange(bench.sizes["T"])[:, None, None]
-    beyond = np.where(steps >= np.array(bench.lengths)[None, :, None], bench.call.dhs, 0.0).sum(axis=0)
-    return bench.wrong_backward(dlast=bench.call.dlast._replace(h=bench.call.dlast.h + beyond))
+    return Edits(back=lambda loop: lambda cell, p, run, dhs, dlast: loop(cell, p, full, dhs, dlast=dlast))
 
 
 LENGTHS = [
-    Mistake(
-        "padding-in-the-backward-pass",
-        "lengths hold in the forward pass only: cotangents start at the last step, on the padding",
-        "~jax 15183; ~Element-Research/rnn 123",
-        lambda bench: when(one_forward(bench)),
-        _padding_processed,
-    ),
-    Mistake(
-        "last-state-cotangent-of-short-rows-lost",
-        "dL/dh_n, dL/dc_n enter at the last step, or are zeroed on padding: rows that ended before lose them",
-        "~Neuron PR 181",
-        lambda bench: when(bench.ragged and bool(bench.states)),
-        _short_rows_lost,
-    ),
-    Mistake(
-        "cotangents-on-padding-counted",
-        "output cotangents beyond the end of a row flow into its last state, though the output there is zero",
-        "~JonathanRaiman/theano_lstm 22",
-        lambda bench: when(one_forward(bench) and "h" in bench.states),
-        _padding_counted,
-    ),
+    Mistake("padding-in-the-backward-pass",
+            "lengths hold in the forward pass only: cotangents start at the last step, on the padding",
+            one_forward, _padding_walked),
+    Mistake("last-state-cotangent-of-short-rows-lost",
+            "dL/dh_n, dL/dc_n enter at the last step, or are zeroed on padding: rows that ended before lose them",
+            lambda b: b.ragged and bool(b.states),
+            lambda b, _: Edits(cotangents=lambda call: _short_lost(b, call))),
+    Mistake("cotangents-on-padding-counted",
+            "output cotangents beyond the end of a row flow into its last state, though the output there is zero",
+            lambda b: one_forward(b) and "h" in b.states,
+            lambda b, _: Edits(cotangents=lambda call: _padding_counted(b, call))),
 ]
+# fmt: on

@@ -1,6 +1,7 @@
-"""A case on which mistakes are made: what is right, computed when, and the same pass with something wrong in it."""
+"""A case on which mistakes are made: what is right, computed once, and the same passes with something wrong in them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -9,11 +10,81 @@ import numpy as np
 from .. import scan, steps, tree
 from ..cases.case import Call, Case
 from ..cases.network import Parts
-from ..layers import Recurrent
+from ..layers import Parallel, Recurrent, Reversed
 from ..pages import PAGES
 from ..pages.page import Page
+from .sightings import source
 
-Edit = Callable[[Any], Any]
+Change = Callable[[Any], Any]
+KEPT = 100_000  # numbers in an answer, at most, for a bench to remember it
+
+
+def same(a: Any) -> Any:
+    """Nothing changed."""
+    return a
+
+
+class Edits(NamedTuple):
+    """What somebody does otherwise, at each place of the two passes; ``same`` where that is right.
+
+    ``call`` changes the arguments of both passes, ``cotangents`` those of the backward pass alone, ``page`` the page,
+    ``cell`` the page with projection and zoneout around it, ``ahead`` and ``back`` the time loops, ``reversed`` and
+    ``parallel`` these layers, ``layer`` the network; ``gradients`` what the backward pass returns, ``answer`` all
+    arrays in the end. ``forward``: the forward pass, too, goes through what was changed.
+    """
+
+    call: Change = same
+    cotangents: Change = same
+    page: Change = same
+    cell: Change = same
+    ahead: Change = same
+    back: Change = same
+    reversed: Change = same
+    parallel: Change = same
+    layer: Change = same
+    gradients: Change = same
+    answer: Change = same
+    forward: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether a pass has to be run again, or only what it gave is changed."""
+        return self.forward or any(edit is not same for edit in self[:-3])
+
+    def and_then(self, other: "Edits") -> "Edits":
+        """Both at once; at the same place first these, then the ``other``."""
+        pairs = zip(self[:-1], other[:-1], strict=True)
+        return Edits(*(_after(a, b) for a, b in pairs), self.forward or other.forward)
+
+
+def _after(first: Change, then: Change) -> Change:
+    return then if first is same else first if then is same else lambda a: then(first(a))
+
+
+def throughout(edits: Edits) -> Edits:
+    """The same in both passes."""
+    return edits._replace(forward=True)
+
+
+@dataclass(frozen=True)
+class Looped(Recurrent):
+    """A cell over time, with time loops of somebody else."""
+
+    ahead: Any = scan.forward
+    back: Any = scan.backward
+
+    def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
+        """As of the base."""
+        return self.ahead(self.cell, params, xs, first, lengths)
+
+    def backward(
+        self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
+    ) -> Any:
+        """As of the base; what cotangents of every cell add, the right loop adds, if the run is its own."""
+        found = self.back(self.cell, params, run, dhs, dlast=dlast)
+        if dcs is None or self.ahead is not scan.forward:
+            return found
+        return tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
 
 
 class Workbench:
@@ -26,11 +97,46 @@ class Workbench:
         self.case = case = case.filled()
         self.call: Call = case.call()
         self.layer: Any = case.network.layer(self.call.masks)
-        self.run: Any = self.forward(self.layer)
-        self.back: Any = self.backward(self.layer, self.run)
+        self.run: Any = self.forward(self.layer, self.call)
+        self.back: Any = self.layer.backward(self.call.params, self.run, self.call.dhs, self.call.dcs, self.call.dlast)
         self.right: dict[str, Any] = case.answer(self.run, self.back)
         self.cell: Page = case.network.page
         self.whole: Page = case.network.of_cell()
+        self.kept: dict[Any, Any] = {}
+
+    @staticmethod
+    def forward(layer: Any, call: Call) -> Any:
+        """The forward run of ``layer``."""
+        return layer.forward(call.params, call.xs, call.first, call.lengths)
+
+    def answer(self, edits: Edits) -> dict[str, Any]:
+        """What somebody answers who does everything right but for these edits."""
+        run, back = self.run, self.back
+        if edits.passes:
+            call = edits.call(self.call)
+            parts = Parts(
+                edits.page,
+                lambda cell: Looped(edits.cell(cell), "explicit", edits.ahead(scan.forward), edits.back(scan.backward)),
+                edits.reversed(Reversed),
+                edits.parallel(Parallel),
+            )
+            layer = edits.layer(self.case.network.layer(call.masks, parts))
+            other = edits.forward or edits.call is not same or edits.ahead is not same
+            run = self.forward(layer, call) if other else run
+            arriving = edits.cotangents(call)
+            back = layer.backward(call.params, run, arriving.dhs, arriving.dcs, arriving.dlast)
+        answered = edits.answer(self.case.answer(run, edits.gradients(back)))
+        return {k: np.ascontiguousarray(a) for k, a in answered.items()}
+
+    def each(self, nested: Any, change: Change) -> Any:
+        """A tree in the shape of the network with ``change`` applied to the record of each place."""
+        network = self.case.network
+        return network.nest([change(record) for record in network.unnest(nested)])
+
+    def differs(self, answer: dict[str, Any]) -> bool:
+        """Whether any array of the answer is not, to rounding, the right one."""
+        pairs = ((answer[k], a) for k, a in self.right.items() if answer[k] is not a)
+        return any(not np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b), initial=0)) for a, b in pairs)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -48,11 +154,6 @@ class Workbench:
         """Whether the cell is a page as printed, or somebody's own; not a published one with other functions."""
         return self.cell in PAGES or not self.published
 
-    def differs(self, answer: dict[str, Any]) -> bool:
-        """Whether any array of the answer is not, to rounding, the right one."""
-        pairs = ((answer[k], a) for k, a in self.right.items())
-        return any(not np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b), initial=0)) for a, b in pairs)
-
     @cached_property
     def gates(self) -> list[str]:
         """The letters of the gates, the candidate among them, but for one that is always open; none for the RNN.
@@ -62,13 +163,26 @@ class Workbench:
         named = [k[2:] for k in self.cell.Params._fields if k.startswith("W_")]
         return [k for k in named if f"U_{k}" in self.cell.Params._fields and self.function(k) != "one"]
 
+    @property
+    def pairs(self) -> list[str]:
+        """Any two gates: ``if``, ``ig`` and so on."""
+        return [j + k for n, j in enumerate(self.gates) for k in self.gates[n + 1 :]]
+
     def function(self, field: str) -> str:
         """The name of the activation that the page has for this field; nothing if it has none."""
         return getattr(getattr(self.cell.functions, field, None), "name", "")
 
+    def acting(self, name: str) -> list[str]:
+        """The fields of which the activation has this name."""
+        return [k for k in self.cell.functions._fields if self.function(k) == name]
+
     def has(self, *fields: str) -> bool:
         """Whether the cell is a page as printed, or somebody's own, and a step has all these fields."""
         return self.printed and set(fields) <= set(self.fields)
+
+    def weighs(self, *fields: str) -> bool:
+        """Whether the cell has all these parameters."""
+        return set(fields) <= set(self.cell.Params._fields)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -79,6 +193,11 @@ class Workbench:
     def states(self) -> tuple[str, ...]:
         """The fields of the state: h, perhaps c and more."""
         return tuple(self.cell.State._fields)
+
+    @property
+    def places(self) -> list[str]:
+        """The prefixes of the names of each layer and direction."""
+        return self.case.network.places()
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -93,69 +212,19 @@ class Workbench:
         """Whether a row, not an empty one, ends before the last step."""
         return any(0 < n < self.sizes["T"] for n in self.lengths)
 
-    def forward(self, layer: Any, **changed: Any) -> Any:
-        """The forward run of ``layer``, with some arguments of the call replaced."""
-        call = self.call._replace(**changed)
-        return layer.forward(call.params, call.xs, call.first, call.lengths)
-
-    def backward(self, layer: Any, run: Any, **changed: Any) -> Any:
-        """The backward pass of ``layer``, with some arguments of the call replaced."""
-        call = self.call._replace(**changed)
-        return layer.backward(call.params, run, call.dhs, call.dcs, call.dlast)
-
-    def wrong_backward(self, parts: Parts = Parts(), **changed: Any) -> dict[str, Any]:  # noqa: B008
-        """The answer if only the backward pass is made of these parts, or is called with other arguments."""
-        layer = self.case.network.layer(self.call.masks, parts)
-        return self.case.answer(self.run, self.backward(layer, self.run, **changed))
-
-    def wrong_throughout(self, parts: Parts = Parts(), **changed: Any) -> dict[str, Any]:  # noqa: B008
-        """The answer if both passes are made of these parts, or are called with other arguments."""
-        layer = self.case.network.layer(self.call.masks, parts)
-        run = self.forward(layer, **changed)
-        return self.case.answer(run, self.backward(layer, run, **changed))
-
-    def wrong_page(self, edit: Callable[[Page], Page]) -> dict[str, Any]:
-        """The answer if the backward pass goes through an edited page."""
-        return self.wrong_backward(Parts(cell=edit))
-
-    def wrong_scan(self, backward: Callable[..., Any]) -> dict[str, Any]:
-        """The answer if ``backward(cell, params, run, dhs, dlast)`` stands in place of ``numpy_lstm.backward``."""
-        return self.wrong_backward(Parts(recurrent=lambda cell: Scanned(cell, backward)))
-
-    def wrong_gradients(self, change: Callable[[Any], Any]) -> dict[str, Any]:
-        """The answer if the parameter gradients of each place pass through ``change``."""
-        unnest, nest = self.case.network.unnest, self.case.network.nest
-        return self.case.answer(
-            self.run, self.back._replace(dparams=nest([change(d) for d in unnest(self.back.dparams)]))
-        )
-
-
-class Scanned(Recurrent):
-    """A cell over time, with a backward pass of somebody else."""
-
-    def __init__(self, cell: Page, other: Callable[..., scan.Backward]) -> None:
-        super().__init__(cell)
-        object.__setattr__(self, "other", other)
-
-    def backward(
-        self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, **_: Any
-    ) -> scan.Backward:
-        """The other backward pass; what cotangents of every cell add, the right one adds."""
-        other: Callable[..., scan.Backward] = self.other  # type: ignore[attr-defined]
-        found = other(self.cell, params, run, dhs, dlast)
-        return found if dcs is None else tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
+    @property
+    def plain(self) -> bool:
+        """Whether a single layer reads forward."""
+        return self.case.network.direction == "forward" and self.case.network.layers == 1
 
 
 class Mistake(NamedTuple):
     """Something that people do wrong.
 
-    ``says`` tells what was done, with the tag of the equation on the page of the LSTM where there is one; ``source``
-    who did it: the project and issue or pull request, "~" in front where only the place in the algebra is the same;
-    "common" and "derived" where no thread is known.
+    ``says`` tells what was done, with the tag of the equation on the page of the LSTM where there is one.
 
-    ``variants`` are the parameters with which it can be made in a case (``"f"``, ``"ifog"``, ``"7"``): ``[""]`` for a
-    mistake without parameter, ``[]`` where it cannot be made or could not be seen. ``answer`` gives every result by
-    name, as ``Case.answer`` names them, that somebody with this mistake would give.
+    ``where`` says of a bench whether it can be made there, or with which parameters (``"f"``, ``"ifog"``, ``"7"``);
+    ``edit`` is what is done otherwise, or a function of the bench and the variant that says it.
 
     ``at`` is the field of Trace whose cotangent is the first wrong one in backward order and how many steps before
     the last it stands, for a single layer read forward without wrapping or lengths; ``{}`` stands for the variant.
@@ -165,23 +234,43 @@ class Mistake(NamedTuple):
 
     name: str
     says: str
-    source: str
-    variants: Callable[[Workbench], list[str]]
-    answer: Callable[[Workbench, str], dict[str, Any]]
+    where: Callable[[Workbench], Any]
+    edit: Edits | Callable[[Workbench, str], Edits]
     at: tuple[str, int] | None = None
     consistent: bool = False
 
+    @property
+    def source(self) -> str:
+        """Where it was seen, "~" in front where only the place in the algebra is the same; "derived" if nowhere."""
+        return source(self.name)
 
-def when(condition: bool) -> list[str]:
-    """The variants of a mistake without parameter."""
-    return [""] if condition else []
+    def conceivable(self, bench: Workbench) -> list[str]:
+        """The parameters with which it can be made here, ``[""]`` for one without parameter."""
+        found = self.where(bench)
+        return ([""] if found else []) if isinstance(found, bool) else list(found)
 
+    def variants(self, bench: Workbench) -> list[str]:
+        """Those with which it gives wrong numbers here."""
+        return [k for k in self.conceivable(bench) if self.shows(bench, k)]
 
-def changed(bench: Workbench, names: Iterable[str], change: Edit) -> dict[str, Any]:
-    """The right answer with some of its arrays changed."""
-    return bench.right | {k: change(bench.right[k]) for k in names}
+    def edits(self, bench: Workbench, variant: str = "") -> Edits:
+        """What is done otherwise."""
+        return self.edit if isinstance(self.edit, Edits) else self.edit(bench, variant)
 
+    def answer(self, bench: Workbench, variant: str = "") -> dict[str, Any]:
+        """Every result by name, as ``Case.answer`` names them, that somebody with this mistake would give."""
+        if (key := (self, variant)) in bench.kept:
+            found: dict[str, Any] = bench.kept[key]
+            return found
+        with np.errstate(over="ignore", under="ignore"):
+            answer = bench.answer(self.edits(bench, variant))
+        if sum(a.size for a in answer.values()) <= KEPT:
+            bench.kept[key] = answer
+        return answer
 
-def one_forward(bench: Workbench) -> bool:
-    """Whether a single layer reads rows of several lengths forward."""
-    return bench.ragged and bench.case.network.direction == "forward" and bench.case.network.layers == 1
+    def shows(self, bench: Workbench, variant: str = "") -> bool:
+        """Whether its answer is not, to rounding, the right one."""
+        key = (self, variant, "seen")
+        if key not in bench.kept:
+            bench.kept[key] = bench.differs(self.answer(bench, variant))
+        return bool(bench.kept[key])

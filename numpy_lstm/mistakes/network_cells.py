@@ -1,0 +1,355 @@
+"""Another network, in both passes alike: a cell with other equations. No difference quotient of its own shows it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .. import ops, tree
+from ..activations import (
+    APART,
+    IDENTITY,
+    ONE,
+    RELU,
+    SIGMOID,
+    SOFTSIGN,
+    TANH,
+    Activation,
+    activation,
+    clipped,
+    complement,
+    hard_sigmoid,
+)
+from ..pages import GRU, LSTM, GRUResetBefore, LayerNormLSTM, PeepholeLSTM, PeepholeOldLSTM, zoneout
+from ..pages.page import Page, take
+from ..scan import Backward, Forward
+from .edits import exchanged, fields, having, in_spans, reading
+from .page_cells import is_
+from .page_factors import plain_cell
+from .workbench import Change, Edits, Mistake, Workbench, throughout
+
+
+def other(name: str, says: str, where: Any, edit: Any) -> Mistake:
+    """A mistake in both passes."""
+    return Mistake(name, says, where, edit, None, True)
+
+
+def _by_name(record: Any, like: Any, **renamed: str) -> Any:
+    return like(**{k: getattr(record, renamed.get(k, k)) for k in like._fields})
+
+
+def _as(page: Page, there: Change, back: Change, **renamed: str) -> Callable[[Page], Page]:
+    """``page`` in the records of the cell: ``there`` takes its Params there, ``back`` their gradients back.
+
+    ``renamed`` says which field of the other Trace is kept in a field that it lacks.
+    """
+    inverse = {v: k for k, v in renamed.items()}
+
+    def edit(cell: Page) -> Page:
+        def values(_: Any, p: Any, x: Any, prev: Any) -> Any:
+            return _by_name(page.values(page.functions, there(p), x, prev), cell.Trace, **renamed)
+
+        def adjoint(_: Any, p: Any, v: Any, d: Any) -> Any:
+            v, d = (_by_name(r, page.Trace, **inverse) for r in (v, d))
+            return _by_name(page.adjoint(page.functions, there(p), v, d), cell.Trace, **renamed)
+
+        def gradients(_: Any, p: Any, v: Any, d: Any) -> Any:
+            v, d = (_by_name(r, page.Trace, **inverse) for r in (v, d))
+            return back(page.gradients(page.functions, there(p), v, d))
+
+        return replace(cell, values=values, adjoint=adjoint, gradients=gradients)
+
+    return edit
+
+
+def _merged(p: Any) -> Any:
+    """Both biases of the candidate as one."""
+    return GRUResetBefore.Params(*p._replace(b_n=p.b_n + p.b_hn)[:-1])
+
+
+_RESET_BEFORE = _as(GRUResetBefore, _merged, lambda dp: GRU.Params(*dp, b_hn=dp.b_n), u="s")
+_RESET_AFTER = _as(GRU, lambda p: GRU.Params(*p, b_hn=0 * p.b_n), lambda dp: GRUResetBefore.Params(*dp[:-1]), s="u")
+
+
+def _other_peephole(cell: Page) -> Page:
+    page = PeepholeOldLSTM if cell == PeepholeLSTM else PeepholeLSTM
+    return _as(page, lambda p: page.Params(*p), lambda dp: cell.Params(*dp))(cell)
+
+
+def with_equations(
+    values: Callable[[Page, Any, Any], Any],
+    adjoint: Callable[[Page, Any, Any, Any], Any],
+    gradients: Callable[[Any, Any, Any], Any] = lambda v, d, dp: dp,
+) -> Edits:
+    """The page with other equations in both passes.
+
+    ``values(cell, p, v)`` are those after the right ones, ``adjoint(cell, p, v, d)`` gives the arguments p, v, d of
+    the right adjoint, ``gradients(v, d, dp)`` the parameter gradients after the right ones.
+    """
+
+    def edit(cell: Page) -> Page:
+        return replace(
+            cell,
+            values=lambda F, p, x, prev: values(cell, p, cell.values(F, p, x, prev)),
+            adjoint=lambda F, p, v, d: cell.adjoint(F, *adjoint(cell, p, v, d)),
+            gradients=lambda F, p, v, d: gradients(v, d, cell.gradients(F, p, v, d)),
+        )
+
+    return throughout(Edits(page=edit))
+
+
+def carried_tanh(cell: Page) -> Page:
+    """The page with y = tanh(c) carried to the next step, where it says c."""
+
+    def values(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        v = cell.values(F, p, x, prev)
+        return v._replace(c=v.y)
+
+    def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
+        c = v.f * v.c_prev + v.i * v.g
+        back = cell.adjoint(F, p, v._replace(c=c), d._replace(c=d.c * F.y.d(c)))
+        return back._replace(y=back.y + d.c)
+
+    return replace(cell, values=values, adjoint=adjoint)
+
+
+def _out(cell: Page, v: Any, c: Any) -> Any:
+    """The values with another cell, and what leaves it."""
+    y = cell.functions.y(c)
+    return v._replace(c=c, y=y, h=v.o * y)
+
+
+def _after_gate(cell: Page, p: Any, v: Any) -> Any:
+    """o = sigmoid(a_o) + p_o c, where a_o is without its peephole."""
+    c = v.c if cell.equations == "peephole_lstm" else v.c_prev
+    a_o = v.a_o - ops.row(p.p_o) * c
+    o = cell.functions.o(a_o) + ops.row(p.p_o) * c
+    return v._replace(a_o=a_o, o=o, h=o * v.y)
+
+
+TANH_CARRIED = throughout(Edits(page=carried_tanh))
+_PEEPHOLE_AFTER = with_equations(
+    _after_gate,
+    lambda cell, p, v, d: (p._replace(p_o=0 * p.p_o), v, d._replace(c=d.c + d.h * v.y * ops.row(p.p_o))),
+    lambda v, d, dp: dp._replace(p_o=ops.sum_rows(d.o * v.c)),
+)
+_ADDED = with_equations(
+    lambda cell, p, v: _out(cell, v, v.f * v.c_prev + v.i + v.g),
+    lambda cell, p, v, d: (p, fields(i=1.0, g=1.0)(v), d),
+)
+
+
+def _outside(cell: Page) -> Page:
+    """n = tanh(W_n x + b_n + r (U_n h) + b_hn): the second bias moves out of the reset gate, into the first."""
+
+    def moved(p: Any) -> Any:
+        return p._replace(b_n=p.b_n + p.b_hn, b_hn=0 * p.b_hn)
+
+    return replace(
+        cell,
+        values=lambda F, p, x, prev: cell.values(F, moved(p), x, prev),
+        adjoint=lambda F, p, v, d: cell.adjoint(F, moved(p), v, d),
+        gradients=lambda F, p, v, d: (dp := cell.gradients(F, moved(p), v, d))._replace(b_hn=dp.b_n),
+    )
+
+
+def ignoring(*names: str) -> Edits:
+    """A page that takes these parameters for zero, whose gradient is zero then."""
+    zero = fields(**dict.fromkeys(names, 0.0))
+
+    def edit(cell: Page) -> Page:
+        return replace(
+            cell,
+            values=lambda F, p, x, prev: cell.values(F, zero(p), x, prev),
+            adjoint=lambda F, p, v, d: cell.adjoint(F, zero(p), v, d),
+            gradients=lambda F, p, v, d: zero(cell.gradients(F, zero(p), v, d)),
+        )
+
+    return throughout(Edits(page=edit))
+
+
+def _through(first: Activation) -> Callable[[Activation], Activation]:
+    """The activation after another one."""
+    return lambda f: activation(
+        f"{f.name} of {first.name}", lambda a: f(first(a)), lambda a: f.d(first(a)) * first.d(a)
+    )
+
+
+def _after(f: Activation, added: float, before: float) -> Activation:
+    return activation("sigmoid and a constant", lambda a: f(a - before) + added, lambda a: f.d(a - before))
+
+
+def _gates_and_candidates(bench: Workbench) -> dict[str, Activation]:
+    return {k: f for k, f in bench.cell.functions._asdict().items() if isinstance(f, Activation) and k in bench.gates}
+
+
+def _all(bench: Workbench, make: Callable[[Activation], Activation], name: str = "") -> Edits:
+    """Another function made of that of each gate, or of each function of this name."""
+    names = bench.acting(name) if name else list(_gates_and_candidates(bench))
+    return having(**dict.fromkeys(names, make))
+
+
+def _named(bench: Workbench, k: str) -> Edits:
+    """``"o=tanh"``: the function of one field."""
+    field, _, name = k.partition("=")
+    return having(**{field: OTHERS[name]})
+
+
+OTHERS = {"identity": IDENTITY, "relu": RELU, "sigmoid": SIGMOID, "softsign": SOFTSIGN, "tanh": TANH}
+
+
+def _in_place(cell: Page) -> tuple[Any, Any]:
+    """Time loops in which unit after unit of a step is computed from the state in which the units before are new.
+
+    That is zoneout over H times as many steps, with masks that keep all units but one.
+    """
+    page = zoneout(cell)
+
+    def fine(run: Any, xs: Any) -> Any:
+        T, H = xs.shape[0], run
+        x = np.repeat(xs, H, axis=0)
+        keep = np.broadcast_to(np.tile(1 - np.eye(H), (T, 1))[:, None, :], (T * H, xs.shape[1], H))
+        return page.Input(x=x, **{f"keep_{k}": keep for k in cell.carries})
+
+    def gathered(record: Any, H: int) -> Any:
+        """Of each step the values of unit j after the step of unit j."""
+
+        def one(a: Any) -> Any:
+            split = a.reshape(-1, H, *a.shape[1:])
+            return np.stack([split[:, j, :, j] for j in range(H)], axis=-1) if a.shape[-1] == H else split[:, -1]
+
+        inner = take(cell.Trace, record, **{k: getattr(record, f"{k}_new") for k in cell.carries})
+        return tree.map(one, inner)
+
+    def ahead(forward: Any) -> Any:
+        def other(_: Page, params: Any, xs: Any, first: Any, lengths: Any) -> Any:
+            H = first.h.shape[-1]
+            run = forward(page, params, fine(H, xs), first)
+            values = gathered(run.values, H)._replace(x=xs)
+            return Forward(run.hs[H - 1 :: H], run.last, values, run)
+
+        return other
+
+    def back(loop: Any) -> Any:
+        def other(_: Page, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
+            H, (T, B, D) = dhs.shape[-1], run.values.x.shape
+            spread = np.zeros((T * H, *dhs.shape[1:]), dhs.dtype)
+            spread[H - 1 :: H] = dhs
+            found = loop(page, params, run.alive, spread, dlast=dlast)
+            dx = found.dxs.x.reshape(T, H, B, D).sum(axis=1)
+            return Backward(dx, found.dfirst, found.dparams, gathered(found.cotangents, H)._replace(x=dx))
+
+        return other
+
+    return ahead, back
+
+
+def _unit_by_unit(bench: Workbench, _: str) -> Edits:
+    ahead, back = _in_place(bench.cell)
+    return Edits(ahead=ahead, back=back)
+
+
+def _by_units(bench: Workbench) -> bool:
+    """Whether the units of a step can be computed one after the other: a plain cell, and not too many of them."""
+    network, sizes = bench.case.network, bench.sizes
+    plain = bench.plain and not network.zoneout and not network.projection and bench.call.lengths is None
+    cell = bench.printed and bench.cell != LayerNormLSTM and len(bench.cell.reads) == 1
+    return plain and cell and set(bench.states) <= {"h", "c"} and sizes["T"] * sizes["H"] <= 1000
+
+
+def _tied(p: Any) -> Any:
+    """f = 1 - i, as sigmoid(-a) = 1 - sigmoid(a)."""
+    return fields(**{k: (lambda a, k=k: -getattr(p, k[0] + "_i")) for k in p._fields if k[1:] == "_f"})(p)
+
+
+def _untied(dp: Any) -> Any:
+    of_f = [k for k in dp._fields if k[1:] == "_f"]
+    more = {k[0] + "_i": getattr(dp, k[0] + "_i") - getattr(dp, k) for k in of_f}
+    return dp._replace(**{k: 0 * getattr(dp, k) for k in of_f}, **more)
+
+
+def _normed(**options: Any) -> Edits:
+    """Another normalisation."""
+    return throughout(Edits(page=lambda cell: cell.having(**options)))
+
+
+def _epsilon(_: Workbench, k: str) -> Edits:
+    return throughout(Edits(page=lambda cell: cell.having(norm=replace(cell.functions.norm, eps=float(k)))))
+
+
+# fmt: off
+CELLS = [
+    other("output-without-tanh", "h = o c in place of o tanh(c) (L10)", plain_cell, having(y=IDENTITY)),
+    other("output-through-sigmoid", "h = o sigmoid(c) in place of o tanh(c) (L10)", plain_cell, having(y=SIGMOID)),
+    other("tanh-of-cell-carried", "another recurrence: tanh(c_t), not c_t, is carried to step t+1 (L9, L10)",
+          lambda b: b.cell == LSTM and not b.case.network.zoneout, TANH_CARRIED),
+    other("input-gate-added", "c = f c + i + g in place of f c + i g (L9)", lambda b: b.cell == LSTM, _ADDED),
+    other("gate-left-out", "one gate is always open (L5, L6, L8)",
+          lambda b: [k for k in b.gates if b.function(k) == "sigmoid"], lambda b, k: having(**{k: ONE})),
+    other("another-activation", "one gate or candidate has another function (L5-L8)",
+          lambda b: [f"{k}={n}" for k in b.gates for n in OTHERS if b.function(k) and n != b.function(k)], _named),
+    other("hard-sigmoid", "0.2 a + 0.5, or a/6 + 0.5, cut at 0 and 1, in place of the logistic function (L5, L6, L8)",
+          lambda b: ["0.2", "1/6"] if b.acting("sigmoid") else [],
+          lambda b, k: _all(b, lambda f: hard_sigmoid(0.2 if k == "0.2" else 1 / 6), "sigmoid")),
+    other("relu-for-tanh", "max(0, a) in place of tanh(a), everywhere (L7, L10)",
+          lambda b: bool(b.acting("tanh")), lambda b, _: _all(b, lambda f: RELU, "tanh")),
+    other("gate-activated-twice", "sigmoid(tanh(a)) or sigmoid(sigmoid(a)) in place of sigmoid(a) (L5, L6, L8)",
+          lambda b: [f"{k}:{n}" for k in b.acting("sigmoid") for n in ("tanh", "sigmoid")],
+          lambda b, k: having(**{k[:-len(k.partition(":")[2]) - 1]: _through(OTHERS[k.partition(":")[2]])})),
+    other("candidate-activated-twice", "tanh(tanh(a)) in place of tanh(a) (L7)",
+          lambda b: [k for k in b.gates if b.function(k) == "tanh"], lambda b, k: having(**{k: _through(TANH)})),
+    other("forget-bias-after-the-gate",
+          "sigmoid(a) + 1 in place of sigmoid(a + 1): beside the stored bias, or moved (L6)",
+          lambda b: ["added", "moved"] if b.function("f") == "sigmoid" else [],
+          lambda b, k: having(f=lambda f: _after(f, 1.0, 1.0 if k == "moved" else 0.0))),
+    other("forget-gate-tied", "f = 1 - i in place of a gate of its own (L2, L6)",
+          lambda b: b.has("i", "f") and b.weighs("W_i", "W_f") and b.cell.values in (LSTM.values, PeepholeLSTM.values),
+          reading(_tied, _untied)),
+    other("pre-activations-clipped", "pre-activations clipped to [-limit, limit] (L5-L8)",
+          lambda b: ["0.5", "1", "3"], lambda b, k: _all(b, lambda f: clipped(f, float(k)))),
+    other("state-updated-in-place",
+          "h_t overwrites h_{t-1} unit by unit, and later units of the step read it (L1-L4, L11)",
+          _by_units, _unit_by_unit),
+]
+
+GRUS = [
+    other("gru-reset-before-the-product",
+          "the reset gate acts on the state, not on its product with U_n; both biases of the candidate outside",
+          is_(GRU), throughout(Edits(page=_RESET_BEFORE))),
+    other("gru-reset-after-the-product", "the reset gate acts on the product with U_n, not on the state",
+          is_(GRUResetBefore), throughout(Edits(page=_RESET_AFTER))),
+    other("gru-candidate-without-reset", "n = tanh(W_n x + U_n h): the reset gate is computed and not used",
+          is_(GRU, GRUResetBefore), having(r=ONE)),
+    other("gru-update-polarity", "z lets the new state in and 1 - z keeps the old one",
+          is_(GRU, GRUResetBefore), having(z=complement)),
+    other("gru-reset-polarity", "1 - r resets in place of r", is_(GRU, GRUResetBefore), having(r=complement)),
+    other("gru-second-bias-outside-reset",
+          "n = tanh(W_n x + b_n + r (U_n h) + b_hn): b_hn outside the reset gate (G3, G6)",
+          is_(GRU), throughout(Edits(page=_outside))),
+    other("gru-second-bias-absent", "no b_hn at all (G3)", is_(GRU), ignoring("b_hn")),
+    other("gru-second-bias-absent-at-first-step", "the first step, without a state, leaves b_hn out (G3)",
+          lambda b: b.cell == GRU and not b.case.network.zoneout,
+          in_spans(lambda T: [1], lambda start: Edits() if start else ignoring("b_hn"))),
+]
+
+PEEPHOLES = [
+    other("output-peephole-on-the-other-cell", "o looks at c_{t-1} in place of c_t, or the other way round (P8)",
+          is_(PeepholeLSTM, PeepholeOldLSTM), throughout(Edits(page=_other_peephole))),
+    other("peepholes-ignored", "peephole weights are read and not used; their gradient is zero",
+          lambda b: b.weighs("p_f"), ignoring("p_i", "p_f", "p_o")),
+    other("one-peephole-ignored", "one gate does not look at the cell (P1, P2, P8)",
+          lambda b: [*"ifo"] if b.weighs("p_f") else [], lambda b, k: ignoring(f"p_{k}")),
+    other("peephole-after-the-gate", "o = sigmoid(a_o) + p_o c: the peephole is added after the activation (P8, P9)",
+          is_(PeepholeLSTM), _PEEPHOLE_AFTER),
+    other("peepholes-exchanged", "two gates look through each other's peepholes (P1, P2, P8)",
+          lambda b: ["if", "io", "fo"] if b.weighs("p_f") else [], lambda b, k: reading(exchanged(k, "p_"))(b)),
+]
+
+LAYER_NORMS = [
+    other("normalised-apart", "each gate's sums normalised by themselves, not all four together (N9, N10)",
+          is_(LayerNormLSTM), _normed(norm=APART)),
+    other("epsilon-of-another-library", "another epsilon under the root of a normalisation (N9, N10, N20)",
+          lambda b: ["1e-3", "1e-6", "1e-8", "1e-12"] if b.cell == LayerNormLSTM else [], _epsilon),
+]
+# fmt: on
