@@ -49,9 +49,7 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
     if surplus := found.arrays.keys() - {name for name, _ in tree.leaves(like)}:
         raise TrainingError(f"{path} is of another model: it has {min(surplus)}, which this one has not")
     if min(loaded.step, loaded.seed) < 0 or {a.shape for a in loaded.history} != {(loaded.step,)}:
-        raise TrainingError(
-            f"{path} is damaged: it holds {loaded.step} updates of seed {loaded.seed}, not as many numbers"
-        )
+        raise TrainingError(f"{path} is damaged: step {loaded.step}, seed {loaded.seed}, or another history")
     if loaded.threads != like.threads:
         raise TrainingError(
             f"{path}: threads was {loaded.threads}; here it is {like.threads}, which gives other bits "
