@@ -9,8 +9,10 @@
 T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records of a cell, help(nl.LSTM.step) one step.
 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
-              all in PAGES but the last; ABLATIONS; projected(cell, R) and zoneout(cell) make a cell of a cell
-time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory
+              all in PAGES but the last; ClippedLSTM LayerNormCarriedLSTM LayerNormSumLSTM, in VARIANTS; ABLATIONS;
+              projected(cell, R) and zoneout(cell) make a cell of a cell
+one step      Embedding Linear Dropout Attention CrossEntropy SquaredError carry nothing; losses give a number a row
+time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory; Steps
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (24), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
@@ -27,10 +29,13 @@ __version__ = "0.1.0"  # the one place where it stands
 from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
+from .pages import VARIANTS, ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM
+from .pages import Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
 from .layers import EachStep, Layer, Masked, Parallel, Recurrent, Reversed, Stack, bidirectional, dropout_mask
+from .steps import Steps
 from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
@@ -46,8 +51,18 @@ __all__ = [
     "PeepholeOldLSTM",
     "CoupledLSTM",
     "LayerNormLSTM",
+    "LayerNormCarriedLSTM",
+    "LayerNormSumLSTM",
+    "ClippedLSTM",
     "FullGateLSTM",
+    "Embedding",
+    "Linear",
+    "Dropout",
+    "Attention",
+    "CrossEntropy",
+    "SquaredError",
     "PAGES",
+    "VARIANTS",
     "ABLATIONS",
     "Page",
     "Backward",
@@ -59,6 +74,7 @@ __all__ = [
     "Recurrent",
     "Reversed",
     "Stack",
+    "Steps",
     "bidirectional",
     "dropout_mask",
     "projected",

@@ -105,6 +105,7 @@ APART = Normalisation(
     lambda blocks, eps: [ops.normalise([v], eps)[0] for v in blocks],
     lambda d, blocks, eps: [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)],
 )
+UNCHANGED = Normalisation("unchanged", lambda blocks, eps: list(blocks), lambda d, blocks, eps: list(d))
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
 RELU = activation("relu", lambda a: _positive(a, a, 0 * a), lambda a: _positive(a, 1 + 0 * a, 0 * a))
@@ -201,6 +202,12 @@ def clipped(inner: Activation, limit: float, straight_through: bool = False) -> 
         d=d,
         complement=lambda a: inner.complement(clip(a)),
     )
+
+
+@_maker
+def clip(limit: float, straight_through: bool = False) -> Activation:
+    """max(-limit, min(limit, a)); see ``clipped``."""
+    return replace(clipped(IDENTITY, limit, straight_through), name=f"clip_{limit:g}")
 
 
 @_maker

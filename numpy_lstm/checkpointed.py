@@ -14,9 +14,10 @@ import math
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from . import arrays, fast, scan, tree
+from . import arrays, fast, scan, steps, tree
 from .arrays import Array
 from .scan import Backward, Forward
+from .shapes import apart
 
 __all__ = ["Checkpoints", "backward", "forward"]
 
@@ -52,15 +53,18 @@ def forward(
     Raises ValueError for an unknown engine and segments < 1.
     """
     module = _engine(engine)
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
-    alive, T = scan.as_alive(lengths, sizes), sizes["T"]
-    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"]), segments)
-    hs, firsts, state = arrays.zeros(sizes.shape("TBR"), sizes.like), [], first
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
+    (alive, resets), T = steps.bind(lengths, sizes), sizes["T"]
+    module = module if resets is None else scan
+    bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"] if cell.carries else 0), segments)
+    hs, firsts, state = sizes.zeros(cell.Outputs, "T")[0], [], first
     for start, stop in itertools.pairwise(bounds):
         firsts.append(state)
-        span = module.span_forward(cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop))[:2]
-        hs[start:stop, ...], state = span  # type: ignore[index]
-    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive)
+        span = module.span_forward(
+            cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop), *_again(resets, start, stop, first)
+        )
+        hs[start:stop, ...], state = span[:2]
+    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive, resets)
 
 
 def backward(
@@ -82,17 +86,24 @@ def backward(
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
-    dxs = tree.map(lambda a: arrays.zeros(a.shape, a), xs)
+    dxs = tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs)
+    dxs, held = apart(dxs)
+    dagain = sizes.zeros(cell.State)
     for start, stop, first in reversed(list(zip(bounds[:-1], bounds[1:], firsts, strict=True))):
         alive = _cut(run.alive, start, stop)
-        _, _, values = engine.span_forward(cell, params, _cut(xs, start, stop), first, alive)
-        part, dstate, sums, _ = engine.span_backward(
-            cell, params, values, alive, _cut(given, start, stop), dstate, sums
+        again = _again(run.resets, start, stop, firsts[0])
+        _, _, values = engine.span_forward(cell, params, _cut(xs, start, stop), first, alive, *again)
+        part, dstate, sums, ds = engine.span_backward(
+            cell, params, values, alive, _cut(given, start, stop), dstate, sums, *again[:1], shares=held
         )
+        dagain = scan.restarted(cell, again[0], ds, dagain) if again else dagain
+        part, held = apart(part)
         for (_, whole), (_, piece) in zip(tree.leaves(dxs), tree.leaves(part), strict=True):
             whole[start:stop, ...] = piece
         del values  # before the tape of the next segment is made
-    return Backward(dxs, dstate, engine.total(cell, params, sums), None)
+    dxs = dxs._replace(**held) if held else dxs
+    dfirst = dstate if run.resets is None else tree.add(dstate, dagain)
+    return Backward(dxs, dfirst, engine.total(cell, params, sums), None)
 
 
 def _engine(name: str) -> ModuleType:
@@ -112,5 +123,12 @@ def _bounds(T: int, grain: int, segments: int | None) -> tuple[int, ...]:
     return (*cuts, T)
 
 
+def _again(resets: Any, start: int, stop: int, first: Any) -> tuple[Any, ...]:
+    """What ``scan.span_forward`` takes beside ``alive`` where Steps were given."""
+    return () if resets is None else (resets.cut(start, stop), first)
+
+
 def _cut(value: Any, start: int, stop: int) -> Any:
-    return tree.map(lambda a: a[start:stop, ...], value)
+    value, held = apart(value)
+    part = tree.map(lambda a: a[start:stop, ...], value)
+    return part._replace(**held) if held else part

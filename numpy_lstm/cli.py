@@ -12,6 +12,7 @@ from . import __version__, check, doctor, flow, layouts, mistakes, onnx
 from . import judge as judging
 from .cases import RECORDS, Case, files, models
 from .cases.network import CELLS, DIRECTIONS, Network
+from .cases.precision import ROUNDOFF
 from .check import CaseError
 from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, positive, run
 from .layouts.table import TABLE
@@ -37,7 +38,8 @@ def judge(options: Options) -> int:
     if options.case.is_dir() or options.answer.is_dir():
         judged = judging.judge_set(options.case, options.answer, options.seed, partial=options.partial)
     else:
-        judged = judging.judge(options.case, options.answer, options.seed, partial=options.partial)
+        case = files.read_case(options.case, options.large)
+        judged = judging.judge(case, options.answer, options.seed, partial=options.partial)
     if options.json is not None:
         files.write_text(options.json, json.dumps(judged.to_dict(), indent=1) + "\n")
     print(judged.markdown() if options.markdown else judged)
@@ -48,8 +50,9 @@ def write_vectors(options: Options) -> int:
     """Write a set of cases."""
     if str(options.directory) == ".":
         raise CaseError("the directory is this one; expected a name for the set")
+    more = {"sizes": options.sizes, "state": options.state, "bias": options.bias, "corners": options.corners}
     written = vectors.write_set(
-        options.directory, options.cell, options.layout, options.dtype, options.seed, options.format
+        options.directory, options.cell, options.layout, options.dtype, options.seed, options.format, **more
     )
     print("\n".join(map(str, written)))
     return RIGHT
@@ -117,6 +120,13 @@ def examine(options: Options) -> int:
     return RIGHT
 
 
+def _sizes(text: str) -> dict[str, int]:
+    sizes = dict(zip("TBDH", map(natural, text.split(",")), strict=False))
+    if text.count(",") != 3 or 0 in sizes.values():
+        raise argparse.ArgumentTypeError(f"{text!r} is not T,B,D,H: four numbers of at least 1")
+    return sizes
+
+
 def _parser() -> Parser:
     parser = Parser(prog="numpy-lstm", description=f"The reference for LSTM gradients. {STATUSES}")
     parser.add_argument("--version", action="version", version=f"numpy-lstm {__version__}")
@@ -140,6 +150,7 @@ def _parser() -> Parser:
     one.add_argument(
         "--partial", action="store_true", help="judge what is given, though outputs or gradients are missing"
     )
+    one.add_argument("--large", action="store_true", help="take a case that says it holds a very long run")
     one.add_argument("--json", metavar="FILE", type=Path, help="write the judgement there too")
     one.add_argument("--markdown", action="store_true", help="print a Markdown table")
 
@@ -147,10 +158,12 @@ def _parser() -> Parser:
     one.add_argument("directory", metavar="DIR", type=Path)
     one.add_argument("--cell", choices=list(CELLS), default="LSTM", metavar="CELL", help=f"one of {', '.join(CELLS)}")
     one.add_argument("--layout", default="torch", help=f"{', '.join(TABLE)} or {RECORDS}; default: torch")
-    one.add_argument(
-        "--dtype", choices=["float64", "float32"], default="float64", help="the precision that is asked for"
-    )
+    one.add_argument("--dtype", choices=list(ROUNDOFF), default="float64", help="the precision that is asked for")
     one.add_argument("--format", choices=vectors.FORMATS, default="json", help="default: json")
+    one.add_argument("--sizes", metavar="T,B,D,H", type=_sizes, help="in place of those of each case")
+    one.add_argument("--no-state", dest="state", action="store_false", help="no case gives a first state: it is zero")
+    one.add_argument("--no-bias", dest="bias", action="store_false", help="no case has biases")
+    one.add_argument("--no-corners", dest="corners", action="store_false", help="only cases in which all is random")
 
     for name, act, text, steps, rows in (
         ("flow", look_into, "Say how far back gradients reach in the recurrent layers of a model file.", 100, 4),
@@ -160,7 +173,9 @@ def _parser() -> Parser:
         one.add_argument("model", metavar="MODEL", type=Path, help=".onnx, .safetensors, .npz or Keras' .weights.h5")
         if name == "case":
             one.add_argument("case", metavar="CASE", type=Path, help="the file to write: .json, .npz or .safetensors")
-            one.add_argument("--dtype", choices=files.DTYPES, default="float64", help="the precision that is asked for")
+            one.add_argument(
+                "--dtype", choices=list(ROUNDOFF), default="float64", help="the precision that is asked for"
+            )
         else:
             one.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
         one.add_argument("--node", metavar="NAME", help="the name of one layer, or a part of it")

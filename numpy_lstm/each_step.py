@@ -5,10 +5,11 @@ The results are those of ``numpy_lstm.forward`` and ``backward``, which call it 
 
 from typing import Any
 
-from . import arrays, scan, tree
+from . import arrays, scan, steps, tree
 from .arrays import Array
 from .pages.page import Page, take
 from .scan import Backward, Forward
+from .shapes import apart, axes, shared
 
 __all__ = ["backward", "forward"]
 
@@ -16,10 +17,12 @@ __all__ = ["backward", "forward"]
 def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """See ``numpy_lstm.forward``. Raises TypeError for a page that carries something from step to step."""
     _expect_memoryless(cell)
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
-    alive, T, B = scan.as_alive(lengths, sizes), sizes["T"], sizes["B"]
-    v = cell.values(cell.functions, params, _folded(_masked(alive, xs)), first)
-    values = _masked(alive, _unfolded(v, T, B))
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
+    (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
+    fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
+    x = scan.where_alive(alive, xs)
+    v = cell.values(cell.functions, params, _folded(x) if fold else x, first)
+    values = scan.where_alive(alive, _unfolded(v, T, B) if fold else v)
     return Forward(getattr(values, cell.gives[0]), first, values, alive)
 
 
@@ -39,10 +42,17 @@ def backward(
     scan.expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
-    given = _masked(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
+    given = scan.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
     v = _folded(run.values)
-    d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
-    ds = _unfolded(d, sizes["T"], sizes["B"])
+    if held := shared(cell.Input):
+        ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))
+        d = _folded(ds)
+        ndim = {k: len(a) for k, a in axes(cell.Trace).items()}
+        more = {k: getattr(ds, k) for k in held}  # summed by the page, or not yet
+        ds = ds._replace(**{k: a if a.ndim == ndim[k] else arrays.sum_axis(a, axis=0) for k, a in more.items()})
+    else:
+        d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
+        ds = _unfolded(d, sizes["T"], sizes["B"])
     return Backward(cell.input(ds), run.last, cell.gradients(cell.functions, params, v, d), ds)
 
 
@@ -51,21 +61,9 @@ def _expect_memoryless(cell: Any) -> None:
         raise TypeError(f"{cell.name} carries {', '.join(cell.carries)} from step to step; expected a page without")
 
 
-def _masked(alive: Any, record: Any) -> Any:
-    """Zeros on the padding of every field (T,B,...)."""
-    if alive is None:
-        return record
-
-    def one(a: Array) -> Array:
-        rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
-        return arrays.where(rows, a, arrays.zeros(a.shape, a))
-
-    return tree.map(one, record)
-
-
 def _folded(record: Any) -> Any:
-    """(T,B,...) as (T*B,...)."""
-    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), record)
+    """(T,B,...) as (T*B,...), without what all steps share."""
+    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), apart(record)[0])
 
 
 def _unfolded(record: Any, T: int, B: int) -> Any:

@@ -12,7 +12,8 @@ parameters, states or a run of another network, and for a ``backward`` without a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import reduce
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from . import arrays, checkpointed, each_step, fast, scan, tree, wiring
 from .pages.page import Page
 from .scan import Backward
 from .shapes import ShapeError, axes
+from .steps import Steps
 from .wiring import Run, reverse
 
 ENGINES: dict[str, Any] = {"explicit": scan, "fast": fast, "checkpointed": checkpointed, "each step": each_step}
@@ -63,9 +65,9 @@ class Recurrent:
         return self.cell.init(D, H, rng, dtype)
 
     def width(self, H: int) -> int:
-        """R if the page is projected, else H: the last axis of what the page gives."""
+        """R if the page is projected, else H: the last axis of what the page gives. Of a loss 1."""
         letter = axes(self.cell.Outputs)[self.cell.gives[0]][-1]
-        return self.cell.sizes(H)[letter]
+        return self.cell.sizes(H, B=1)[letter]
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> scan.Forward:
         """See ``numpy_lstm.forward``; ``xs`` is the page's Input if it reads more than one array."""
@@ -86,25 +88,13 @@ def EachStep(page: Page) -> Recurrent:
 
 
 @dataclass(frozen=True)
-class Masked:
-    """A layer with masks, given here: the one way in which masks enter a network.
-
-    ``masks["x"]`` (T,B,D), or (1,B,D) for all steps, multiplies what the layer reads, in the order of time: dropout, D1
-    x' = m x, and back, D1', dx = m dx' (see ``dropout_mask``). All others are fields that a page reads beside x
-    (``keep_h`` of a zoneout cell), (T,B,H) in the order in which that layer reads. They take the dtype of x, and move
-    to its device.
-    """
+class _Around:
+    """One layer with something around it."""
 
     layer: Any
-    masks: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         wiring.check_layers((self.layer,))
-        if others := [k for k in self.masks if k != "x"]:
-            cell = getattr(self.layer, "cell", None)
-            if cell is None or set(others) != set(cell.reads[1:]):
-                expected = ", ".join(getattr(cell, "reads", ("x",)))
-                raise TypeError(f"masks are {', '.join(self.masks)}; expected some of {expected}, as it reads")
 
     def init(self, D: int, H: Any, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
         """Parameters of the layer."""
@@ -114,10 +104,31 @@ class Masked:
         """That of the layer."""
         return int(self.layer.width(H))
 
+
+@dataclass(frozen=True)
+class Masked(_Around):
+    """A layer with masks, given here: the one way in which masks enter a network.
+
+    ``masks["x"]`` (T,B,D), or (1,B,D) for all steps, multiplies what the layer reads, in the order of time: dropout, D1
+    x' = m x, and back, D1', dx = m dx' (see ``dropout_mask``). All others are fields that a page reads beside x
+    (``keep_h`` of a zoneout cell, the targets of a loss), in the order in which that layer reads. They take the dtype
+    of x, but for integers, and move to its device.
+    """
+
+    masks: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if others := [k for k in self.masks if k != "x"]:
+            cell = getattr(self.layer, "cell", None)
+            if cell is None or set(others) != set(cell.reads[1:]):
+                expected = ", ".join(getattr(cell, "reads", ("x",)))
+                raise TypeError(f"masks are {', '.join(self.masks)}; expected some of {expected}, as it reads")
+
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
         """``xs`` is the plain array x."""
         read = xs if (mask := self.factor(xs)) is None else xs * mask
-        if others := {k: arrays.astype(arrays.like(a, xs), xs) for k, a in self.masks.items() if k != "x"}:
+        if others := {k: self.beside(a, xs) for k, a in self.masks.items() if k != "x"}:
             read = self.layer.cell.Input(x=read, **others)
         elif len(getattr(getattr(self.layer, "cell", None), "reads", ("x",))) > 1:
             raise TypeError(f"{self.layer.cell.name} reads {', '.join(self.layer.cell.reads)}; expected masks for them")
@@ -130,6 +141,13 @@ class Masked:
         mask = self.factor(dxs)
         return back._replace(dxs=dxs if mask is None else dxs * mask)
 
+    @staticmethod
+    def beside(array: Any, xs: Any) -> Any:
+        """The array in the library of ``xs``, and in its dtype unless it holds integers."""
+        if arrays.is_integral(array):
+            return arrays.beside(array, xs)
+        return arrays.astype(arrays.like(array, xs), xs)
+
     def factor(self, xs: Any) -> Any:
         """The mask of x, in the library and dtype of ``xs`` (T,B,D); None without one."""
         if (mask := self.masks.get("x")) is None:
@@ -137,30 +155,18 @@ class Masked:
         shape = wiring.shape("xs", xs)
         if wiring.shape("masks['x']", mask) not in {shape, (1, *shape[1:])}:
             raise ShapeError(f"masks['x'] has shape {tuple(mask.shape)}; expected {shape} or {(1, *shape[1:])}")
-        return arrays.astype(arrays.like(mask, xs), xs)
+        return self.beside(mask, xs)
 
 
 @dataclass(frozen=True)
-class Reversed:
+class Reversed(_Around):
     """A layer that reads each row from its own end; outputs and cotangents stand at the step they belong to."""
-
-    layer: Any
-
-    def __post_init__(self) -> None:
-        wiring.check_layers((self.layer,))
-
-    def init(self, D: int, H: Any, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
-        """Parameters of the layer."""
-        return self.layer.init(D, H, rng, dtype)
-
-    def width(self, H: Any) -> int:
-        """That of the layer."""
-        return int(self.layer.width(H))
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
         """``last`` is the state after the first step of each row, the last one read."""
         lengths = wiring.own_lengths(lengths, xs)
-        run = self.layer.forward(params, reverse(xs, lengths), first, lengths)
+        read = lengths.reversed() if isinstance(lengths, Steps) else lengths
+        run = self.layer.forward(params, reverse(xs, lengths), first, read)
         return Run(reverse(run.hs, lengths), run.last, run, lengths)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:
@@ -173,57 +179,11 @@ class Reversed:
 
 
 @dataclass(frozen=True)
-class Parallel:
-    """Layers side by side on the same input; their outputs are concatenated."""
+class _Several:
+    """Layers wired together: each reads what the one below gives, if ``chained``, or all read the same."""
 
     layers: Sequence[Any]
-
-    def __post_init__(self) -> None:
-        wiring.check_layers(self.layers)
-
-    def init(self, D: int, H: Size, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
-        """A tuple of parameters; ``H`` units each, or one size for each layer."""
-        return tuple(layer.init(D, h, rng, dtype) for layer, h in zip(self.layers, wiring.sizes(self, H), strict=True))
-
-    def width(self, H: Size) -> int:
-        """The sum of the widths."""
-        return sum(layer.width(h) for layer, h in zip(self.layers, wiring.sizes(self, H), strict=True))
-
-    def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """``params`` and ``first`` are tuples, one entry for each layer."""
-        lengths = wiring.own_lengths(lengths, xs)
-        runs = []
-        for k, (layer, p, s) in enumerate(
-            zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
-        ):
-            with wiring.naming(k):
-                runs.append(layer.forward(p, xs, s, lengths))
-        return Run(arrays.concat([run.hs for run in runs], axis=-1), tuple(run.last for run in runs), tuple(runs))
-
-    def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:
-        """``params``, ``dcs`` and ``dlast`` are tuples, one entry for each layer."""
-        wiring.expect_run(self, run)
-        scan.expect_any(dhs=dhs, dcs=dcs, dlast=dlast)
-        wiring.expect_shape("dhs", dhs, run.hs)
-        backs, start = [], 0
-        trees = zip(self.layers, run.parts, *wiring.trees(self, params=params, dcs=dcs, dlast=dlast), strict=True)
-        for k, (layer, part, p, dc, d) in enumerate(trees):
-            stop = start + part.hs.shape[-1]
-            arriving = None if dhs is None else dhs[..., start:stop]
-            with wiring.naming(k):
-                backs.append(layer.backward(p, part, wiring.or_zeros(arriving, (dc, d), part), dc, d))
-            start = stop
-        dxs = backs[0].dxs
-        for back in backs[1:]:
-            dxs = tree.add(dxs, back.dxs)
-        return wiring.gathered(dxs, backs)
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Layers one above the other, each reading the outputs of the one below."""
-
-    layers: Sequence[Any]
+    chained: ClassVar[bool]
 
     def __post_init__(self) -> None:
         wiring.check_layers(self.layers)
@@ -233,36 +193,53 @@ class Stack:
         params = []
         for layer, h in zip(self.layers, wiring.sizes(self, H), strict=True):
             params.append(layer.init(D, h, rng, dtype))
-            D = layer.width(h)
+            D = layer.width(h) if self.chained else D
         return tuple(params)
 
     def width(self, H: Size) -> int:
-        """That of the top layer."""
-        return int(self.layers[-1].width(wiring.sizes(self, H)[-1]))
+        """That of the top layer, or the sum of all that stand side by side."""
+        widths = [layer.width(h) for layer, h in zip(self.layers, wiring.sizes(self, H), strict=True)]
+        return int(widths[-1] if self.chained else sum(widths))
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
         """``params`` and ``first`` are tuples, one entry for each layer, from the bottom up."""
-        lengths = wiring.own_lengths(lengths, xs)
-        runs: list[Any] = []
-        for k, (layer, p, s) in enumerate(
-            zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
-        ):
+        lengths, runs = wiring.own_lengths(lengths, xs), []
+        trees = zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
+        for k, (layer, p, s) in enumerate(trees):
             with wiring.naming(k):
-                runs.append(layer.forward(p, runs[-1].hs if runs else xs, s, lengths))
-        return Run(runs[-1].hs, tuple(run.last for run in runs), tuple(runs), lengths)
+                runs.append(layer.forward(p, runs[-1].hs if runs and self.chained else xs, s, lengths))
+        hs = runs[-1].hs if self.chained else arrays.concat([run.hs for run in runs], axis=-1)
+        return Run(hs, tuple(run.last for run in runs), tuple(runs), lengths)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:
         """``params``, ``dcs`` and ``dlast`` are tuples, one entry for each layer, from the bottom up."""
         wiring.expect_run(self, run)
         scan.expect_any(dhs=dhs, dcs=dcs, dlast=dlast)
         wiring.expect_shape("dhs", dhs, run.hs)
-        backs: list[Any] = []
         trees = zip(self.layers, run.parts, *wiring.trees(self, params=params, dcs=dcs, dlast=dlast), strict=True)
+        backs: list[Any] = []
+        stop = run.hs.shape[-1]
         for k, (layer, part, p, dc, d) in reversed(list(enumerate(trees))):
+            start = 0 if self.chained else stop - part.hs.shape[-1]
+            arriving = backs[-1].dxs if backs and self.chained else None if dhs is None else dhs[..., start:stop]
             with wiring.naming(k):
-                backs.append(layer.backward(p, part, wiring.or_zeros(dhs, (dc, d), part), dc, d))
-            dhs = backs[-1].dxs
-        return wiring.gathered(dhs, backs[::-1])
+                backs.append(layer.backward(p, part, wiring.or_zeros(arriving, (dc, d), part), dc, d))
+            stop = start
+        backs.reverse()
+        dxs = backs[0].dxs if self.chained else reduce(tree.add, [back.dxs for back in backs])
+        return wiring.gathered(dxs, backs)
+
+
+class Parallel(_Several):
+    """Layers side by side on the same input; their outputs are concatenated."""
+
+    chained = False
+
+
+class Stack(_Several):
+    """Layers one above the other, each reading the outputs of the one below; they may have different sizes."""
+
+    chained = True
 
 
 def bidirectional(cell: Page, engine: str = "explicit") -> Parallel:

@@ -8,21 +8,50 @@ only, and nothing conjugates.
 
 from collections.abc import Sequence
 
-from .arrays import Array, exp, keep_last, real, sqrt, sum_axis, tanh, transpose, where
+from . import arrays
+from .arrays import (
+    Array,
+    exchange,
+    exp,
+    keep_last,
+    put_along,
+    real,
+    sqrt,
+    sum_axis,
+    take,
+    take_along,
+    tanh,
+    transpose,
+    where,
+)
 
 __all__ = [
     "affine",
     "contract",
     "dsigmoid",
     "dtanh",
+    "exp_difference",
+    "gather_rows",
+    "largest",
     "linear",
     "magnitude",
+    "mixture",
     "normalise",
     "normalise_adjoint",
+    "others",
+    "outer",
+    "pick",
+    "replaced",
     "row",
+    "scatter_rows",
+    "scores",
     "sigmoid",
+    "softmax",
+    "softmax_adjoint",
+    "sum_columns",
     "sum_rows",
     "tanh",
+    "without",
 ]
 
 
@@ -70,6 +99,112 @@ def contract(d: Array, x: Array) -> Array:
 def sum_rows(d: Array) -> Array:
     """The sum over the rows of d (N,H). Gives (H,)."""
     return sum_axis(d, axis=-2)
+
+
+def sum_columns(a: Array) -> Array:
+    """The sum of each row of a (...,B,N). Gives (...,B)."""
+    return sum_axis(a, axis=-1)
+
+
+def unread(x: Array, masks: Sequence[Array]) -> Array:
+    """x (...,B,D), zero where it is not finite on rows that every mask (...,B,N) keeps whole: they read nothing."""
+    if (wrong := arrays.not_finite(x)) is None:
+        return x
+    for mask in masks:
+        wrong = arrays.both(wrong, arrays.every(mask, 1))
+    return where(wrong, arrays.zeros(x.shape, x), x)
+
+
+def gather_rows(W: Array, codes: Array) -> Array:
+    """The rows of W (...,D,H) that the integers ``codes`` (B,) name. Gives (...,B,H)."""
+    return take(W, codes, axis=-2)
+
+
+def scatter_rows(d: Array, codes: Array, D: int) -> Array:
+    """The adjoint of ``gather_rows`` from W (D,H): the rows of d (N,H) summed into those that their codes (N,) name."""
+    return arrays.add_rows(d, codes, D)
+
+
+def largest(a: Array) -> Array:
+    """The column of the largest real part in each row of a (...,B,N), the first of several: integers (...,B)."""
+    return arrays.argmax(a)
+
+
+def pick(a: Array, codes: Array) -> Array:
+    """One number of each row of a (...,B,N), in the column that its code names. Gives (...,B)."""
+    return take_along(a, codes)
+
+
+def replaced(a: Array, codes: Array, by: Array) -> Array:
+    """The rows of a (...,B,N) with ``by`` (...,B) in the column that the code of each names."""
+    return put_along(a, codes, by)
+
+
+def without(a: Array, codes: Array) -> Array:
+    """The rows of a (...,B,N) with zero in the column that the code of each names."""
+    return put_along(a, codes, arrays.zeros(a.shape[:-1], a))
+
+
+def others(a: Array, codes: Array) -> Array:
+    """The sum of each row of a (...,B,N) but for the column that its code names, which may hold anything."""
+    return sum_columns(without(a, codes))
+
+
+def exp_difference(a: Array, b: Array) -> Array:
+    """exp(a - b) of a (...,B,N) and b (...,B,1), any size: what a - b rounds away (Knuth's TwoSum) is put back.
+
+    exp(a - b) alone is off by as many units as a - b is large. An a below -3e38, -inf say, gives 0.
+    """
+    return arrays.in_blocks(_exp_difference, a, b)
+
+
+def _exp_difference(a: Array, b: Array) -> Array:
+    b = where(real(b) < -3e38, arrays.zeros(b.shape, b), b)
+    a = where(real(a) < -3e38, b - 12000, a)  # whose exp is 0 in every float
+    d = a - b
+    back = d - a
+    lost = (a - (d - back)) - (b + back)
+    return exp(d) * (1 + lost)
+
+
+def softmax(e: Array) -> Array:
+    """Weights exp(e_j) / sum of exp(e_k) along the last axis, accurate at any size; all 0 in a row of -inf alone."""
+    top = largest(e)
+    u = exp_difference(e, keep_last(pick(e, top)))
+    return u / (1 + keep_last(others(u, top)))
+
+
+def softmax_adjoint(dw: Array, w: Array) -> Array:
+    """The cotangent of e from that of w = softmax(e): w (dw - sum of w dw), dw counted from that of the largest weight.
+
+    Without that shift a row with one weight near 1 subtracts two numbers that are almost equal.
+    """
+    dw = dw - keep_last(pick(dw, largest(w)))
+    return w * (dw - keep_last(sum_columns(w * dw)))
+
+
+def scores(q: Array, memory: Array) -> Array:
+    """The product of q (...,B,N) with each of S places of a memory (...,B,S,N). Gives (...,B,S).
+
+    Here, in ``mixture`` and in ``outer`` T steps may share one memory: q (T,B,N), memory (B,S,N).
+    """
+    if q.ndim < memory.ndim:
+        return (memory @ keep_last(q))[..., 0]
+    return exchange(exchange(q) @ transpose(memory))
+
+
+def mixture(w: Array, memory: Array) -> Array:
+    """The places of a memory (...,B,S,N) weighted by w (...,B,S) and summed. Gives (...,B,N)."""
+    if w.ndim < memory.ndim:
+        return (w[..., None, :] @ memory)[..., 0, :]
+    return exchange(exchange(w) @ memory)
+
+
+def outer(w: Array, r: Array) -> Array:
+    """The products of all of w (B,S) with all of r (B,N): (B,S,N). Of T steps, (T,B,S) and (T,B,N), their sum."""
+    if w.ndim == 2:
+        return keep_last(w) * r[..., None, :]
+    return transpose(exchange(w)) @ exchange(r)
 
 
 def magnitude(a: Array) -> Array:

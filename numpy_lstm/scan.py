@@ -11,13 +11,13 @@ Handing ``dlast=State(h=..., c=...)`` of the following chunk's ``dfirst`` to ``b
 gradient, chunk by chunk.
 """
 
-import operator
 from typing import Any, NamedTuple
 
-from . import arrays, tree
+from . import arrays, steps, tree
 from .arrays import Array
 from .pages.page import Page, before, take
-from .shapes import ShapeError, Sizes, axes
+from .shapes import Sizes, apart, axes, codes, declared, shared
+from .steps import Resets
 
 GRAIN = 32
 
@@ -27,13 +27,14 @@ class Forward(NamedTuple):
 
     ``hs`` (T,B,R) the outputs, the first of what the page gives; ``last`` the State after the final step (of each row);
     ``values`` a Trace with a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on
-    padding, or None.
+    padding, or None; ``resets`` where Steps were given.
     """
 
     hs: Array
     last: Any
     values: Any
     alive: Array | None
+    resets: Resets | None = None
 
 
 class Backward(NamedTuple):
@@ -59,19 +60,25 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
         array (``zoneout``), its Input with a time axis in front
     first : cell.State, the state before the first step; zeros if absent
     lengths : B integers in 0..T, the number of steps of each row; T for all if absent. Beyond its length a
-        row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included.
+        row keeps its state, ``hs`` is zero, and the content of ``xs`` has no influence, NaN included. Or ``Steps``:
+        masks for padding anywhere, and for rows that start anew
+
+    Where the page reads integers, codes of symbols or classes, they are of any integer dtype; their cotangent is None.
+    What all steps share, a memory (B,S,N) say, has no time axis, and its cotangent is the sum over the steps.
 
     Raises
     ------
     ShapeError : a shape does not fit; says what came, what was expected and who fixed it
     TypeError : not an array, an integer array, mixed dtypes or libraries, not this cell's record
+    ValueError : codes that are negative or too large
     """
-    sizes, first = bind_inputs(cell, params, xs, first)
-    alive = as_alive(lengths, sizes)
+    sizes, first = bind_inputs(cell, params, xs, first, lengths)
+    alive, resets = steps.bind(lengths, sizes)
     if not sizes["T"]:
-        values = sizes.zeros(cell.Trace, "T")
-        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive)
-    return Forward(*span_forward(cell, params, xs, first, alive), alive)
+        given = {k: getattr(cell.as_input(xs), k) for k in (*codes(cell.Input), *shared(cell.Input))}
+        values = sizes.zeros(cell.Trace, "T")._replace(**given)
+        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive, resets)
+    return Forward(*span_forward(cell, params, xs, first, alive, resets), alive, resets)
 
 
 def backward(
@@ -107,7 +114,8 @@ def backward(
     if not sizes["T"]:
         ds = sizes.zeros(cell.Trace, "T")
         return Backward(cell.input(ds), dstate, total(cell, params, None), ds)
-    dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None)
+    dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None, run.resets)
+    dfirst = tree.add(dfirst, restarted(cell, run.resets, ds, sizes.zeros(cell.State)))
     return Backward(dxs, dfirst, total(cell, params, sums), ds)
 
 
@@ -119,44 +127,73 @@ def grain(cell: Page, like: Array, B: int, H: int) -> int:
     return GRAIN
 
 
-def span_forward(cell: Page, params: Any, xs: Any, first: Any, alive: Array | None) -> tuple[Array, Any, Any]:
+def span_forward(
+    cell: Page, params: Any, xs: Any, first: Any, alive: Array | None, resets: Resets | None = None, start: Any = None
+) -> tuple[Array, Any, Any]:
     """``hs`` (T,B,R), ``last`` and ``values`` (a Trace with T in front) of T >= 1 steps; the arguments must fit.
 
-    ``first`` is a State, ``alive`` (T,B,1) or None. Nothing is checked here: ``forward`` does that.
+    ``first`` is a State, ``alive`` (T,B,1) or None; ``start`` the State of restarts, ``first`` if absent. Nothing is
+    checked here: ``forward`` does that.
     """
-    state, steps = first, []
+    xs, held = apart(xs)
+    held = _where_ever(alive, held)
+    state, traces, start = first, [], first if start is None else start
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
-        v = cell.values(cell.functions, params, _where_alive(alive, t, _at(xs, t)), state)
-        state = _where_alive(alive, t, take(cell.State, v), state)
-        steps.append(_where_alive(alive, t, v))
-    values = _stack(steps)
+        prev = state if resets is None else _where(resets.kept, t, state)  # (S1)
+        if resets is not None and resets.first is not None:
+            prev = _where(resets.first, t, start, prev)  # (S1)
+        v = cell.values(cell.functions, params, _with(_where(alive, t, _at(xs, t)), held), prev)
+        state = _where(alive, t, take(cell.State, v), state)  # (S2)
+        traces.append(_where(alive, t, apart(v)[0]))
+    values = _with(_stack(traces), held)
     return getattr(values, cell.gives[0]), state, values
 
 
 def span_backward(
-    cell: Page, params: Any, values: Any, alive: Array | None, given: Any, dstate: Any, sums: Any
+    cell: Page,
+    params: Any,
+    values: Any,
+    alive: Array | None,
+    given: Any,
+    dstate: Any,
+    sums: Any,
+    resets: Resets | None = None,
+    shares: dict[str, Any] | None = None,
 ) -> tuple[Any, Any, Any, Any]:
-    """``dxs``, the cotangent of the first state, the parameter gradient, and all cotangents, of one step or more.
+    """``dxs``, the cotangent of the state before, the parameter gradient, and all cotangents, of one step or more.
 
     ``given`` is an Outputs with T in front: what the loss sends to every output, None where nothing. ``dstate`` is a
-    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None. A
-    sequence cut at multiples of ``grain`` gives the same bits.
+    State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None, and
+    ``shares`` the cotangents of what all steps share. A sequence cut at multiples of ``grain`` gives the same bits.
     """
-    steps: list[Any] = []
+    values, held = apart(values)
+    traces: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
         arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), _at(given, t))
-        d = take(cell.Trace, _where_alive(alive, t, arriving))  # at what is given and carried; None elsewhere
-        d = cell.adjoint(cell.functions, params, _at(values, t), d)
-        dstate = _where_alive(alive, t, before(cell, d), dstate)
-        steps.append(d)
-    ds = _stack(steps[::-1])
+        d = take(cell.Trace, _where(alive, t, arriving))  # (S2') at what is given and carried; None elsewhere
+        d = cell.adjoint(cell.functions, params, _with(_at(values, t), held), d)
+        handed = before(cell, d) if resets is None else _where(resets.kept, t, before(cell, d))  # (S1')
+        dstate = _where(alive, t, handed, dstate)  # (S2')
+        d, more = apart(d)
+        shares = tree.add(more, shares)
+        traces.append(d)
+    ds = _stack(traces[::-1])
     for t in reversed(range(0, T, GRAIN)):
         stop = min(t + GRAIN, T)
         part = cell.gradients(cell.functions, params, _rows(values, t, stop), _rows(ds, t, stop))
         sums = part if sums is None else tree.add(sums, part)
+    ds = _with(ds, shares)
     return cell.input(ds), dstate, sums, ds
+
+
+def restarted(cell: Page, resets: Resets | None, ds: Any, dfirst: Any) -> Any:
+    """``dfirst`` and, from the last step to the first, what goes back to the first state where a row restarted."""
+    if resets is not None and resets.first is not None:
+        for t in reversed(range(resets.first.shape[0])):
+            dfirst = tree.add(dfirst, _where(resets.first, t, before(cell, _at(apart(ds)[0], t))))  # (S1')
+    return dfirst
 
 
 def total(cell: Page, params: Any, sums: Any) -> Any:
@@ -176,16 +213,19 @@ def bind_params(cell: Any, params: Any) -> Sizes:
     return sizes
 
 
-def bind_inputs(cell: Page, params: Any, xs: Any, first: Any) -> tuple[Sizes, Any]:
+def bind_inputs(cell: Page, params: Any, xs: Any, first: Any, lengths: Any = None) -> tuple[Sizes, Any]:
     """Hold the arguments of ``forward`` against one another: the sizes that they agree on, and the first state.
 
     Raises as ``forward`` does. A ``first`` of None becomes a State of zeros.
     """
     sizes = bind_params(cell, params)
     if len(cell.reads) == 1:
-        sizes.bind("xs", xs, "T" + axes(cell.Input)[cell.reads[0]])
+        sizes.bind("xs", xs, "T" + declared(cell.Input)[cell.reads[0]])
     else:
         sizes.bind_record("xs", xs, cell.Input, lead="T")
+    for k, letter in codes(cell.Input).items():  # beyond its length a row may hold anything
+        name, array = ("xs", xs) if len(cell.reads) == 1 else (f"xs.{k}", getattr(xs, k))
+        sizes.bind_range(name, where_alive(steps.bind(lengths, sizes)[0], array), letter)
     if first is None:
         first = sizes.zeros(cell.State)
     sizes.bind_record("first", first, cell.State)
@@ -240,34 +280,37 @@ def expect_run(run: Any, engine: str) -> None:
         raise TypeError(f"run was made by {maker}.forward; call {maker}.backward, not {engine}.backward")
 
 
-def as_lengths(lengths: Any, T: int, B: int) -> tuple[int, ...]:
-    """The lengths of B rows of at most T steps as integers of our own; None stands for T. Raises if they do not fit."""
-    if lengths is None:
-        return (T,) * B
-    try:
-        given = tuple(operator.index(n) for n in arrays.on_host(lengths))
-    except TypeError:
-        raise TypeError(f"lengths is {lengths!r}; expected B={B} integers from 0 to T={T}") from None
-    if len(given) != B or not all(0 <= n <= T for n in given):
-        raise ShapeError(f"lengths is {list(given)}; expected B={B} integers from 0 to T={T}")
-    return given
-
-
-def as_alive(lengths: Any, sizes: Sizes) -> Array | None:
-    """(T,B,1) of booleans: whether step t belongs to row b. None if ``lengths`` is None: all do."""
-    if lengths is None:
-        return None
-    return arrays.steps_before(as_lengths(lengths, sizes["T"], sizes["B"]), sizes["T"], sizes.like)
-
-
-def _where_alive(alive: Array | None, t: int, new: Any, old: Any = None) -> Any:
-    """``new`` on the rows that are alive at step t, elsewhere ``old`` (zeros if absent)."""
+def where_alive(alive: Array | None, record: Any) -> Any:
+    """Zeros on the padding of every field (T,B,...), and in the rows of what all steps share that have no step."""
     if alive is None:
+        return record
+    record, held = apart(record)
+
+    def one(a: Array) -> Array:
+        rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
+        return arrays.where(rows, a, arrays.zeros(a.shape, a))
+
+    return _with(tree.map(one, record), _where_ever(alive, held))
+
+
+def _where_ever(alive: Array | None, held: dict[str, Any]) -> dict[str, Any]:
+    """What all steps share, with zeros in the rows of which no step is read."""
+    return held if alive is None else _where(arrays.any_first(alive)[None, ...], 0, held)
+
+
+def _with(record: Any, held: dict[str, Any] | None) -> Any:
+    """The record together with what all steps share."""
+    return record._replace(**held) if held else record
+
+
+def _where(rows: Array | None, t: int, new: Any, old: Any = None) -> Any:
+    """``new`` on the rows (T,B,1) of step t, all if None; elsewhere ``old`` (zeros if absent)."""
+    if rows is None:
         return new
 
     def choose(a: Array, b: Any) -> Array:
-        rows = alive[t, ...] if a.ndim == 2 else arrays.reshape(alive[t, ...], (a.shape[0],) + (1,) * (a.ndim - 1))
-        return arrays.where(rows, a, arrays.zeros(a.shape, a) if b is None else b)
+        here = rows[t, ...] if a.ndim == 2 else arrays.reshape(rows[t, ...], (a.shape[0],) + (1,) * (a.ndim - 1))
+        return arrays.where(here, a, arrays.zeros(a.shape, a) if b is None else b)
 
     return tree.map(choose, new, old)
 

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import arrays, scan, tree
+from . import arrays, steps, tree
 from .arrays import Array
 from .scan import Backward, Forward
 from .shapes import ShapeError
+from .steps import Steps
 
 
 class Run(NamedTuple):
@@ -38,6 +39,23 @@ def walk(layer: Any, *trees: Any) -> Iterator[tuple[Any, ...]]:
         yield ((), layer, *trees)
 
 
+def cells(layer: Any, run: Any) -> Any:
+    """Every c_t (T,B,H) of a run, at the step it belongs to, in a tree of the network's shape; None without a c.
+
+    Raises TypeError for an engine that keeps none.
+    """
+    if hasattr(layer, "layers"):
+        return tuple(cells(child, part) for child, part in zip(layer.layers, run.parts, strict=True))
+    if hasattr(layer, "layer"):
+        inner = cells(layer.layer, run.parts if isinstance(run, Run) else run)
+        return reverse(inner, run.lengths) if isinstance(run, Run) else inner
+    if "c" not in layer.cell.carries:
+        return None
+    if not isinstance(run.values, layer.cell.Trace):
+        raise TypeError(f"a run of the engine {layer.engine!r} keeps no c of single steps; expected 'explicit'")
+    return run.values.c
+
+
 def rebuilt(layer: Any, change: Callable[[Any], Any]) -> Any:
     """The same wiring with ``change`` applied to every leaf."""
     if hasattr(layer, "layers"):
@@ -62,8 +80,11 @@ def _branches(one: Any, count: int) -> tuple[Any, ...]:
 
 
 def reverse(xs: Any, lengths: Any = None) -> Any:
-    """xs (T,B,N), or a tree of such, with time reversed: each row within its length, its padding left in place."""
-    if lengths is None or next(tree.leaves(xs), None) is None:
+    """xs (T,B,N), or a tree of such, with time reversed: each row within its length, its padding left in place.
+
+    With Steps, all of a row.
+    """
+    if lengths is None or isinstance(lengths, Steps) or next(tree.leaves(xs), None) is None:
         return tree.map(arrays.flip, xs)
     lengths = own_lengths(lengths, xs)
 
@@ -74,12 +95,9 @@ def reverse(xs: Any, lengths: Any = None) -> Any:
     return tree.map(one, xs)
 
 
-def own_lengths(lengths: Any, xs: Any) -> tuple[int, ...] | None:
+def own_lengths(lengths: Any, xs: Any) -> Any:
     """``lengths`` held against xs and copied, so that the run does not change when the caller's array does."""
-    if lengths is None:
-        return None
-    T, B = shape("xs", xs)[:2]
-    return scan.as_lengths(lengths, T, B)
+    return None if lengths is None else steps.checked(lengths, *shape("xs", xs)[:2])
 
 
 def trees(layer: Any, **given: Any) -> list[tuple[Any, ...]]:
@@ -108,7 +126,7 @@ def naming(k: int) -> Iterator[None]:
     """An error from within says in which layer."""
     try:
         yield
-    except (ShapeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise type(error)(f"layer {k}: {error}") from None
 
 

@@ -4,8 +4,9 @@ A row is text, ``L9  c = f * c_prev + i * g``, in ``reference/equations/<page>.t
 and walked by a handful of rules, one per operation: value, tangent (forward mode) and cotangent (reverse mode).
 No rule knows what an LSTM is, and no page knows that this file exists.
 
-Names: a record's fields; the state of the previous step ends in ``_prev``. Values are (B,N), weights (N,M) and
-biases (1,N). Tangents have one axis more in front, the direction.
+Names: a record's fields; the state of the previous step ends in ``_prev``. Values are (B,N), weights (N,M), biases
+(1,N) and one number per row (B,1). An integer code is the row (N,) that holds 1 in its place, and 0 elsewhere; ``top``
+is that row for the largest. Tangents have one axis more in front, the direction.
 """
 
 import ast
@@ -28,6 +29,10 @@ FUNCTIONS = {
     "relu": lambda a: np.maximum(a, 0),
     "identity": lambda a: a,
     "one": np.ones_like,
+    "clip_3": lambda a: np.clip(a, -3, 3),
+    "exp": np.exp,
+    "log1p": np.log1p,
+    "top": lambda a: np.eye(a.shape[1])[np.argmax(a, axis=1)],
 }
 DERIVATIVES = {
     "sigmoid": lambda a: expit(a) * expit(-a),
@@ -35,6 +40,10 @@ DERIVATIVES = {
     "relu": lambda a: (a > 0).astype(float),
     "identity": np.ones_like,
     "one": np.zeros_like,
+    "clip_3": lambda a: (np.abs(a) < 3).astype(float),
+    "exp": np.exp,
+    "log1p": lambda a: 1 / (1 + a),
+    "top": np.zeros_like,
 }
 
 
@@ -147,10 +156,14 @@ def _value(e: ast.expr, names: Values) -> Any:
             return number
         case ast.Attribute(inner, "T"):
             return _value(inner, names).T
-        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
-            values = [_value(a, names) for a in arguments]
-            n, _ = _normal(np.concatenate(values, axis=1), eps)
+        case ast.Call(ast.Name(f), arguments) if f in ROWWISE:
+            values, constants = _read(arguments, names)
+            n, _ = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             return np.split(n, len(values), axis=1) if len(values) > 1 else n
+        case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
+            return np.einsum(letters, _value(a, names), _value(b, names))
+        case ast.Call(ast.Name("sum"), [inner]):
+            return np.sum(_value(inner, names), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
             return FUNCTIONS[f](_value(inner, names))
         case ast.BinOp(left, ast.Add(), right):
@@ -173,14 +186,22 @@ def _tangent(e: ast.expr, names: Values, dots: Values) -> Any:
         case ast.Attribute(inner, "T"):
             dot = _tangent(inner, names, dots)
             return dot if np.ndim(dot) == 0 else np.swapaxes(dot, -1, -2)
-        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
-            values = [_value(a, names) for a in arguments]
-            dot = [_tangent(a, names, dots) for a in arguments]
+        case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
+            left, right, out = letters.replace("->", ",").split(",")
+            u, v = _value(a, names), _value(b, names)
+            u_dot, v_dot = np.zeros_like(u) + _tangent(a, names, dots), np.zeros_like(v) + _tangent(b, names, dots)
+            first = np.einsum(f"...{left},{right}->...{out}", u_dot, v)
+            return first + np.einsum(f"{left},...{right}->...{out}", u, v_dot)
+        case ast.Call(ast.Name(f), arguments) if f in ROWWISE:
+            values, constants = _read(arguments, names)
+            dot = [_tangent(a, names, dots) for a in arguments[: len(values)]]
             shape = np.broadcast_shapes(*(np.shape(d) for d in dot), values[0].shape)
             dot = np.concatenate([np.broadcast_to(d, shape) for d in dot], axis=-1)
-            _, jacobian = _normal(np.concatenate(values, axis=1), eps)
+            _, jacobian = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             dot = np.einsum("bij,...bj->...bi", jacobian, dot)
             return np.split(dot, len(values), axis=-1) if len(values) > 1 else dot
+        case ast.Call(ast.Name("sum"), [inner]):
+            return np.sum(_tangent(inner, names, dots), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
             return DERIVATIVES[f](_value(inner, names)) * _tangent(inner, names, dots)
         case ast.BinOp(left, ast.Add(), right):
@@ -200,19 +221,25 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
     """Add to ``total`` what ``d``, the cotangent of ``e``, means for each name in ``e``."""
     match e:
         case ast.Name(name):
-            shape = np.shape(names[name])
-            total[name] = total[name] + (np.sum(d, axis=0, keepdims=True) if shape[0] == 1 < len(d) else d)
+            total[name] = total[name] + _fitted(d, np.shape(names[name]))
         case ast.Constant():
             pass
         case ast.Attribute(inner, "T"):
             _cotangent(inner, names, d.T, total)
-        case ast.Call(ast.Name("normalise"), [*arguments, ast.Constant(eps)]):
-            values = [_value(a, names) for a in arguments]
-            _, jacobian = _normal(np.concatenate(values, axis=1), eps)
+        case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
+            left, right, out = letters.replace("->", ",").split(",")
+            _cotangent(a, names, np.einsum(f"{out},{right}->{left}", d, _value(b, names)), total)
+            _cotangent(b, names, np.einsum(f"{out},{left}->{right}", d, _value(a, names)), total)
+        case ast.Call(ast.Name(f), arguments) if f in ROWWISE:
+            values, constants = _read(arguments, names)
+            _, jacobian = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             arriving = np.concatenate(d, axis=1) if len(values) > 1 else d
             split = np.split(np.einsum("bij,bi->bj", jacobian, arriving), len(values), axis=1)
-            for argument, part in zip(arguments, split, strict=True):
+            for argument, part in zip(arguments[: len(values)], split, strict=True):
                 _cotangent(argument, names, part, total)
+        case ast.Call(ast.Name("sum"), [inner]):
+            ones = np.ones_like(_value(inner, names))
+            _cotangent(inner, names, _fitted(d, (len(ones), 1)) * ones, total)
         case ast.Call(ast.Name(f), [inner]):
             _cotangent(inner, names, d * DERIVATIVES[f](_value(inner, names)), total)
         case ast.BinOp(left, ast.Add(), right):
@@ -231,9 +258,30 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             raise SyntaxError(f"no rule for {ast.unparse(e)}")
 
 
+def _read(arguments: list[ast.expr], names: Values) -> tuple[list[Any], list[Any]]:
+    """The values of a function's arguments, and the constants behind them."""
+    constants = [a.value for a in arguments if isinstance(a, ast.Constant)]
+    return [_value(a, names) for a in arguments[: len(arguments) - len(constants)]], constants
+
+
+def _fitted(d: Any, shape: tuple[int, ...]) -> Any:
+    """The cotangent of an array of this shape that served several rows or columns."""
+    return np.sum(d, axis=tuple(k for k, n in enumerate(shape) if n == 1 < d.shape[k]), keepdims=True)
+
+
 def _normal(v: Any, eps: float) -> tuple[Any, Any]:
     """(v - mean)/s for each row of v (B,N), and its Jacobian (B,N,N) written out: (1 - 1/N - n n^T/N) / s."""
     N = v.shape[1]
     s = np.sqrt(np.var(v, axis=1) + eps)
     n = (v - np.mean(v, axis=1, keepdims=True)) / s[:, None]
     return n, (np.eye(N) - 1 / N - n[:, :, None] * n[:, None, :] / N) / s[:, None, None]
+
+
+def _softmax(v: Any) -> tuple[Any, Any]:
+    """The weights of each row of v (B,N), and their Jacobian (B,N,N): diag(w) - w w^T."""
+    w = np.exp(v - v.max(axis=1, keepdims=True))
+    w = w / w.sum(axis=1, keepdims=True)
+    return w, w[:, :, None] * (np.eye(v.shape[1]) - w[:, None, :])
+
+
+ROWWISE = {"normalise": _normal, "softmax": _softmax}  # functions of a whole row: value, Jacobian

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import check, tree
+from numpy_lstm import check, scan, tree
+from numpy_lstm.pages.page import take
+from numpy_lstm.shapes import axes, codes, shared
 
 from .chain_rule import Row, Values, evaluate, pull, push, rows
 
@@ -13,33 +15,39 @@ from .chain_rule import Row, Values, evaluate, pull, push, rows
 def reverse_mode(problem: check.Problem) -> check.Point:
     """The chain rule backward through the rows of every step."""
     problem = problem.dense()
-    equations, fields = rows(problem.cell), problem.cell.State._fields
+    cell, reads = problem.cell, _differentiable(problem.cell)
+    equations, fields = rows(cell), cell.State._fields
     steps = list(_steps(equations, problem))
     carried = problem.cotangents.last._asdict()
     total = dict.fromkeys(problem.point.params._fields, 0.0)
     dxs = []
     for t in reversed(range(len(steps))):
-        arriving = {k: carried[k] + d for k, d in _arriving(problem, t).items()}
+        arriving = {k: carried.get(k, 0.0) + d for k, d in _arriving(problem, t).items()}
         d = pull(equations, steps[t], arriving)
         carried = {k: d[f"{k}_prev"] for k in fields}
         total = {name: total[name] + d[name] for name in total}
-        dxs.append(d["x"])
+        dxs.append([d[k] for k in reads])
     like = problem.point
     params = type(like.params)(**{k: np.reshape(total[k], a.shape) for k, a in like.params._asdict().items()})
-    return check.Point(params, np.stack(dxs[::-1]), problem.cell.State(**carried))
+    stacked = dict(zip(reads, map(np.stack, zip(*dxs[::-1], strict=True)), strict=True))
+    read = {k: a.sum(axis=0) if k in shared(cell.Input) else a for k, a in stacked.items()}
+    return check.Point(params, cell.input(take(cell.Input, None, **read)), cell.State(**carried))
 
 
 def jvp(problem: check.Problem, directions: check.Point) -> check.Outputs:
-    """Forward mode: the tangents of every state, for directions along a leading axis of every leaf."""
-    equations, fields = rows(problem.cell), problem.cell.State._fields
+    """Forward mode: the tangents of every output, for directions along a leading axis of every leaf."""
+    cell, outputs = problem.cell, axes(problem.cell.Outputs)
+    equations, fields, xs = rows(cell), cell.State._fields, cell.as_input(directions.xs)
     dots = {f"{k}_prev": getattr(directions.first, k) for k in fields} | _matrices(directions.params)
-    states = []
+    steps = []
     for t, names in enumerate(_steps(equations, problem)):
-        pushed = push(equations, names, dots | {"x": directions.xs[:, t]})
-        dots |= {f"{k}_prev": pushed[k] for k in fields}
-        states.append(problem.cell.State(**{k: pushed[k] for k in fields}))
-    seen = {k: np.stack([getattr(s, k) for s in states], axis=1) for k in fields}
-    return check.Outputs(problem.cell.Outputs(**seen), states[-1])
+        at = {k: getattr(xs, k) for k in _differentiable(cell)}
+        at = {k: a if k in shared(cell.Input) else a[:, t] for k, a in at.items()}
+        steps.append(push(equations, names, dots | at))
+        dots |= {f"{k}_prev": steps[-1][k] for k in fields}
+    stacked = {k: np.stack([step[k] for step in steps], axis=1) for k in outputs}
+    seen = {k: a[..., 0] if outputs[k] == "B" else a for k, a in stacked.items()}
+    return check.Outputs(cell.Outputs(**seen), take(cell.State, None, **{k: steps[-1][k] for k in fields}))
 
 
 def forward_mode(problem: check.Problem) -> check.Point:
@@ -86,12 +94,23 @@ def rtrl(problem: check.Problem) -> check.Point:
 
 
 def _arriving(problem: check.Problem, t: int) -> Values:
-    """The cotangent of each field of the state at step t; only h and c can have one."""
-    states, last = problem.cotangents
-    return {
-        k: np.zeros_like(getattr(last, k)) if getattr(states, k) is None else getattr(states, k)[t]
-        for k in last._fields
-    }
+    """The cotangent of each output at step t, of a dense problem."""
+    return {k: a[t] if a.ndim == 3 else a[t][:, None] for k, a in problem.cotangents.states._asdict().items()}
+
+
+def _differentiable(cell: Any) -> list[str]:
+    """What the cell reads, but for integers."""
+    return [k for k in cell.reads if k not in codes(cell.Input)]
+
+
+def inputs(problem: check.Problem) -> list[Values]:
+    """What each step reads, by name, integers as the rows want them."""
+    cell, point, xs = problem.cell, problem.point, problem.inputs(problem.point)
+    sizes, _ = scan.bind_inputs(cell, point.params, xs, point.first, problem.lengths)
+    read = cell.as_input(xs)._asdict()
+    read |= {k: np.eye(sizes[letter])[read[k]] for k, letter in codes(cell.Input).items()}
+    held = shared(cell.Input)
+    return [{k: a if k in held else a[t] for k, a in read.items()} for t in range(sizes["T"])]
 
 
 def _steps(equations: tuple[Row, ...], problem: check.Problem) -> Iterator[Values]:
@@ -99,8 +118,8 @@ def _steps(equations: tuple[Row, ...], problem: check.Problem) -> Iterator[Value
     fields = problem.cell.State._fields
     fixed = {k: np.atleast_2d(a) for k, a in problem.point.params._asdict().items()}
     state = {f"{k}_prev": getattr(problem.point.first, k) for k in fields}
-    for x in problem.point.xs:
-        names = evaluate(equations, fixed | state | {"x": x})
+    for read in inputs(problem):
+        names = evaluate(equations, fixed | state | read)
         yield names
         state = {f"{k}_prev": names[k] for k in fields}
 

@@ -1,11 +1,11 @@
-"""Parameter regimes in which gates saturate, where textbook derivatives lose their digits."""
+"""Regimes in which gates, or a softmax, saturate: where textbook derivatives lose their digits."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from numpy_lstm import LSTM, Page, check, init, tree
+from numpy_lstm import LSTM, CrossEntropy, Page, check, init, tree
 
 Regime = Callable[[Any, np.random.Generator], Any]
 
@@ -52,6 +52,20 @@ def problem(cell: Page, regime: str, seed: int, T: int = 20, B: int = 4, D: int 
     params = OF_PAGE[cell.equations][regime](drawn.point.params, rng)
     rounded = tree.map(lambda a: a.astype(np.float32).astype(np.float64), params)
     return drawn._replace(point=drawn.point._replace(params=rounded))
+
+
+MARGINS = (-800, -30, 0, 3, 5, 10, 20, 30, 700)
+
+
+def softmax_problem(margin: float, seed: int, T: int = 3, B: int = 4, D: int = 7) -> check.Problem:
+    """Normal logits, but the target's, which leads the best of the others by ``margin``; positive cotangents."""
+    drawn = check.Problem.random(CrossEntropy, T, B, D, 1, np.random.default_rng(seed))
+    target = drawn.codes.target[..., None]
+    x = drawn.point.xs.x.copy()
+    np.put_along_axis(x, target, -np.inf, axis=-1)
+    np.put_along_axis(x, target, np.float32(x.max(axis=-1, keepdims=True) + margin), axis=-1)
+    point = drawn.point._replace(xs=drawn.point.xs._replace(x=x))
+    return drawn._replace(point=point, cotangents=tree.map(np.abs, drawn.cotangents))
 
 
 def lstm_problem(regime: str, seed: int) -> check.Problem:

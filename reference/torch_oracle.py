@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional
 from torch.nn.functional import layer_norm
 
 from numpy_lstm import check, layouts, tree
@@ -39,6 +40,31 @@ def module(problem: check.Problem) -> check.Point:
     """Autograd through torch.nn. With cotangents for every c_t, which it does not return, it is called step by step."""
     states = {"rnn": _nn_rnn, "lstm": _nn_lstm, "gru": _nn_gru}[problem.cell.equations]
     return _gradient(problem, lambda point, every: states(problem, point, every))
+
+
+def one_step(problem: check.Problem) -> tuple[Any, check.Point]:
+    """Outputs, and autograd, of torch.nn.functional's counterpart of a page that carries nothing."""
+    point = tree.map(lambda a: torch.tensor(a, requires_grad=True), problem.point)
+    xs = problem._replace(codes=tree.map(torch.tensor, problem.codes)).inputs(point)
+    out = ONE_STEP[problem.cell.equations](point.params, xs)
+    (out * torch.tensor(problem.cotangents.states[0])).sum().backward()
+    return out.detach().numpy(), tree.map(lambda a: a.grad.numpy(), point)
+
+
+ONE_STEP: dict[str, Callable[[Any, Any], Any]] = {
+    "embedding": lambda p, x: functional.embedding(x, p.W),
+    "linear": lambda p, x: functional.linear(x, p.W, p.b),
+    "dropout": lambda _, x: x.mask * x.x,
+    "cross_entropy": lambda _, x: functional.cross_entropy(x.x.movedim(-1, 1), x.target, reduction="none"),
+    "attention": lambda p, x: _attention(p, x),
+    "squared_error": lambda _, x: functional.mse_loss(x.x, x.target, reduction="none").sum(-1),
+}
+
+
+def _attention(p: Any, x: Any) -> Any:
+    scores = torch.einsum("tbn,bsn->tbs", x.x @ p.W_a.T, x.memory) + x.bias
+    read = torch.einsum("tbs,bsn->tbn", scores.softmax(-1), x.memory)
+    return torch.tanh(torch.cat([read, x.x], -1) @ torch.cat([p.W_r, p.W_x], -1).T + p.b)
 
 
 def truncated(problem: check.Problem, length: int) -> check.Point:

@@ -10,7 +10,9 @@ from reference import chain_rule
 
 PAGES = list(nl.PAGES)
 VARIANTS = [nl.ReLURNN, *(nl.ABLATIONS[name] for name in ("NIG", "NFG", "NOG", "NIAF", "NOAF"))]
+SHIPPED = list(nl.VARIANTS)
 CELLS = PAGES + VARIANTS
+LAYERS = list(nl.pages.LAYERS)
 THOROUGH = False  # pytest --thorough: conftest.py
 
 
@@ -21,7 +23,7 @@ def seeds(most: int, usual: int = 3) -> range:
 
 def standard(cell: nl.Page, seed: int = 0, **sizes: int) -> check.Problem:
     """T=20, B=4, D=5, H=7; random, unequal, non-zero h0 and c0; gradient into every h_t, c_t and the last state."""
-    sizes = {"T": 20, "B": 4, "D": 5, "H": 7} | sizes
+    sizes = {"T": 20, "B": 4, "D": 5, "H": 7, "S": 3, "N": 6} | sizes
     return check.Problem.random(cell, rng=np.random.default_rng(seed), **sizes)
 
 

@@ -14,7 +14,7 @@ from analysis import next_symbol, output, text
 from analysis.__main__ import main
 from analysis.flow import study
 from analysis.flow.command import STUDIES
-from analysis.verify import accuracy, coverage, routes, verification
+from analysis.verify import accuracy, coverage, routes, softmax, verification
 from numpy_lstm import check, tree
 
 
@@ -37,6 +37,7 @@ def smaller(monkeypatch: pytest.MonkeyPatch, small: None) -> None:
     monkeypatch.setattr(coverage, "TWINS", dict(list(coverage.TWINS.items())[:1]))
     monkeypatch.setattr(coverage, "cells", partial(coverage.cells, seeds=1))
     monkeypatch.setattr(verification, "saturated", partial(verification.saturated, seeds=1))
+    monkeypatch.setattr(softmax, "measure", partial(softmax.measure, seeds=1))
 
 
 @pytest.mark.usefixtures("smaller")
@@ -51,6 +52,8 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(r["passed"] and r["error"] <= r["bound"] for r in saved["routes"])
     assert max(k["numpy-lstm"] for k in saved["saturated"].values()) <= 16
     assert saved["saturated"]["forget bias +10"]["torch.nn.LSTM"] > 100
+    assert max(max(row["numpy-lstm"]) for row in saved["softmax"].values()) <= 2e-15
+    assert min(saved["softmax"]["+30"]["torch"]) > 1e-5
     covered = json.loads((tmp_path / "coverage.json").read_text(encoding="utf-8"))
     assert len(covered["cells"]) == len(coverage.CELLS)
     assert set(covered["layouts"]) == set(nl.layouts.names())
@@ -113,6 +116,7 @@ def test_a_failed_route_fails_the_job(
     corpus: text.Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verification, "saturated", lambda seed: {"standard": {"numpy-lstm": float("nan")}})
+    monkeypatch.setattr(softmax, "measure", lambda seed: {"+30": {"numpy-lstm": (0.0, float("nan"))}})
     monkeypatch.setattr(
         routes,
         "ROUTES",
@@ -124,11 +128,12 @@ def test_a_failed_route_fails_the_job(
     assert main(["verify", "--out", str(tmp_path)]) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("FAILED: RNN, complex step: ")
-    assert last.endswith(f"and 3 more. Written to {tmp_path} in {last.split()[-2]} s")
+    assert last.endswith(f"and 4 more. Written to {tmp_path} in {last.split()[-2]} s")
     failed = verification.run(corpus, tmp_path, 0)
     assert "LSTM, chrono, not a number: nan, bound 1" in failed
     assert "saturated gates, standard: K nan, bound 16" in failed
-    assert len(failed) == 11
+    assert failed[-1] == "softmax, target ahead by +30: inf, bound 2e-15"
+    assert len(failed) == 12
     saved = json.loads((tmp_path / "verification.json").read_text(encoding="utf-8"))
     assert [r["error"] for r in saved["routes"] if r["route"] == "not a number"] == [None] * 5
 

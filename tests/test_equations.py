@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from cases import CELLS, equation_error, equation_ids, standard
+from cases import CELLS as USUAL
+from cases import LAYERS, SHIPPED, equation_error, equation_ids, standard
 from numpy_lstm import check, tree
-from reference import chain_rule
+from numpy_lstm.shapes import apart, codes
+from reference import chain_rule, mechanical
 
+CELLS = [*USUAL, *SHIPPED]
 PAGES = Path(nl.__file__).parent / "pages"
 COMBINATORS = ("projected", "zoneout")
 COMBINED = [
@@ -19,16 +22,19 @@ COMBINED = [
     *(nl.zoneout(cell) for cell in (nl.LSTM, nl.GRU, nl.FullGateLSTM)),
     nl.zoneout(nl.projected(nl.PeepholeLSTM, 3)),
 ]
-BY_NAME = {cell.name.lower(): cell for cell in [*CELLS, *COMBINED]}
+BY_NAME = {cell.name.lower(): cell for cell in [*CELLS, *COMBINED, *LAYERS]}
 
 
 def one_step(cell: nl.Page) -> tuple[Any, Any, Any, dict[str, Any]]:
     """Parameters, values and arriving cotangents of one step, and every number that goes in, by name."""
-    (params, xs, first), (_, arriving) = standard(cell, T=1)[1:3]
-    x = tree.map(lambda a: a[0], xs)
+    problem = standard(cell, T=1)
+    params, _, first = problem.point
+    xs, held = apart(cell.as_input(problem.inputs(problem.point)))
+    x, arriving = tree.map(lambda a: a[0], (xs, problem.cotangents.states))
+    x = cell.input(x._replace(**held))
     _, values = cell.step(params, x, first)
     names = {k: np.atleast_2d(a) for k, a in params._asdict().items()}
-    names |= {f"{k}_prev": a for k, a in first._asdict().items()} | cell.as_input(x)._asdict()
+    names |= {f"{k}_prev": a for k, a in first._asdict().items()} | mechanical.inputs(problem)[0]
     return params, values, arriving, names
 
 
@@ -41,38 +47,41 @@ def test_equations(equation: str) -> None:
     "equation",
     [
         f"{page.name.lower()}-{row.tag}'-{k}"
-        for page in COMBINED
+        for page in [*COMBINED, *LAYERS]
         for row in chain_rule.rows(page)
-        if row.tag in ("M1", "Z1")
+        if row.tag in ("M1", "M2", "Z1") or page in LAYERS
         for k in row.operands()
+        if k not in codes(page.Input)
     ],
 )
-def test_equations_of_combinators(equation: str) -> None:
+def test_equations_of_combinators_and_of_single_steps(equation: str) -> None:
     """All that reaches the operand, through the cell too: no row of a cell knows that it is wrapped."""
     name, _, operand = equation.split("-")
     page = BY_NAME[name]
     params, values, arriving, names = one_step(page)
     equations = chain_rule.rows(page)
-    expected = chain_rule.pull(equations, chain_rule.evaluate(equations, names), arriving._asdict())[operand]
+    outside = {k: a if a.ndim == 2 else a[:, None] for k, a in arriving._asdict().items()}
+    expected = chain_rule.pull(equations, chain_rule.evaluate(equations, names), outside)[operand]
     _, d = page.step_back(params, values, arriving)
     got = getattr(d if operand in d._fields else page.gradients(page.functions, params, values, d), operand)
     assert np.any(expected)
-    assert check.normwise(got, expected) <= 2e-15
+    assert check.normwise(got, expected.reshape(got.shape)) <= 2e-15
 
 
 @pytest.mark.parametrize(
     "row",
-    [f"{c.name.lower()}-{r.tag}-{k}" for c in [*CELLS, *COMBINED] for r in chain_rule.rows(c) for k in r.targets],
+    [f"{c.name.lower()}-{r.tag}-{k}" for c in BY_NAME.values() for r in chain_rule.rows(c) for k in r.targets],
 )
 def test_values(row: str) -> None:
     name, _, target = row.split("-")
     cell = BY_NAME[name]
     _, values, _, names = one_step(cell)
     expected = chain_rule.evaluate(chain_rule.rows(cell), names)[target]
-    assert check.normwise(getattr(values, target), expected) <= 1e-15
+    got = getattr(values, target)
+    assert check.normwise(got, expected.reshape(got.shape)) <= 1e-15
 
 
-@pytest.mark.parametrize("page", [*dict.fromkeys(cell.equations for cell in CELLS), *COMBINATORS])
+@pytest.mark.parametrize("page", [*dict.fromkeys(c.equations for c in [*CELLS, *LAYERS]), *COMBINATORS])
 def test_page_derivation_and_rows_have_the_same_tags(page: str) -> None:
     code = (PAGES / f"{page}.py").read_text(encoding="utf-8")
     prose = (PAGES / f"{page}.md").read_text(encoding="utf-8").replace("′", "'")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import numpy_lstm as nl
+from cases import LAYERS
 from numpy_lstm import shapes
 from reference import chain_rule
 
-CELLS = [*nl.PAGES, nl.ReLURNN, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU), nl.ABLATIONS["NFG"]]
+CELLS = [*nl.PAGES, nl.ReLURNN, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU), nl.ABLATIONS["NFG"], *LAYERS]
 
 
 def shown(it: Any) -> str:
@@ -38,7 +39,9 @@ def test_the_package() -> None:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_a_cell(cell: nl.Page) -> None:
     told = shown(cell)
-    assert f"<Page {cell.name}>\n    The cell {cell.name}.\n" in told
+    assert f"<Page {cell.name}>\n    The {'cell' if cell.carries else 'page'} {cell.name}.\n" in told
+    for field, letter in shapes.codes(cell.Trace).items():
+        assert f"{field} from 0 to {letter} - 1" in told
     for record in (cell.Params, cell.State, cell.Trace, cell.Input):
         for field, letters in shapes.axes(record).items():
             shape = f"({letters},)" if len(letters) == 1 else f"({','.join(letters)})"
@@ -66,7 +69,7 @@ def test_a_function_of_a_page(cell: nl.Page, name: str) -> None:
 
 def test_of_combinators_the_step_says_what_they_add() -> None:
     assert "then its projection h (B,R)" in shown(nl.projected(nl.LSTM, 2).step)
-    assert "h = linear(v.h, p.M)  # (M1)" in shown(nl.projected(nl.LSTM, 2))
+    assert "q = linear(v.h, p.M)  # (M1)" in shown(nl.projected(nl.LSTM, 2))
     assert "now = keep * old + (1 - keep) * new  # (Z1)" in shown(nl.zoneout(nl.LSTM))
     assert "Of GRU:" in shown(nl.zoneout(nl.GRU))
 

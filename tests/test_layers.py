@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_page import LINEAR
 
 import cases
 import numpy_lstm as nl
@@ -223,7 +222,7 @@ def small_network() -> tuple[Any, Any, Any, Any, list[int]]:
 def test_layers_of_different_sizes_with_a_readout() -> None:
     """Sizes of their own, a page without memory on top: by the complex step; all steps at once as one at a time."""
     g, n = rng(), (2, 4, 3)
-    readout = nl.EachStep(LINEAR)
+    readout = nl.EachStep(nl.Linear)
     stack = nl.Stack((nl.bidirectional(nl.LSTM), nl.Recurrent(nl.GRU), readout))
     params, xs, lengths = stack.init(3, n, g), g.standard_normal((5, 3, 3)), [5, 2, 0]
     assert stack.width(n) == 3
@@ -236,7 +235,7 @@ def test_layers_of_different_sizes_with_a_readout() -> None:
         return tree.dot(dys, stack.forward(*point, None, lengths).hs)
 
     assert check.normwise((back.dparams, back.dxs), check.complex_step(loss, (params, xs))) <= 2e-15
-    stepped = nl.Stack((*stack.layers[:2], nl.Recurrent(LINEAR)))
+    stepped = nl.Stack((*stack.layers[:2], nl.Recurrent(nl.Linear)))
     again = stepped.forward(params, xs, None, lengths)
     assert check.normwise(again.hs, run.hs) <= 1e-15
     other = stepped.backward(params, again, dys)

@@ -221,8 +221,8 @@ BAD: dict[str, tuple[Call, str]] = {
         f"{NOTHING} dhs, dcs or dlast",
     ),
     "Stack.backward": (lambda _: UP.backward((PARAMS,), UP.forward((PARAMS,), XS)), f"{NOTHING} dhs, dcs or dlast"),
-    "run.backward": (lambda _: TWIN.forward(XS).backward(), f"{NOTHING} d_output, d_h_n or d_c_n"),
-    "onnx": (lambda _: nl.onnx.run("LSTM", ONNX).backward(), f"{NOTHING} dY, dY_h or dY_c"),
+    "run.backward": (lambda _: TWIN.forward(XS).backward(), f"{NOTHING} d_output, d_h_n, d_c_n or d_c"),
+    "onnx": (lambda _: nl.onnx.run("LSTM", ONNX).backward(), f"{NOTHING} dY, dY_h, dY_c or dC"),
     # The wrong record or kind
     "masks that are a number": (
         lambda _: nl.nn.LSTM(5, 6, 2).forward(XS, dropout_masks=3),

@@ -5,7 +5,7 @@ import pytest
 
 from numpy_lstm import layouts
 from numpy_lstm.cases import Case, Name, Network, parse
-from numpy_lstm.cases.case import names
+from numpy_lstm.cases.inputs import names
 from numpy_lstm.cases.names import is_gradient
 
 SPELLED = {

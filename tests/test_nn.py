@@ -392,3 +392,44 @@ def test_absent_cotangents(kind: str) -> None:
     for name, a in absent.params.items():
         np.testing.assert_array_equal(a, dense.params[name])
     assert not any(a.any() for a in run.backward(zero[0]).params.values())
+
+
+@pytest.mark.parametrize("engine", ["explicit", "fast"])
+@pytest.mark.parametrize("batched", [True, False])
+def test_cotangents_of_every_cell(engine: str, batched: bool) -> None:
+    rng = np.random.default_rng(0)
+    twin = nl.nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=batched, rng=rng, engine=engine)
+    x = rng.standard_normal((2, 5, 3) if batched else (5, 3))
+    d_c = rng.standard_normal((4, 2, 5, 4) if batched else (4, 5, 4))
+    run = twin.forward(x)
+    grads = run.backward(d_c=d_c)
+    stack, params = twin.explicit().network()
+    xs, dcs = (x.swapaxes(0, 1), d_c.swapaxes(1, 2)) if batched else (x[:, None], d_c[:, :, None])
+    problem = nl.check.Problem.of(stack, params, xs, dcs=((dcs[0], dcs[1]), (dcs[2], dcs[3])))
+    stepped = nl.check.complex_step(problem.loss, problem.point)
+    got = grads.x.swapaxes(0, 1) if batched else grads.x[:, None]
+    assert nl.check.normwise(got, stepped.xs) <= 4e-15
+    assert nl.check.normwise(grads.params["weight_hh_l0"][:4], stepped.params[0][0].U_i) <= 4e-15
+    with pytest.raises(nl.ShapeError, match=r"d_c has shape \(3, .*; expected \(4, "):
+        run.backward(d_c=d_c[:3])
+    with pytest.raises(TypeError, match="d_c was given; GRU has no c_n"):
+        nl.nn.GRU(3, 4, rng=rng).forward(rng.standard_normal((5, 2, 3))).backward(d_c=d_c)
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+def test_onnx_takes_cotangents_of_every_cell(layout: int) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2, 5, 3) if layout else (5, 2, 3))
+    given = {"X": X, "W": rng.standard_normal((2, 16, 3)), "R": rng.standard_normal((2, 16, 4))}
+    run = nl.onnx.run("LSTM", given, {"direction": "bidirectional", "layout": layout})
+    dC = rng.standard_normal(run.Y.shape)
+    both = nl.bidirectional(nl.LSTM)
+    params = tuple(
+        nl.layouts.load("onnx", {"W": given["W"][k : k + 1], "R": given["R"][k : k + 1], "B": np.zeros((1, 32))})
+        for k in range(2)
+    )
+    xs, dcs = (X.swapaxes(0, 1), dC.transpose(2, 1, 0, 3)) if layout else (X, dC.swapaxes(0, 1))
+    problem = nl.check.Problem.of(both, params, xs, dcs=(dcs[0], dcs[1]))
+    stepped = nl.check.complex_step(problem.loss, problem.point).xs
+    got = run.backward(dC=dC)["X"]
+    assert nl.check.normwise(got.swapaxes(0, 1) if layout else got, stepped) <= 4e-15

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from own_cells import CHUNG, MGU
-from test_page import LINEAR
 
 import cases
 import numpy_lstm as nl
@@ -15,7 +14,7 @@ from numpy_lstm.cases import Case, Network, files, network, register, truth
 from numpy_lstm.mistakes import vectors
 
 SIZES = {"T": 5, "B": 3, "D": 6, "H": 6}
-OWN = [MGU, CHUNG, LINEAR]
+OWN = [MGU, CHUNG, nl.Linear]
 
 
 def drawn(page: nl.Page, **wiring: object) -> Case:
@@ -26,7 +25,7 @@ def drawn(page: nl.Page, **wiring: object) -> Case:
 DEEP = {"direction": "bidirectional", "layers": 2}
 
 
-@pytest.mark.parametrize(("page", "wiring"), [(MGU, {}), (CHUNG, DEEP), (LINEAR, {})], ids=str)
+@pytest.mark.parametrize(("page", "wiring"), [(MGU, {}), (CHUNG, DEEP), (nl.Linear, {})], ids=str)
 def test_the_judge_passes_what_is_right_and_names_what_is_wrong(page: nl.Page, wiring: dict[str, object]) -> None:
     case = truth.fill(drawn(page, **wiring))
     problem = check.Problem.of(case)

@@ -4,54 +4,21 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from cases import CELLS, standard
+from cases import CELLS, LAYERS, standard
 from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import ONE, SIGMOID, TANH, clipped, hard_sigmoid
-from numpy_lstm.ops import contract, linear, row, sum_rows
-from numpy_lstm.shapes import BD, BH, HD, H
 
 COMBINED = [nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU), nl.zoneout(nl.projected(nl.LayerNormLSTM, 3))]
 OTHER = [nl.LSTM.having(f=ONE), nl.LSTM.having(g=hard_sigmoid(0.25), y=clipped(TANH, 3.0))]
 
 
-class LinearParams(NamedTuple):
-    W: HD
-    b: H
-
-
-class LinearTrace(NamedTuple):
-    x: BD
-    y: BH
-
-
-class Nothing(NamedTuple):
-    """No functions."""
-
-
-def linear_values(F: Nothing, p: Any, x: Any, prev: Any) -> LinearTrace:
-    return LinearTrace(x=x, y=linear(x, p.W) + row(p.b))
-
-
-def linear_adjoint(F: Nothing, p: Any, v: Any, d: Any) -> LinearTrace:
-    return LinearTrace(x=d.y @ p.W, y=d.y)
-
-
-def linear_gradients(F: Nothing, p: Any, v: Any, d: Any) -> LinearParams:
-    return LinearParams(W=contract(d.y, v.x), b=sum_rows(d.y))
-
-
-LINEAR = nl.Page(
-    "Linear", LinearParams, LinearTrace, Nothing(), linear_values, linear_adjoint, linear_gradients, gives=("y",)
-)
-
-
-@pytest.mark.parametrize("page", [*CELLS, *COMBINED, *OTHER, LINEAR], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*CELLS, *COMBINED, *OTHER, *LAYERS], ids=lambda page: page.name)
 def test_a_page_and_its_records_pickle(page: nl.Page) -> None:
     problem = standard(page)
     again, other = pickle.loads(pickle.dumps((page, problem)))
@@ -96,32 +63,6 @@ def test_what_a_layer_norm_normalises_with(norm: activations.Normalisation) -> N
     assert check.normwise(stepped, problem.gradient()) <= 2e-15
     if norm != activations.TOGETHER:
         assert check.normwise(standard(nl.LayerNormLSTM, T=5).gradient(), problem.gradient()) > 1e-4
-
-
-def test_a_page_that_is_no_cell_passes_every_route() -> None:
-    problem = standard(LINEAR)
-    ours = problem.gradient()
-    assert problem.point.first == ()
-    assert check.normwise(check.complex_step(problem.loss, problem.point, chunk=64), ours) <= 2e-15
-    assert check.normwise(check.richardson(problem.loss, problem.point), ours) <= 1e-11
-    assert check.normwise(check.truth.gradient(problem), ours) <= 1e-15
-    rows = check.compare(ours, check.truth.gradient(problem), problem.absolute_paths())
-    assert rows.verdict == "pass"
-    rng = np.random.default_rng(0)
-    u, v = (tree.random_like(problem.point, rng) for _ in range(2))
-    jvp = lambda v: check.directional(problem.outputs, problem.point, v)  # noqa: E731
-    vjp = lambda w: problem._replace(cotangents=w).gradient()  # noqa: E731
-    assert check.dot_test(jvp, vjp, problem.point, problem.cotangents, rng, pairs=20).error <= 1e-15
-    Hu, Hv = (check.hessian_vector(problem.gradient, problem.point, d) for d in (u, v))
-    assert abs(tree.dot(u, Hv) - tree.dot(v, Hu)) <= 2e-15 * tree.norm(u) * tree.norm(Hv)
-    assert check.verify(problem.loss, ours, problem.point).verdict == "pass"
-    wrong = ours._replace(params=ours.params._replace(b=1.0001 * ours.params.b))
-    assert check.verify(problem.loss, wrong, problem.point).verdict == "fail"
-    run = nl.forward(LINEAR, *problem.point[:2], lengths=[20, 3, 0, 7])
-    dys = problem.cotangents.states.y
-    back = nl.backward(LINEAR, problem.point.params, run, dhs=dys)
-    alive = np.arange(20)[:, None] < [20, 3, 0, 7]
-    assert check.normwise(back.dparams.b, (dys * alive[..., None]).sum((0, 1))) <= 1e-15
 
 
 def test_every_carried_field_takes_a_cotangent() -> None:

@@ -92,6 +92,20 @@ def test_what_is_left_out() -> None:
     assert len(list(tree.leaves(problem.dense().cotangents))) == 5
 
 
+def test_a_layer_takes_cotangents_of_every_cell() -> None:
+    rng = np.random.default_rng(0)
+    layer = nl.Stack([nl.bidirectional(nl.LSTM), nl.bidirectional(nl.GRU), nl.Recurrent(nl.CoupledLSTM)])
+    params, xs = layer.init(D, H, rng), rng.standard_normal((T, B, D))
+    dcs = ((None, rng.standard_normal((T, B, H))), None, rng.standard_normal((T, B, H)))
+    problem = check.Problem.of(layer, params, xs, dcs=dcs, lengths=[T, 1, 0, T - 1][:B])
+    stepped = check.complex_step(problem.loss, problem.point)
+    assert check.normwise(problem.gradient(), stepped) <= 4e-15
+    assert check.normwise(problem.dense().gradient(), stepped) <= 4e-15
+    assert check.normwise(problem.gradient(), check.truth.gradient(problem, 30)) <= 2e-15
+    with pytest.raises(TypeError, match="keeps no c of single steps"):
+        check.Problem.of(nl.Recurrent(nl.LSTM, "fast"), nl.LSTM.init(D, H, rng), xs, dcs=dcs[2])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -100,8 +114,8 @@ def test_what_is_left_out() -> None:
             "params given beside a numpy_lstm.cases.case.Case, which has its own arguments",
         ),
         (
-            lambda: check.Problem.of(nl.Recurrent(nl.LSTM), dcs=3),
-            "dcs given to a numpy_lstm.layers.Recurrent; expected dhs and dlast",
+            lambda: check.Problem.of(nl.Recurrent(nl.LSTM), dstates=3),
+            "dstates given to a numpy_lstm.layers.Recurrent; expected dhs, dcs and dlast",
         ),
         (lambda: check.Problem.of("LSTM"), "cell is a str; expected a Page such as numpy_lstm.LSTM"),
     ],

@@ -170,7 +170,7 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "fractional lengths": (
         lambda: forward(lengths=[1.5, 2, 3, 1]),
-        "lengths is [1.5, 2, 3, 1]; expected B=4 integers from 0 to T=3",
+        "lengths is [1.5, 2, 3, 1]; expected B=4 integers from 0 to T=3, or Steps of masks (T, B)",
     ),
     "seed for a Generator": (
         lambda: LSTM.init(5, 6, 0),

@@ -7,7 +7,7 @@ wrong above flows into the rows below.
 """
 
 from dataclasses import replace
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -147,3 +147,37 @@ def test_a_wrong_scan_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     mutant._shifted = lambda hs: np.concatenate([0 * hs[:1], hs[:-1]])
     monkeypatch.setattr("numpy_lstm.check.problem.scan", mutant)
     assert check_fails(standard(nl.LSTM))
+
+
+ONE_STEP: dict[str, tuple[nl.Page, str, str]] = {
+    "rows of one code not added": (nl.Embedding, "scatter_rows(d.y, v.x, p.W.shape[0])", "0 * p.W"),
+    "bias of one row": (nl.Linear, "b=sum_rows(d.y)", "b=d.y[0]"),
+    "mask not applied": (nl.Dropout, "dx, dmask = v.mask * d.y", "dx, dmask = d.y"),
+    "memory as answer only": (nl.Attention, "dmemory + outer(de, v.q)", "dmemory"),
+    "question without gradient": (nl.Attention, "dx = dx + dq @ p.W_a", "dx = dx"),
+    "softmax as a sigmoid": (nl.Attention, "softmax_adjoint(dw, v.w)", "dw * v.w * (1 - v.w)"),
+    "1 + s forgotten": (nl.CrossEntropy, "d.loss / (1 + v.s)", "d.loss"),
+    "probability of the target forgotten": (
+        nl.CrossEntropy,
+        "-others(dx, v.target)",
+        "others(dx, v.target) * 0 - d.loss",
+    ),
+    "2 forgotten": (nl.SquaredError, "2 * keep_last", "keep_last"),
+    "sign of the target": (nl.SquaredError, "dr, -dr", "dr, dr"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_STEP)
+def test_mistakes_in_pages_of_one_step_are_caught(name: str) -> None:
+    page, old, new = ONE_STEP[name]
+    mutant = mutate(import_module(page.values.__module__), (old, new))
+    wrong = replace(page, adjoint=mutant.adjoint, gradients=mutant.gradients)
+    assert check_fails(standard(page, T=3)._replace(cell=wrong))
+    assert not check_fails(standard(page, T=3))
+
+
+def test_a_difference_in_the_softmax_is_caught_once_the_target_leads() -> None:
+    edit = ("-others(dx, v.target)", "pick(dx, v.target) - d.loss")
+    wrong = replace(nl.CrossEntropy, adjoint=mutate(import_module(nl.CrossEntropy.values.__module__), edit).adjoint)
+    assert not check_fails(regimes.softmax_problem(0, 0)._replace(cell=wrong))
+    assert check_fails(regimes.softmax_problem(10, 0)._replace(cell=wrong))

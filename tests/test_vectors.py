@@ -6,6 +6,7 @@ import shlex
 import shutil
 import struct
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import torch
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from numpy_lstm import cli, onnx
-from numpy_lstm.cases import files, onnx_cases
+from numpy_lstm import cli, judge, onnx
+from numpy_lstm.cases import files, inputs, onnx_cases
 from numpy_lstm.cases.case import Case
+from numpy_lstm.cases.folder import replacing
 from numpy_lstm.cases.network import Network
 from numpy_lstm.check import CaseError, normwise
 from numpy_lstm.mistakes import vectors
@@ -152,16 +154,35 @@ def test_the_committed_sets_are_small() -> None:
     assert sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file()) < 1.5e6
 
 
+CORNERS: dict[str, Any] = {
+    "zero-state": lambda case: not np.any(case.arrays["h_0"]) and not np.any(case.arrays["c_0"]),
+    "no-state": lambda case: not {"h_0", "c_0"} & case.arrays.keys() and "d_h_0" not in case.expected,
+    "no-bias": lambda case: not [k for k in (*case.arrays, *case.expected) if "bias" in k],
+    "unit": lambda case: case.sizes["D"] == case.sizes["H"] == 1,
+    "row": lambda case: case.sizes["B"] == 1,
+    "step": lambda case: case.sizes["T"] == 1,
+    "batch": lambda case: case.sizes["B"] == case.sizes["T"],
+    "cells": lambda case: np.all(case.arrays["d_c"] != 0),
+    "dropped": lambda case: {*np.unique(case.arrays["l1.dropout"])} == {0.0, float(np.float32(1 / 0.6))},
+    "masked": lambda case: not case.arrays["read"][0].all() and case.arrays["read"][-1].all(),
+    "reset": lambda case: 0 < case.arrays["reset"][1:].mean() < 1,
+}
+
+
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_what_every_case_must_have(path: Path) -> None:
     case = files.read_case(path)
     sizes = case.sizes
-    assert sizes["T"] >= 3
-    assert len(set(sizes.values())) == (3 if "square" in path.stem else 4)
+    if path.stem in CORNERS:
+        assert CORNERS[path.stem](case)
+    else:
+        assert sizes["T"] >= 3
+        assert len(set(sizes.values())) == (3 if "square" in path.stem else 4)
     for k, a in case.arrays.items():
-        assert k == "lengths" or np.all(a != 0), f"{k} has zeros"
+        random = path.stem not in CORNERS or inputs.inputs(case.network, case.layout, **sizes)[k].kind == "parameter"
+        assert k == "lengths" or not random or np.all(a != 0), f"{k} has zeros"
         assert k == "lengths" or np.all(a == a.astype(np.float32)), f"{k} is beyond float32"
-        assert k == "lengths" or len(np.unique(a)) == a.size, f"{k} repeats a number"
+        assert k == "lengths" or not random or len(np.unique(a)) == a.size, f"{k} repeats a number"
     if "lengths" in case.arrays:
         assert {1, sizes["T"]} < set(case.arrays["lengths"].tolist())
     run = case.run()
@@ -170,7 +191,8 @@ def test_what_every_case_must_have(path: Path) -> None:
     assert 1 <= case.about["conditioning"] < 1e6
 
 
-TORCH = [path for path in CASES if path.parent.name in ("lstm", "gru", "rnn") and path.stem != "zoneout"]
+LOOPED = ("cells", "dropped", "masked", "reset")  # what torch.nn does not do
+TORCH = [p for p in CASES if p.parent.name in ("lstm", "gru", "rnn") and p.stem not in ("zoneout", *LOOPED)]
 
 
 @pytest.mark.parametrize("path", TORCH, ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -179,12 +201,14 @@ def test_torch_gives_the_expected_results(path: Path) -> None:
     network, places = case.network, case.network.places()
     given = {k: torch.tensor(a, requires_grad=k != "lengths") for k, a in case.arrays.items()}
     options = {"proj_size": network.projection} if network.projection else {}
+    options |= {"bias": f"{places[0]}bias_ih_l0" in given}
     module = getattr(torch.nn, network.cell)(
         case.sizes["D"], case.sizes["H"], network.layers, bidirectional=len(places) > network.layers, **options
     ).double()
     theirs = {k: name_for(k, places) for k in given if "weight" in k or "bias" in k}
-    states = [k for k in ("h", "c") if f"{places[0]}{k}_0" in given]
-    first = [torch.stack([given[f"{place}{k}_0"] for place in places]) for k in states]
+    states = [k for k in ("h", "c") if f"{places[0]}d_{k}_n" in given]
+    zeros = {f"{place}{k}_0": torch.zeros_like(given[f"{place}d_{k}_n"]) for place in places for k in states}
+    first = [torch.stack([(zeros | given)[f"{place}{k}_0"] for place in places]) for k in states]
 
     xs, lengths = given["x"], given.get("lengths")
     if lengths is not None:
@@ -205,6 +229,41 @@ def test_torch_gives_the_expected_results(path: Path) -> None:
     found |= {re.sub(r"([^.]+)$", r"d_\1", k): a for k, a in zip(inputs, gradients, strict=True)}
     assert {k for k in case.expected if "values." not in k and "cotangents." not in k} == found.keys()
     assert max(normwise(a.detach().numpy(), case.expected[k]) for k, a in found.items()) <= 1e-12
+
+
+@pytest.mark.parametrize("stem", LOOPED)
+def test_a_loop_of_torch_operations_gives_the_expected_results(stem: str) -> None:
+    case = files.read_case(HERE / "lstm" / f"{stem}.json")
+    given = {k: torch.tensor(a) for k, a in case.arrays.items()}
+    leaves = [k for k, a in given.items() if a.dtype == torch.float64 and not re.search(r"(^|\.)d_|dropout", k)]
+    T, one, xs = case.sizes["T"], torch.ones(case.sizes["B"]), given["x"]
+    for k in leaves:
+        given[k].requires_grad_()
+    loss: Any = 0.0
+    for place in case.network.places():
+        w = {k: given[place + k] for k in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")}
+        h, c, outputs = given[f"{place}h_0"], given[f"{place}c_0"], []
+        for t in range(T):
+            read, reset = (given.get(k, [z * one] * T)[t][:, None] > 0 for k, z in (("read", 1), ("reset", 0)))
+            h, c = (torch.where(reset, 0.0, s) for s in (h, c))
+            a = xs[t] @ w["weight_ih_l0"].T + w["bias_ih_l0"] + h @ w["weight_hh_l0"].T + w["bias_hh_l0"]
+            i, f, g, o = a.chunk(4, 1)
+            cell = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            new = torch.sigmoid(o) * torch.tanh(cell)
+            h, c = torch.where(read, new, h), torch.where(read, cell, c)
+            outputs.append(torch.where(read, new, 0.0))
+            loss = loss + torch.sum(given.get(f"{place}d_c", [0.0 * c] * T)[t] * c)
+        loss = loss + torch.sum(given[f"{place}d_h_n"] * h) + torch.sum(given[f"{place}d_c_n"] * c)
+        output = torch.stack(outputs)
+        xs = output * given.get("l1.dropout", 1.0)
+    loss = loss + torch.sum(given["d_output"] * output)
+    gradients = torch.autograd.grad(loss, [given[k] for k in leaves])
+    found = {re.sub(r"([^.]+)$", r"d_\1", k): a.numpy() for k, a in zip(leaves, gradients, strict=True)}
+    assert set(found) == {k for k in case.expected if re.search(r"(^|\.)d_", k)}
+    assert max(normwise(a, case.expected[k]) for k, a in found.items()) <= 1e-13
+    assert normwise(output.detach().numpy(), case.expected["output"]) <= 1e-14
+    judged = judge.judge(case, found | {"output": output.detach().numpy()}, partial=True)
+    assert judged.verdict == "pass"
 
 
 def name_for(name: str, places: list[str]) -> str:
@@ -239,9 +298,72 @@ def test_unknown_names(tmp_path: Path) -> None:
         (lambda: vectors.cases("LSTM", "torch", only=["plan"]), "'plan' is no recipe; known are plain"),
         (lambda: vectors.write_set(tmp_path, "RNN", format="onnx"), "ONNX expresses no case of RNN in layout torch"),
         (lambda: vectors.write_set(tmp_path, "RNN", format="hdf5"), "'hdf5' is no format; known are json"),
+        (lambda: vectors.cases("RNN", "torch", "float8"), "dtype is 'float8'; expected float64 or float32 or float16"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             call()
+
+
+def killed_while_writing(target: Path, seed: int, files_written: int) -> None:
+    """Another process that is killed once so many files of a set stand."""
+    code = f"""if True:
+        import os, signal
+        from numpy_lstm.mistakes import vectors
+        write, n = vectors.files.write_case, [0]
+        def dies(path, case):
+            n[0] += 1
+            if n[0] > {files_written}: os.kill(os.getpid(), signal.SIGKILL)
+            return write(path, case)
+        vectors.files.write_case = dies
+        vectors._mistakes = lambda case: ([], [])
+        vectors.write_set({str(target)!r}, "RNN", seed={seed}, only=["plain", "lengths"])
+    """
+    assert subprocess.run([sys.executable, "-c", code], cwd=HERE.parent.parent, check=False).returncode == -9
+
+
+def test_a_set_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "_mistakes", lambda case: ([], []))
+    target, options = tmp_path / "set", {"only": ["plain", "projected"], "seed": 0}
+    vectors.write_set(target, "LSTM", **options)
+    killed_while_writing(target, 1, 1)
+    assert {files.read_case(p).about["seed"] for p in target.glob("[!i]*.json")} == {0}
+    assert json.loads((target / "index.json").read_text())["seed"] == 0
+    written = vectors.write_set(target, "RNN", **options | {"seed": 2})  # which has fewer cases
+    assert sorted(written) == sorted(target.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]  # what the killed process left is gone
+    target.rename(tmp_path / ".set.old")  # killed between two renames
+    with pytest.raises(CaseError, match="'hdf5' is no format"):
+        vectors.write_set(target, "RNN", format="hdf5")
+    vectors.write_set(target, "RNN", **options)
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(CaseError, match=re.escape(f"{target}: holds notes.txt, which is no part of a set")):
+        vectors.write_set(target, "RNN", **options)
+    assert (target / "notes.txt").read_text() == "mine"
+
+
+def test_two_processes_do_not_write_one_set(tmp_path: Path) -> None:
+    with (
+        replacing(tmp_path / "set", set()) as new,
+        pytest.raises(CaseError, match="another process is writing there"),
+        replacing(tmp_path / "set", set()),
+    ):
+        pass
+    assert not new.exists()
+
+
+def test_options_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(vectors, "_mistakes", lambda case: ([], []))
+    command = ["vectors", str(tmp_path / "set"), "--cell", "RNN", "--format", "npz", "--no-state", "--no-bias"]
+    assert cli.main([*command, "--sizes", "3,2,1,4", "--dtype", "bfloat16"]) == 0
+    for path in (tmp_path / "set").glob("*.npz"):
+        case = files.read_case(path)
+        changed = {"square": {"D": 4}, "unit": {"D": 1, "H": 1}, "row": {"B": 1}, "step": {"T": 1}, "batch": {"B": 3}}
+        assert case.sizes == {"T": 3, "B": 2, "D": 1, "H": 4} | changed.get(path.stem, {})
+        assert not [k for k in case.arrays if "bias" in k or k.endswith("_0")]
+        for a in case.arrays.values():  # eight bits each
+            assert np.array_equal(a, a.astype(np.float32).view(np.uint32).__and__(0xFFFF0000).view(np.float32))
+    assert cli.main([*command, "--sizes", "3,2,1"]) == 3
+    assert "'3,2,1' is not T,B,D,H: four numbers of at least 1" in capsys.readouterr().err
 
 
 def test_the_page_names_what_the_files_have() -> None:

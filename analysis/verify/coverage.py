@@ -15,7 +15,7 @@ from .. import output
 from ..progress import bar
 from . import routes
 
-SIZES = {"T": 12, "B": 3, "D": 5, "H": 7}
+SIZES = {"T": 12, "B": 3, "D": 5, "H": 7, "S": 4, "N": 6}
 CELLS = [
     *nl.PAGES,
     nl.ReLURNN,
@@ -23,6 +23,7 @@ CELLS = [
     nl.projected(nl.PeepholeLSTM, 3),
     nl.zoneout(nl.LSTM),
     nl.zoneout(nl.GRU),
+    *nl.pages.LAYERS,
 ]
 TWINS: dict[str, Callable[[], Any]] = {
     "nn.RNN, 2 layers, bidirectional": lambda: nl.nn.RNN(2, 3, 2, bidirectional=True),
@@ -48,7 +49,8 @@ def cells(seed: int, seeds: int = 3) -> list[dict[str, Any]]:
                 "complex step": check.normwise(ours, check.complex_step(p.loss, p.point, chunk=256)),
             }
             if routes.HAS_TORCH:
-                found["torch"] = check.normwise(ours, routes.torch_oracle.tensor_cell(p))
+                oracle = routes.torch_oracle
+                found["torch"] = check.normwise(ours, oracle.tensor_cell(p) if cell.carries else oracle.one_step(p)[1])
             worst = {name: check.worst([value, found[name]]) for name, value in worst.items()}
         rows.append({"name": cell.name} | worst)
     return rows

@@ -14,7 +14,7 @@ from reference import regimes
 
 from .. import next_symbol, output, text
 from ..progress import bar
-from . import routes
+from . import routes, softmax
 
 WINDOW = 1 + routes.SIZES["T"]
 
@@ -74,8 +74,8 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine()} | versions
 
 
-def markdown(compared: list[Comparison], worst: dict[str, dict[str, float]]) -> str:
-    """The table of routes and networks, and the table of saturated gates."""
+def markdown(compared: list[Comparison], worst: dict[str, dict[str, float]], margins: softmax.Worst) -> str:
+    """The tables of routes and networks, of saturated gates, and of the softmax."""
     by = {(o.network, o.route): o for o in compared}
 
     def entry(o: Comparison) -> str:
@@ -95,14 +95,16 @@ def markdown(compared: list[Comparison], worst: dict[str, dict[str, float]]) -> 
     return (
         "Hand-derived gradient against each route: normwise error · K.\n\n"
         f"{agreement}\n{missing}\nWorst K against 50-digit truth when gates saturate; "
-        f"bound of numpy-lstm: {check.BOUND:g}.\n\n{saturation}\n"
+        f"bound of numpy-lstm: {check.BOUND:g}.\n\n{saturation}\n\n"
+        "Cross-entropy against 50-digit truth: worst normwise error of the loss · of its gradient; "
+        f"bound of numpy-lstm: {softmax.BOUND:g}.\n\n{softmax.table(margins)}\n"
     )
 
 
 def run(corpus: text.Corpus, out: Path, seed: int) -> list[str]:
     """Verify, print and save; returns what failed."""
-    compared, worst = verify(corpus, seed), saturated(seed)
-    report = markdown(compared, worst)
+    compared, worst, margins = verify(corpus, seed), saturated(seed), softmax.measure(seed)
+    report = markdown(compared, worst, margins)
     print(report)
     output.write_text(out / "verification.md", report)
     output.write_json(
@@ -115,10 +117,11 @@ def run(corpus: text.Corpus, out: Path, seed: int) -> list[str]:
             "sizes": routes.SIZES,
             "routes": [o._asdict() | {"passed": o.passed} for o in compared],
             "saturated": worst,
+            "softmax": margins,
         },
     )
     failed = [f"{o.network}, {o.route}: {o.error:.3g}, bound {o.bound:g}" for o in compared if not o.passed]
     for regime, k in worst.items():
         if not k["numpy-lstm"] <= check.BOUND:
             failed.append(f"saturated gates, {regime}: K {k['numpy-lstm']:.3g}, bound {check.BOUND:g}")
-    return failed
+    return failed + softmax.failed(margins)

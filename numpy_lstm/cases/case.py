@@ -4,34 +4,41 @@ Everything is a flat dictionary of arrays, so that a case can be written to a fi
 language:
 
     x (T,B,D), lengths (B,)                      inputs; beyond its length a row of x is noise without influence
+    read, reset, restart (T,B)                   in place of lengths: the masks of ``numpy_lstm.Steps``, 0 or 1
     keep_h, keep_c (T,B,·)                       the masks of a zoneout cell
+    l1.dropout (T,B,·)                           factors on what layer 1 reads
     h_0, c_0 (B,·), weight_ih_l0, ...            the first state and the parameters, named and shaped by the layout
     d_output (T,B,·), d_h_n, d_c_n (B,·)         the cotangents: L = <d_output, output> + <d_h_n, h_n> + <d_c_n, c_n>
+    d_c (T,B,H)                                  and + <d_c, every c>
     output, h_n, c_n, values.f (T,B,H), ...      forward values, every one of each step among them
     d_x, d_h_0, d_c_0, d_weight_ih_l0, ...       gradients of L
     cotangents.f (T,B,H), ...                    dL/df_t and the like, all paths, of each step
 
 With several layers or directions the names of states, parameters, values and cotangents begin with their place:
 ``l0.h_0``, ``l1_reverse.d_weight_ih_l0``. Steps of a reversed direction stand in the order in which it reads.
+First states, biases, and whatever is not in every network may be left out (``cases.inputs``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import layouts, scan, tree
+from .. import steps, tree
 from ..arrays import type_name
 from ..check.given import CaseError
 from ..check.problem import Outputs, Point, Problem
 from ..pages.page import Page
 from ..shapes import Sizes, axes
+from ..steps import Steps
 from ..wiring import walk
-from .names import COTANGENT, GRADIENT, ITSELF, VALUE, Name, is_gradient
+from . import inputs
+from .inputs import RECORDS, dump_gradients, load
+from .names import COTANGENT, GRADIENT, ITSELF, VALUE, Name, is_gradient, parse
 from .network import Network, Parts
+from .precision import held
 
-RECORDS = "records"  # the layout of a cell's own Params, one array for each field
+__all__ = ["RECORDS", "Call", "Case", "computed"]
 
 
 class Call(NamedTuple):
@@ -40,10 +47,11 @@ class Call(NamedTuple):
     params: Any
     xs: Any
     first: Any
-    lengths: tuple[int, ...] | None
+    lengths: Any
     masks: dict[str, Any]
     dhs: Any
     dlast: Any
+    dcs: Any = None
 
 
 class Case(NamedTuple):
@@ -64,10 +72,30 @@ class Case(NamedTuple):
     def sizes(self) -> dict[str, int]:
         """T, B, D and H."""
         T, B, D = self.arrays["x"].shape
-        cell = self.network.of_cell()
-        sizes = Sizes(cell.name, cell.R)
-        sizes.bind_record("params", next(iter(self.stored().values())), cell.Params)
-        return {"T": T, "B": B, "D": D, "H": sizes["H"]}
+        cell, place = self.network.of_cell(), self.network.places()[0]
+        if all(place + k in self.arrays for k in inputs.names(self.layout, cell)):
+            sizes = Sizes(cell.name, cell.R)
+            sizes.bind_record("params", self._params(self.arrays, place), cell.Params)
+            return {"T": T, "B": B, "D": D, "H": sizes["H"]}
+        wide = [k for k, letters in axes(cell.State).items() if letters[-1] == "H" or cell.R is None]
+        if not wide:
+            raise CaseError(f"case {self.name} has no {' or no '.join(inputs.names(self.layout, cell))}")
+        return {"T": T, "B": B, "D": D, "H": self._array(f"{place}d_{wide[0]}_n").shape[-1]}
+
+    @property
+    def inputs(self) -> dict[str, inputs.Input]:
+        """Every array that the case may have, with its shape and what it is."""
+        return inputs.inputs(self.network, self.layout, **self.sizes)
+
+    def filled(self) -> "Case":
+        """The case with zeros for a first state or for biases that are left out; all of them are, or none."""
+        known, whole = self.inputs, dict(self.arrays)
+        like = next((whole[k] for k, (_, of) in known.items() if of == inputs.PARAMETER and k in whole), np.zeros(1))
+        for kind in (inputs.FIRST, inputs.BIAS):
+            absent = {k: shape for k, (shape, of) in known.items() if of == kind and k not in whole}
+            if len(absent) == sum(of == kind for _, of in known.values()):
+                whole |= {k: np.full(shape, 0 * like.flat[0], like.dtype) for k, shape in absent.items()}
+        return self._replace(arrays={k: whole[k] for k in known if k in whole})
 
     @classmethod
     def random(
@@ -77,17 +105,24 @@ class Case(NamedTuple):
         sizes: Mapping[str, int],
         rng: np.random.Generator,
         *,
-        lengths: Sequence[int] | None = None,
+        lengths: Sequence[int] | Steps | None = None,
+        first: str = "random",
+        bias: bool = True,
+        drop: float = 0.0,
+        cells: bool = False,
         shift: Mapping[str, float] | None = None,
         scale: float = 1.0,
         cotangents: float = 1.0,
+        dtype: str = "float64",
         name: str = "random",
     ) -> "Case":
         """A case without expected results; ``sizes`` has T, B, D, H.
 
         What is stored is drawn from U(-1/sqrt(H), 1/sqrt(H)) times ``scale``, every array by itself, so that gates
         and bias halves differ; ``shift`` then adds to all of a bias (``{"b_f": 8.0}``). All else is normal,
-        cotangents times ``cotangents``; masks are U(0, 1). Every number is one that float32 holds.
+        cotangents times ``cotangents``; masks are U(0, 1). The ``first`` state is random, zero or absent, biases are
+        absent unless ``bias``; ``drop`` is the probability of dropout between layers; ``cells``: cotangents of every c
+        too. Every number is one that float32, and ``dtype``, hold.
         """
         if not isinstance(network, Network):
             raise CaseError(f"network is a {type_name(network)}; expected a Network, such as Network('LSTM')")
@@ -97,69 +132,85 @@ class Case(NamedTuple):
             raise CaseError(f"sizes is a {type_name(sizes)}; expected T, B, D, H by name")
         if bad := [k for k in "TBDH" if not isinstance(sizes.get(k), int) or sizes[k] < (k != "T")]:
             raise CaseError(f"sizes has {bad[0]}={sizes.get(bad[0])!r}; expected T, and B, D, H of at least 1")
+        if first not in ("random", "zero", "absent"):
+            raise CaseError(f"first is {first!r}; expected random, zero or absent")
         cell, (T, B, D, H) = network.check().of_cell(), (sizes[k] for k in "TBDH")
-        step = cell.sizes(H, B=B, D=D)
-
-        def single(a: Any) -> Any:
-            return a.astype(np.float32).astype(np.float64)
-
-        def draw(shape: Sequence[int], by: Any = rng.standard_normal, times: float = 1.0) -> Any:
-            return single(by(tuple(shape)) * times)
+        if unknown := set(shift or {}) - set(cell.Params._fields):
+            raise CaseError(f"shift names {', '.join(unknown)}; {cell.name} has {', '.join(cell.Params._fields)}")
 
         def weights(shape: Sequence[int]) -> Any:
             return rng.uniform(-1, 1, shape) / np.sqrt(H) * scale
 
-        given: dict[str, Any] = {"x": draw((T, B, D))}
-        if lengths is not None:
-            given["lengths"] = np.array(scan.as_lengths(lengths, T, B))
-        letters = axes(cell.Input)
-        given |= {k: draw((T, *(step[n] for n in letters[k])), rng.random) for k in cell.reads if k != "x"}
-        states = {k: [step[n] for n in letters] for k, letters in axes(cell.State).items()}
+        known = inputs.inputs(network, layout, T, B, D, H)
+        added: dict[str, Any] = {}
         for place, width in zip(network.places(), network.widths(D, H), strict=True):
-            given |= {f"{place}{k}_0": draw(shape) for k, shape in states.items()}
-            size = cell.sizes(H, D=width)
-            zero = cell.Params(**{k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()})
-            if unknown := set(shift or {}) - set(zero._fields):
-                raise CaseError(f"shift names {', '.join(unknown)}; {cell.name} has {', '.join(zero._fields)}")
-            added = zero._replace(**{k: getattr(zero, k) + v for k, v in (shift or {}).items()})
-            stored = [dump(layout, zero, cell), dump(layout, added, cell)]
-            given |= {f"{place}{k}": single(weights(a.shape) + (stored[1][k] - a)) for k, a in stored[0].items()}
-        given["d_output"] = draw((T, B, network.layer().width(H)), times=cotangents)
-        for place in network.places():
-            given |= {f"{place}d_{k}_n": draw(shape, times=cotangents) for k, shape in states.items()}
-        return cls(name, network, layout, "float64", given, {}, {})
+            pair = [inputs.dump(layout, inputs.filled(cell, width, H, **more), cell) for more in ({}, shift or {})]
+            added |= {
+                place + k: moved - zero for (k, zero), moved in zip(pair[0].items(), pair[1].values(), strict=True)
+            }
+        draw: dict[str, Callable[[str, tuple[int, ...]], Any]] = {
+            inputs.X: lambda _, shape: rng.standard_normal(shape),
+            inputs.MASK: lambda _, shape: rng.random(shape),
+            inputs.FIRST: lambda _, shape: rng.standard_normal(shape) if first == "random" else np.zeros(shape),
+            inputs.PARAMETER: lambda name, shape: weights(shape) + added[name],
+            inputs.BIAS: lambda name, shape: weights(shape) + added[name],
+            inputs.COTANGENT: lambda _, shape: rng.standard_normal(shape) * cotangents,
+            inputs.DROPOUT: lambda _, shape: (rng.random(shape) >= drop) / (1 - drop),
+            inputs.CELLS: lambda _, shape: rng.standard_normal(shape) * cotangents,
+        }
+        left_out = {inputs.WHICH, *([] if drop else [inputs.DROPOUT]), *([] if cells else [inputs.CELLS])}
+        left_out |= {*([inputs.FIRST] if first == "absent" else []), *([] if bias else [inputs.BIAS])}
+        given = {k: held(draw[kind](k, shape), dtype) for k, (shape, kind) in known.items() if kind not in left_out}
+        if isinstance(lengths, Steps):
+            masks = steps.checked(lengths, T, B)._asdict()
+            given |= {k: mask.astype(np.int64) for k, mask in masks.items() if mask is not None}
+        elif lengths is not None:
+            given["lengths"] = np.array(steps.as_lengths(lengths, T, B))
+        return cls(name, network, layout, dtype, {k: given[k] for k in known if k in given}, {}, {})
 
     def call(self, convert: Callable[[Any], Any] = lambda a: a) -> Call:
         """The arguments, each array passed through ``convert``; raises CaseError if one is missing or has no place."""
-        cell = self.network.of_cell()
-        params, first, dlast = [], [], []
-        stored = self.stored()
-        for place in self.network.places():
-            params.append(tree.map(convert, stored[place]))
-            first.append(cell.State(**{k: convert(self._array(f"{place}{k}_0")) for k in cell.State._fields}))
-            dlast.append(cell.State(**{k: convert(self._array(f"{place}d_{k}_n")) for k in cell.State._fields}))
-        lengths = self.arrays.get("lengths")
+        cell, network = self.network.of_cell(), self.network
+        arrays, known = self.filled().arrays, self.inputs
+        whole = {k: a if k in inputs.INTEGERS else convert(a) for k, a in arrays.items()}
+        if missing := [k for k, (_, of) in known.items() if k not in arrays and of in inputs.REQUIRED]:
+            raise CaseError(f"case {self.name} has no array {missing[0]}; it has {', '.join(self.arrays)}")
+        params, first, dlast, dcs = [], [], [], []
+        for place in network.places():
+            params.append(tree.map(convert, self._params(arrays, place)))  # two biases are added before
+            first.append(cell.State(**{k: whole[f"{place}{k}_0"] for k in cell.State._fields}))
+            dlast.append(cell.State(**{k: whole[f"{place}d_{k}_n"] for k in cell.State._fields}))
+            dcs.append(whole.get(f"{place}d_c"))
+        lengths: Any = {k: whole[k] for k in inputs.INTEGERS if k in whole}
+        if lengths:
+            counts = lengths.pop("lengths", None)
+            if counts is not None and lengths:
+                raise CaseError(f"lengths and {', '.join(lengths)} are given; expected the one or the others")
+            masks = {k: a.astype(bool) for k, a in lengths.items()}
+            lengths = Steps(**masks) if counts is None else tuple(int(n) for n in counts)
         return Call(
-            self.network.nest(params),
-            convert(self._array("x")),
-            self.network.nest(first),
-            None if lengths is None else tuple(int(n) for n in lengths),
-            {k: convert(self._array(k)) for k in cell.reads if k != "x"},
-            convert(self._array("d_output")),
-            self.network.nest(dlast),
+            network.nest(params),
+            whole["x"],
+            network.nest(first),
+            lengths or None,
+            {k: a for k, a in whole.items() if known[k].kind in (inputs.MASK, inputs.DROPOUT)},
+            whole["d_output"],
+            network.nest(dlast),
+            None if all(d is None for d in dcs) else network.nest(dcs),
         )
 
     def names(self) -> tuple[str, ...]:
-        """The names of a place's parameters."""
-        return names(self.layout, self.network.of_cell())
+        """The names of a place's parameters, biases that are left out among them."""
+        return tuple(inputs.names(self.layout, self.network.of_cell()))
 
     def stored(self) -> dict[str, Any]:
         """The Params of each place."""
+        whole = self.filled().arrays
+        return {place: self._params(whole, place) for place in self.network.places()}
+
+    def _params(self, arrays: Mapping[str, Any], place: str) -> Any:
         cell = self.network.of_cell()
-        return {
-            place: _load(self.layout, {k: self._array(place + k) for k in self.names()}, cell)
-            for place in self.network.places()
-        }
+        return load(self.layout, {k: arrays[place + k] for k in inputs.names(self.layout, cell)}, cell)
 
     def answer(self, run: Any, back: Any) -> dict[str, Any]:
         """All results by name, from what the layer's forward and backward pass returned."""
@@ -175,12 +226,14 @@ class Case(NamedTuple):
             named |= {Name(place, GRADIENT, f"{k}_0"): a for k, a in dfirst._asdict().items()}
             named |= {Name(place, GRADIENT, k): a for k, a in dump_gradients(self.layout, dparams, cell).items()}
             named |= {Name(place, COTANGENT, k): getattr(d, k) for k in fields}
-        return {str(name): a for name, a in named.items()}
+        absent = {parse(k)._replace(role=GRADIENT) for k in self.filled().arrays.keys() - self.arrays.keys()}
+        return {str(name): a for name, a in named.items() if name not in absent}
 
     def problem(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> Problem:  # noqa: B008
         """The loss of the case at its point: the network of these parts, each array passed through ``convert``."""
         call = self.call(convert)
-        point, cotangents = Point(call.params, call.xs, call.first), Outputs(call.dhs, call.dlast)
+        point, states = Point(call.params, call.xs, call.first), (call.dhs, call.dcs)
+        cotangents = Outputs(call.dhs if call.dcs is None else states, call.dlast)
         return Problem(self.network.layer(call.masks, parts), point, cotangents, call.lengths)
 
     def run(self, convert: Callable[[Any], Any] = lambda a: a, parts: Parts = Parts()) -> dict[str, Any]:  # noqa: B008
@@ -206,25 +259,3 @@ def computed(cell: Page) -> list[str]:
     """The fields that a step computes, and an answer may give: all but its inputs."""
     inputs = {*cell.reads, *(f"{k}_prev" for k in cell.carries)}
     return [k for k in cell.Trace._fields if k not in inputs]
-
-
-@cache
-def names(layout: str, cell: Page) -> tuple[str, ...]:
-    """The names of the arrays that hold the parameters."""
-    size = cell.sizes(3, D=2)
-    like = {k: np.zeros([size[n] for n in letters]) for k, letters in axes(cell.Params).items()}
-    return tuple(dump(layout, cell.Params(**like), cell))
-
-
-def dump(layout: str, params: Any, cell: Page) -> dict[str, Any]:
-    """Parameters by name."""
-    return dict(params._asdict()) if layout == RECORDS else layouts.dump(layout, params, cell)
-
-
-def dump_gradients(layout: str, dparams: Any, cell: Page) -> dict[str, Any]:
-    """Parameter gradients by name."""
-    return dict(dparams._asdict()) if layout == RECORDS else layouts.dump_gradients(layout, dparams, cell)
-
-
-def _load(layout: str, stored: dict[str, Any], cell: Page) -> Any:
-    return cell.Params(**stored) if layout == RECORDS else layouts.load(layout, stored, cell)

@@ -17,13 +17,14 @@ from .. import layouts
 from ..arrays import type_name
 from ..check.given import NO_GRADIENT, CaseError
 from ..files import write
-from ..shapes import axes
 from .case import Case
 from .encodings import WRITERS, Document, decode, encode
+from .inputs import INTEGERS, STEPS
 from .network import Network
+from .precision import ROUNDOFF, STORED
 
 CASE, ANSWER = "numpy-lstm/case/1", "numpy-lstm/answer/1"
-DTYPES = ("float64", "float32")
+LARGEST_RUN, MOST_STEPS = 2**21, 10_000  # T * B * H of all layers, and T: reading a case runs it
 FORMATS = tuple(suffix[1:] for suffix in WRITERS)
 FilePath = str | PathLike[str]
 
@@ -48,14 +49,20 @@ def write_case(path: FilePath, case: Case) -> Path:
     return _write(path, Document(fields, {"arrays": case.arrays, "expected": case.expected}))
 
 
-def read_case(path: FilePath) -> Case:
-    """Read a case. Raises CaseError for whatever is not one: every array must be there, and fit the network."""
-    with _naming(path, "read"):
+def read_case(path: FilePath, large: bool = False) -> Case:
+    """Read a case. Raises CaseError for whatever is not one: every array must be there, and fit the network.
+
+    More than 10 000 steps, or 2^21 for the product of T, B, H and the number of layers and directions, are read only
+    if ``large`` asks for them: a small file may hold a run of hours.
+    """
+    with naming(path, "read"):
         fields, sections = decode(Path(path))
         _check_fields(fields, CASE, {"name": str, "network": dict, "layout": str, "dtype": str, "about": dict})
         given = fields["network"]
         _check_fields(given, None, {k: type(v) for k, v in Network()._asdict().items()})
-        arrays = {k: a if k == "lengths" else a.astype(np.float64) for k, a in sections["arrays"].items()}
+        if not large:
+            _check_size(Network(**given), sections["arrays"])
+        arrays = {k: a if k in INTEGERS else a.astype(np.float64) for k, a in sections["arrays"].items()}
         expected = {k: a.astype(np.float64) for k, a in sections["expected"].items()}
         case = Case(
             fields["name"], Network(**given), fields["layout"], fields["dtype"], arrays, expected, fields["about"]
@@ -67,7 +74,7 @@ def read_case(path: FilePath) -> Case:
 def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = None) -> Path:
     """Write an answer: arrays by name, NumPy's or any that it can read, torch tensors among them.
 
-    They are stored as ``dtype``; None means float32 if all are of at most that precision, else float64. Numbers that
+    They are stored as ``dtype``; None means float16 or float32 if none is of more precision, else float64. Numbers that
     are not finite are written too: an answer that has them is wrong, and the judge says so.
     """
     if not isinstance(arrays, Mapping):
@@ -76,17 +83,17 @@ def write_answer(path: FilePath, arrays: Mapping[str, Any], dtype: str | None = 
         raise CaseError(f"{absent[0]} is None; {NO_GRADIENT}")
     given = {k: layouts.as_numpy(a) for k, a in arrays.items()}
     if dtype is None:
-        small = all(a.dtype.kind == "f" and a.dtype.itemsize <= 4 for a in given.values())
-        dtype = "float32" if small and given else "float64"
-    with _naming(path, "written"):
+        sizes = {a.dtype.itemsize if a.dtype.kind == "f" else 8 for a in given.values()}
+        dtype = {2: "float16", 4: "float32"}.get(max(sizes, default=8), "float64")
+    with naming(path, "written"):
         _check_dtype(dtype)
-        found = {k: a.astype(dtype) if a.dtype.kind in "fiu" else a for k, a in given.items()}
+        found = {k: a.astype(STORED[dtype]) if a.dtype.kind in "fiu" else a for k, a in given.items()}
     return _write(path, Document({"schema": ANSWER, "dtype": dtype}, {"arrays": found}), finite=False)
 
 
 def read_answer(path: FilePath) -> Answer:
     """Read an answer, or a file of arrays by name alone. Raises CaseError for whatever is neither."""
-    with _naming(path, "read"):
+    with naming(path, "read"):
         fields, sections = decode(Path(path), finite=False)
         if not fields:
             return Answer(sections["arrays"], None)
@@ -95,7 +102,7 @@ def read_answer(path: FilePath) -> Answer:
             raise CaseError(f"expected/{surplus[0]} stands there; expected arrays only")
         _check_dtype(fields["dtype"])
         with np.errstate(over="ignore"):
-            arrays = {k: a.astype(fields["dtype"]) for k, a in sections["arrays"].items()}
+            arrays = {k: a.astype(STORED[fields["dtype"]]) for k, a in sections["arrays"].items()}
         for name, a in arrays.items():
             if np.any(np.isinf(a) & np.isfinite(sections["arrays"][name])):
                 raise CaseError(f"{name} has a number beyond {fields['dtype']}")
@@ -114,12 +121,12 @@ def write_text(path: FilePath, text: str) -> Path:
 
 def write_bytes(path: FilePath, data: bytes) -> Path:
     """The same of bytes."""
-    with _naming(path, "written"):
+    with naming(path, "written"):
         return write(Path(path), lambda temporary: temporary.write_bytes(data))
 
 
 def _write(path: FilePath, document: Document, finite: bool = True) -> Path:
-    with _naming(path, "written"):
+    with naming(path, "written"):
         sections = {s: {k: layouts.as_numpy(a) for k, a in v.items()} for s, v in document.sections.items()}
         try:
             data = encode(Path(path).suffix, document._replace(sections=sections), finite)
@@ -129,7 +136,7 @@ def _write(path: FilePath, document: Document, finite: bool = True) -> Path:
 
 
 @contextmanager
-def _naming(path: FilePath, done: str) -> Iterator[None]:
+def naming(path: FilePath, done: str) -> Iterator[None]:
     """Let errors begin with the name of the file."""
     try:
         yield
@@ -169,8 +176,20 @@ def _said(value: Any) -> str:
 
 
 def _check_dtype(dtype: str) -> None:
-    if dtype not in DTYPES:
-        raise CaseError(f"dtype is {dtype!r}; expected {' or '.join(DTYPES)}")
+    if dtype not in ROUNDOFF:
+        raise CaseError(f"dtype is {dtype!r}; expected {' or '.join(ROUNDOFF)}")
+
+
+def _check_size(network: Network, arrays: dict[str, Any]) -> None:
+    T, B = (*getattr(arrays.get("x"), "shape", ()), 0, 0)[:2]
+    widths = [a.shape[-1] for k, a in arrays.items() if k.rpartition(".")[2].startswith("d_") and a.ndim]
+    places = min(network.layers * (1 + (network.direction == "bidirectional")), len(arrays))
+    run = T * B * max(widths, default=0) * places
+    if T > MOST_STEPS or run > LARGEST_RUN:
+        raise CaseError(
+            f"has T={T} and T * B * H * layers = {run}; expected at most {MOST_STEPS} and {LARGEST_RUN}, unless large "
+            "cases are asked for: large=True, --large"
+        )
 
 
 def _check(case: Case) -> None:
@@ -185,14 +204,17 @@ def _check(case: Case) -> None:
         came = f"has shape {arrays['x'].shape}" if "x" in arrays else "is missing"
         raise CaseError(f"x {came}; expected the shape (T, B, D)")
     try:
-        shapes = _shapes(case)
-        if surplus := [k for k in arrays if k not in shapes]:
-            raise CaseError(f"{', '.join(surplus)} not expected; this network has {', '.join(shapes)}")
-        for k, shape in shapes.items():
-            if shape is not None and k in arrays and arrays[k].shape != shape:
+        known_inputs = case.inputs
+        if surplus := [k for k in arrays if k not in known_inputs]:
+            raise CaseError(f"{', '.join(surplus)} not expected; this network has {', '.join(known_inputs)}")
+        for k, (shape, _) in known_inputs.items():
+            if k in arrays and arrays[k].shape != shape:
                 raise CaseError(f"{k} has shape {arrays[k].shape}; expected {shape}")
         if (lengths := arrays.get("lengths")) is not None and np.any(lengths != np.floor(lengths)):
             raise CaseError(f"lengths is {lengths.tolist()}; expected integers")
+        for k in STEPS:
+            if k in arrays and not np.all((arrays[k] == 0) | (arrays[k] == 1)):
+                raise CaseError(f"{k} holds other numbers than 0 and 1; expected a mask")
         with np.errstate(all="ignore"):
             results = case.run()
         if beyond := [k for k, a in results.items() if not np.all(np.isfinite(a))]:
@@ -206,18 +228,3 @@ def _check(case: Case) -> None:
         if known.get(k) != a.shape:
             came = f"expected/{k} has shape {a.shape}"
             raise CaseError(f"{came}; expected {known[k] if k in known else 'one of ' + ', '.join(known)}")
-
-
-def _shapes(case: Case) -> dict[str, tuple[int, ...] | None]:
-    """Every array that the case may have, with its shape; None for parameters, which their layout has checked."""
-    (T, B, D, H), cell, network = (case.sizes[k] for k in "TBDH"), case.network.of_cell(), case.network
-    step = cell.sizes(H, B=B, D=D)
-    shapes: dict[str, tuple[int, ...] | None] = {"x": (T, B, D), "lengths": (B,)}
-    shapes["d_output"] = (T, B, network.layer().width(H))
-    for k, letters in axes(cell.Input).items():
-        shapes[k] = (T, *(step[n] for n in letters))
-    for place in network.places():
-        for k, letters in axes(cell.State).items():
-            shapes |= dict.fromkeys((f"{place}{k}_0", f"{place}d_{k}_n"), tuple(step[n] for n in letters))
-        shapes |= dict.fromkeys(place + k for k in case.names())
-    return shapes

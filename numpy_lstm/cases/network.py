@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from ..arrays import type_name
 from ..check.given import CaseError
 from ..layers import Masked, Parallel, Recurrent, Reversed, Stack
-from ..pages import ABLATIONS, PAGES, ReLURNN, projected, zoneout
+from ..pages import ABLATIONS, PAGES, VARIANTS, ReLURNN, projected, zoneout
 from ..pages.page import Page
-from ..shapes import axes
+from ..shapes import axes, codes
 
-CELLS: dict[str, Page] = {cell.name: cell for cell in (*PAGES, ReLURNN, *ABLATIONS.values())}  # known by name
+KNOWN = (*PAGES, ReLURNN, *VARIANTS, *ABLATIONS.values())
+CELLS: dict[str, Page] = {cell.name: cell for cell in KNOWN}  # known by name
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
@@ -37,6 +38,7 @@ class Parts(NamedTuple):
     recurrent: Callable[[Page], Any] = Recurrent
     reversed: Callable[[Any], Any] = Reversed
     parallel: Callable[[Any], Any] = Parallel
+    masked: Callable[[Any, Mapping[str, Any]], Any] = Masked
 
 
 class Network(NamedTuple):
@@ -88,6 +90,8 @@ class Network(NamedTuple):
             raise CaseError("zoneout is for one layer read forward")
         if len(page.reads) > 1 and (self.direction != "forward" or self.layers != 1 or "x" not in page.reads):
             raise CaseError(f"{page.name} reads {', '.join(page.reads)}: x and masks are for one layer read forward")
+        if codes(page.Input) or "B" in axes(page.Outputs).values() or not page.Params._fields:
+            raise CaseError(f"{page.name} is not for a case: that has parameters, no integers, and rows of outputs")
         letters = {k for record in (page.Params, page.Input, page.Outputs) for k in "".join(axes(record).values())}
         if unknown := sorted(letters - set("BDHR")):
             raise CaseError(f"{page.name} has axes {', '.join(unknown)}; a case has T, B, D, H and R alone")
@@ -104,18 +108,21 @@ class Network(NamedTuple):
         return zoneout(cell) if self.zoneout else cell
 
     def layer(self, masks: Mapping[str, Any] | None = None, parts: Parts = Parts()) -> Any:  # noqa: B008
-        """The layer of ``numpy_lstm.layers``, from these parts; ``masks`` for a cell that reads them."""
+        """The layer of ``numpy_lstm.layers``, from these parts; ``masks`` that a cell reads, and of dropout."""
         cell = self.of_cell(parts.cell)
 
-        def level() -> Any:
+        def level(k: int) -> Any:
             one = parts.recurrent(cell)
             if len(cell.reads) > 1:
-                return Masked(one, dict(masks or {}))
+                return parts.masked(one, {name: mask for name, mask in (masks or {}).items() if "." not in name})
             if self.direction == "bidirectional":
-                return parts.parallel((one, parts.reversed(parts.recurrent(cell))))
-            return parts.reversed(one) if self.direction == "reverse" else one
+                one = parts.parallel((one, parts.reversed(parts.recurrent(cell))))
+            elif self.direction == "reverse":
+                one = parts.reversed(one)
+            dropped = (masks or {}).get(f"l{k}.dropout")
+            return one if dropped is None else parts.masked(one, {"x": dropped})
 
-        return level() if self.layers == 1 else Stack([level() for _ in range(self.layers)])
+        return level(0) if self.layers == 1 else Stack([level(k) for k in range(self.layers)])
 
     def places(self) -> list[str]:
         """The prefix of the names of each layer and direction; a single one has none."""

@@ -19,6 +19,7 @@ from ..pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, ReLURNN
 from ..pages.page import Page
 from .case import Case
 from .files import write_bytes
+from .inputs import STEPS
 
 # Page -> operator and the attributes that choose it.
 OPERATORS: dict[Page, tuple[str, dict[str, Any]]] = {
@@ -37,6 +38,7 @@ def expressible(case: Case) -> bool:
     """Whether the case is one node: in layout onnx, one layer, without projection and zoneout."""
     network = case.network
     plain = network.layers == 1 and not network.projection and not network.zoneout
+    plain = plain and not any(k in case.arrays for k in STEPS)
     return plain and case.layout == "onnx" and network.page in OPERATORS
 
 
@@ -57,10 +59,10 @@ def node(case: Case) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any
         return join([arrays[place + name] for place in places])
 
     states = case.network.of_cell().State._fields
-    inputs = {"X": case.arrays["x"]} | {k: both(k, case.arrays, np.concatenate) for k in case.names()}
+    inputs = {"X": case.arrays["x"]} | {k: both(k, case.filled().arrays, np.concatenate) for k in case.names()}
     if "lengths" in case.arrays:
         inputs["sequence_lens"] = case.arrays["lengths"].astype(np.int32)
-    inputs |= {f"initial_{k}": both(f"{k}_0", case.arrays, np.stack) for k in states}
+    inputs |= {f"initial_{k}": both(f"{k}_0", case.filled().arrays, np.stack) for k in states}
     outputs = {"Y": case.expected["output"].reshape(T, B, len(places), H).transpose(0, 2, 1, 3)}
     outputs |= {f"Y_{k}": both(f"{k}_n", case.expected, np.stack) for k in states}
     inputs = {k: inputs[k] if k == "sequence_lens" else inputs[k].astype(case.dtype) for k in INPUTS if k in inputs}

@@ -11,6 +11,7 @@ from ..check.balls import value_of
 from ..check.given import CaseError
 from ..check.truth import Truth, rounded
 from .case import Case
+from .inputs import INTEGERS
 
 LARGE = 10**6  # products of a pass, beyond which 50 digits take seconds
 
@@ -22,7 +23,7 @@ def results(case: Case, digits: int = 50, certify: bool | None = None) -> Truth:
 
 def _run(case: Case, number: Callable[[Any], Any], array: Callable[[Any], Any]) -> dict[str, Any]:
     """Numbers come first, so that two biases of which a page reads the sum are added in the new arithmetic."""
-    exact = case._replace(arrays={k: a if k == "lengths" else number(a) for k, a in case.arrays.items()})
+    exact = case._replace(arrays={k: a if k in INTEGERS else number(a) for k, a in case.arrays.items()})
     return exact.answer(*(tree.map(value_of, found) for found in exact.problem(array).passes()))
 
 

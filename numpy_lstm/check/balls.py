@@ -117,6 +117,9 @@ def _zeros(shape: tuple[int, ...], dtype: Any) -> Balls:
 NAMESPACE = SimpleNamespace(
     __name__="numpy_lstm",
     **{f.__name__: _of_value(f) for f in (np.exp, np.tanh, np.sqrt, np.log1p, np.expm1, np.sum, np.flip)},
+    **{f.__name__: _of_value(f) for f in (np.take, np.take_along_axis)},
+    permute_dims=_of_value(np.permute_dims),
+    argmax=lambda a, axis: np.argmax(a.value, axis),  # whichever is taken, what is computed from it is exact
     **{f.__name__: _of_values(f) for f in (np.stack, np.concat)},
     reshape=lambda a, shape: Balls(np.reshape(a.value, shape)) if isinstance(a, Balls) else np.reshape(a, shape),
     asarray=np.asarray,

@@ -8,7 +8,7 @@ import numpy as np
 from .. import tree
 from ..arrays import as_numpy
 
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 def worst(values: Iterable[float]) -> float:

@@ -99,7 +99,10 @@ def _of_both(f: Any) -> Any:
 NAMESPACE = SimpleNamespace(
     __name__="numpy_lstm",
     **{f.__name__: _of_value(f) for f in (np.exp, np.tanh, np.sqrt, np.log1p, np.expm1)},
-    **{f.__name__: _of_both(f) for f in (np.sum, np.reshape, np.flip)},
+    **{f.__name__: _of_both(f) for f in (np.sum, np.flip, np.take, np.take_along_axis)},
+    reshape=lambda a, shape: (_of_both(np.reshape) if isinstance(a, Sized) else np.reshape)(a, shape),
+    permute_dims=_of_both(np.permute_dims),
+    argmax=lambda a, axis: np.argmax(a.value, axis),
     zeros=lambda shape, dtype: Sized(np.zeros(shape, dtype)),
     stack=lambda arrays, axis: Sized(
         np.stack([a.value for a in arrays], axis), np.stack([a.size for a in arrays], axis)
@@ -110,7 +113,7 @@ NAMESPACE = SimpleNamespace(
     where=lambda condition, a, b: Sized(
         *(np.where(_sized(condition).value, x, y) for x, y in ((a.value, b.value), (a.size, b.size)))
     ),
-    asarray=lambda nested, dtype: Sized(np.asarray(nested, dtype)),
+    asarray=np.asarray,
     bool=bool,
 )
 

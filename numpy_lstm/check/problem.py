@@ -6,16 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, scan, tree
+from .. import arrays, scan, steps, tree
 from ..arrays import type_name
 from ..pages.page import Page, take
-from ..shapes import axes
-from ..wiring import map_run
+from ..shapes import apart, axes, codes, shared
+from ..wiring import cells, map_run
 from .paths import Sized, blurred, textbook, total_size
 
 
 class Point(NamedTuple):
-    """All that the loss is differentiated by: ``params``, ``xs`` (T,B,D) (or a record) and the ``first`` state."""
+    """All that the loss is differentiated by: ``params``, ``xs`` (T,B,D) (or a record) and the ``first`` state.
+
+    Integers in ``xs`` are not: None stands in their place.
+    """
 
     params: Any
     xs: Any
@@ -25,7 +28,7 @@ class Point(NamedTuple):
 class Outputs(NamedTuple):
     """All that a loss can see: ``states``, what a page gives and carries with T in front, and the ``last`` state.
 
-    Of a layer, ``states`` are its outputs hs (T,B,N).
+    Of a layer, ``states`` are its outputs hs (T,B,N), or hs and every c_t of its leaves where the loss sees those too.
     """
 
     states: Any
@@ -38,13 +41,15 @@ class Problem(NamedTuple):
     ``cell`` is a Page, or a layer: whatever has ``forward(params, xs, first, lengths)`` and ``backward(params, run,
     dhs, dlast=...)``. ``outputs`` and ``loss`` only ever call the forward step, so that what judges a backward pass
     shares nothing with it. Of a Page, both accept a point whose leaves all carry the same leading axis, one entry per
-    direction, and then have that axis too. Arrays of NumPy or CuPy, T >= 1.
+    direction, and then have that axis too. Arrays of NumPy or CuPy, T >= 1. ``codes`` are the integers of ``xs``, None
+    where it has none.
     """
 
     cell: Any
     point: Point
     cotangents: Outputs
-    lengths: tuple[int, ...] | None = None
+    lengths: Any = None
+    codes: Any = None
 
     @classmethod
     def of(
@@ -73,20 +78,21 @@ class Problem(NamedTuple):
             problem: Problem = source.problem()
             return problem
         if not isinstance(source, Page) and hasattr(source, "forward") and hasattr(source, "backward"):
-            if surplus := [k for k in ("dcs", "dstates") if arguments[k] is not None]:
-                raise TypeError(f"{', '.join(surplus)} given to a {type_name(source)}; expected dhs and dlast")
+            if dstates is not None:
+                raise TypeError(f"dstates given to a {type_name(source)}; expected dhs, dcs and dlast")
             run = source.forward(params, xs, first, lengths)
-            back = source.backward(params, run, dhs, dlast=dlast)  # holds the cotangents against the run
+            back = source.backward(params, run, dhs, dcs, dlast)  # holds the cotangents against the run
             start = tree.map(lambda a, s: np.zeros_like(a) if s is None else s, back.dfirst, first)
-            lengths = None if lengths is None else scan.as_lengths(lengths, *run.hs.shape[:2])
-            return cls(
-                source, Point(params, xs, start), Outputs(dhs, tree.map(lambda _, d: d, run.last, dlast)), lengths
-            )
-        sizes, first = scan.bind_inputs(source, params, xs, first)
+            lengths = steps.checked(lengths, *run.hs.shape[:2])
+            states = dhs if dcs is None else (dhs, tree.map(lambda _, d: d, cells(source, run), dcs))
+            last = tree.map(lambda _, d: d, run.last, dlast)
+            return cls(source, Point(params, _floats(xs), start), Outputs(states, last), lengths, _codes(xs))
+        sizes, first = scan.bind_inputs(source, params, xs, first, lengths)
         given = scan.bind_cotangents(source, sizes, dhs, dcs, dlast, dstates)
-        lengths = None if lengths is None else scan.as_lengths(lengths, sizes["T"], sizes["B"])
+        lengths = steps.checked(lengths, sizes["T"], sizes["B"])
         last = source.partial_state() if dlast is None else dlast
-        return cls(source, Point(params, xs, first), Outputs(given, last), lengths)
+        xs = scan.where_alive(steps.bind(lengths, sizes)[0], xs) if codes(source.Input) else xs
+        return cls(source, Point(params, _floats(xs), first), Outputs(given, last), lengths, _codes(xs))
 
     @classmethod
     def random(
@@ -100,13 +106,13 @@ class Problem(NamedTuple):
         dtype: Any = np.float64,
         **sizes: int,
     ) -> "Problem":
-        """Weights and biases U(-1/sqrt(H), 1/sqrt(H)); inputs, states and all cotangents normal, masks U(0, 1).
+        """Weights and biases U(-1/sqrt(H), 1/sqrt(H)); inputs, states and cotangents normal, masks U(0, 1), any codes.
 
         h0 and c0 are unequal and non-zero, and gradient enters all that the page gives and carries at every step, and
         the last state. Every number is rounded to float32 first, so that all precisions differentiate exactly the
         same function. ``sizes`` are those of other axis letters, if the page has any.
         """
-        size = cell.sizes(H, T=T, B=B, D=D, **sizes)
+        size = cell.sizes(H, cell.Params, cell.Input, T=T, B=B, D=D, **sizes)
 
         def array(letters: str, draw: Any) -> Any:
             return draw([size[k] for k in letters]).astype(np.float32).astype(dtype)
@@ -116,16 +122,24 @@ class Problem(NamedTuple):
 
         normal = rng.standard_normal
         params = record(cell.Params, lambda shape: rng.uniform(-1, 1, shape) / np.sqrt(H))
-        drawn = {k: rng.random if k.startswith("keep_") else normal for k in cell.reads}
-        xs = cell.input(cell.Input(**{k: array("T" + a, drawn[k]) for k, a in axes(cell.Input).items()}))
+        drawn: dict[str, Any] = {k: rng.random if k.startswith("keep_") else normal for k in cell.reads}
+        for k, letter in codes(cell.Input).items():
+            drawn[k] = lambda shape, n=size[letter]: rng.integers(n, size=shape)
+        alike = shared(cell.Input)
+        read = {k: array(a if k in alike else "T" + a, drawn[k]) for k, a in axes(cell.Input).items()}
+        whole = {k: a.astype(np.int64) for k, a in read.items() if k in codes(cell.Input)}
+        xs = cell.input(cell.Input(**read | dict.fromkeys(whole)))
         point = Point(params, xs, record(cell.State, normal))
         states = cell.Outputs(**{k: array("T" + letters, normal) for k, letters in axes(cell.Outputs).items()})
-        return cls(cell, point, Outputs(states, record(cell.State, normal)))
+        integers = cell.input(take(cell.Input, None, **whole)) if whole else None
+        return cls(cell, point, Outputs(states, record(cell.State, normal)), codes=integers)
 
     def mapped(self, array: Callable[[Any], Any], page: Callable[[Page], Page] = lambda page: page) -> "Problem":
         """The same problem with ``array`` applied to all its arrays, masks too, and ``page`` to all its pages."""
         cell, (point, cotangents) = _mapped(self.cell, array, page), tree.map(array, (self.point, self.cotangents))
-        return Problem(cell, point, cotangents, self.lengths)
+        like = next(a for _, a in tree.leaves((point, cotangents)))
+        held = tree.map(lambda a: arrays.beside(a, like), self.codes)
+        return Problem(cell, point, cotangents, self.lengths, held)
 
     def astype(self, dtype: Any) -> "Problem":
         """The same problem in another NumPy dtype."""
@@ -136,37 +150,39 @@ class Problem(NamedTuple):
         zeros = tree.map(np.zeros_like, self.outputs(self.point))
         return self._replace(cotangents=tree.map(lambda z, d: z if d is None else d, zeros, self.cotangents))
 
+    def inputs(self, point: Point) -> Any:
+        """What is read at the point, integers included."""
+        return _either(point.xs, self.codes)
+
     def outputs(self, point: Point) -> Outputs:
         """All that the page gives and carries, or the layer gives and its last state."""
         if not isinstance(self.cell, Page):
-            run = self.cell.forward(*point, self.lengths)
-            return Outputs(run.hs, run.last)
-        cell, state, steps = self.cell, point.first, []
-        letters, xs = axes(cell.Input), cell.as_input(point.xs)
-        ndim = {k: len(a) for k, a in letters.items()}
-        for t in range(getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]]]):
-            at = {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
-            v = self._alive(t, cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), state))
-            state = self._alive(t, take(cell.State, v), state)
-            steps.append(v)
-        seen = {k: np.stack([getattr(v, k) for v in steps], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
+            run = self.cell.forward(point.params, self.inputs(point), point.first, self.lengths)
+            seen = (run.hs, cells(self.cell, run)) if type(self.cotangents.states) is tuple else run.hs
+            return Outputs(seen, run.last)
+        cell, state, traces = self.cell, point.first, []
+        letters, xs = axes(cell.Input), cell.as_input(self.inputs(point))
+        held = apart(xs)[1]
+        ndim = {k: len(a) for k, a in letters.items() if k not in held}
+        T, B = getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]] :][:2]
+        read, reset, restart = steps.masks(self.lengths, T, B)
+        zero = tree.map(np.zeros_like, state)
+        for t in range(T):
+            at = held | {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
+            prev = _rows(reset, t, zero, state)
+            prev = _rows(restart, t, point.first, prev)
+            v = cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), prev)
+            state = _rows(read, t, take(cell.State, v), state) if read is not None else take(cell.State, v)
+            traces.append(v if read is None else _rows(read, t, v))
+        seen = {k: np.stack([getattr(v, k) for v in traces], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
         return Outputs(cell.Outputs(**seen), state)
-
-    def _alive(self, t: int, new: Any, old: Any = None) -> Any:
-        """The record ``new`` on the rows that have a step t, elsewhere ``old``, or zeros."""
-        if self.lengths is None:
-            return new
-        alive, letters = np.array(self.lengths) > t, axes(new.__class__)
-        shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
-        kept = {k: 0 if old is None else getattr(old, k) for k in letters}
-        rows = {k: arrays.like(alive.reshape(shape[k]), getattr(new, k)) for k in letters}
-        return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
         outputs = dict(tree.leaves(self.outputs(point)))
         terms = [np.sum(d * outputs[name], axis=tuple(range(-d.ndim, 0))) for name, d in tree.leaves(self.cotangents)]
-        name, ndim = "states", 3
+        name = "states.0" if type(self.cotangents.states) is tuple else "states"
+        ndim = 0 if isinstance(self.cell, Page) else outputs[name].ndim
         if isinstance(self.cell, Page):
             name, ndim = f"states.{self.cell.gives[0]}", 1 + len(axes(self.cell.Outputs)[self.cell.gives[0]])
         return sum(terms, start=0.0 * outputs[name][(..., *[0] * ndim)])
@@ -199,24 +215,39 @@ class Problem(NamedTuple):
         """The run, and S of all that the backward pass returns, cotangents of each step included."""
         here = self.mapped(arrays.on_host)
         sized, run = here.mapped(Sized), here._forward()
-        return run, tree.map(total_size, sized._backward(map_run(Sized, run), sized.cotangents))
+        return run, tree.map(_of_floats(total_size), sized._backward(map_run(_of_floats(Sized), run), sized.cotangents))
 
     def textbook_passes(self) -> tuple[Any, Any]:
         """The same for ``textbook_paths``."""
         sized = self.mapped(arrays.on_host).mapped(Sized, textbook)
         run = sized._forward()
-        return run, tree.map(total_size, sized._backward(map_run(blurred, run), sized.cotangents))
+        return run, tree.map(
+            _of_floats(total_size), sized._backward(map_run(_of_floats(blurred), run), sized.cotangents)
+        )
 
     def _forward(self) -> Any:
+        (params, _, first), xs = self.point, self.inputs(self.point)
         if isinstance(self.cell, Page):
-            return scan.forward(self.cell, *self.point, self.lengths)
-        return self.cell.forward(*self.point, self.lengths)
+            return scan.forward(self.cell, params, xs, first, self.lengths)
+        return self.cell.forward(params, xs, first, self.lengths)
 
     def _backward(self, run: Any, cotangents: Outputs) -> Any:
         states, last = cotangents
         if isinstance(self.cell, Page):
             return scan.backward(self.cell, self.point.params, run, dlast=last, dstates=states)
-        return self.cell.backward(self.point.params, run, states, dlast=last)
+        dhs, dcs = states if type(states) is tuple else (states, None)
+        return self.cell.backward(self.point.params, run, dhs, dcs, last)
+
+
+def _rows(mask: Any, t: int, new: Any, old: Any = None) -> Any:
+    """The record ``new`` on the rows of a mask (T,B) at step t, elsewhere ``old``: zeros, or all of it if no mask."""
+    if mask is None:
+        return old
+    letters = axes(new.__class__)
+    shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
+    kept = {k: 0 if old is None else getattr(old, k) for k in letters}
+    rows = {k: arrays.like(mask[t].reshape(shape[k]), getattr(new, k)) for k in letters}
+    return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
 
 def _gradient(passes: tuple[Any, Any]) -> Point:
@@ -224,12 +255,34 @@ def _gradient(passes: tuple[Any, Any]) -> Point:
     return Point(back.dparams, back.dxs, back.dfirst)
 
 
+def _of_floats(array: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``array``, which leaves integers as they are."""
+    return lambda a: a if arrays.is_integral(a) else array(a)
+
+
+def _floats(xs: Any) -> Any:
+    return tree.map(lambda a: None if arrays.is_integral(a) else a, xs)
+
+
+def _codes(xs: Any) -> Any:
+    """The integers of ``xs``, None elsewhere; None if there are none."""
+    found = tree.map(lambda a: a if arrays.is_integral(a) else None, xs)
+    return found if any(True for _ in tree.leaves(found)) else None
+
+
+def _either(one: Any, other: Any) -> Any:
+    """The leaves of two trees of the same shape, where one has what is absent in the other."""
+    if one is None or other is None:
+        return other if one is None else one
+    return type(one)(*map(_either, one, other))
+
+
 def _mapped(source: Any, array: Callable[[Any], Any], page: Callable[[Page], Page]) -> Any:
     """A page, or a layer with its pages and masks, changed."""
     if isinstance(source, Page):
         return page(source)
     if isinstance(source, dict):
-        return tree.map(array, source)
+        return tree.map(_of_floats(array), source)
     if type(source) in (tuple, list):
         return type(source)(_mapped(one, array, page) for one in source)
     if is_dataclass(source) and not isinstance(source, type):

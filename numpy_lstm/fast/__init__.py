@@ -4,8 +4,8 @@ One matrix product per step, local factors for a block of steps at once, then th
 per block. Derivation and accuracy: fast.md beside this file. The explicit pages judge it.
 
 The rule: the cells ``LSTM``, ``GRU`` and ``RNN`` in float32 or float64, NumPy or CuPy, take this path. Everything else
-(other cells and activations, projections, longdouble, complex and object arrays, other libraries) is handed to the
-explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
+(other cells and activations, projections, Steps, longdouble, complex and object arrays, other libraries) is handed to
+the explicit path, so that every call has a result. Wrong arguments raise what the explicit path raises.
 
 On CuPy arrays the recurrence runs in CUDA kernels (cuda.md). Where they cannot be compiled a warning says why, once,
 and CuPy arrays go the way of NumPy arrays.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, scan, tree
+from .. import arrays, scan, steps, tree
 from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
@@ -64,10 +64,10 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
     ``params`` may be what ``prepare`` made of them.
     """
     given, params = params, _plain(params)
-    sizes, first = scan.bind_inputs(cell, params, xs, first)
-    if not serves(cell, sizes.like):
+    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
+    alive, resets = steps.bind(lengths, sizes)
+    if resets is not None or not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
-    alive = scan.as_alive(lengths, sizes)
     hs, last, tape = span_forward(cell, given, xs, first, alive)
     if isinstance(tape, cuda.Tape):
         tape.bound = params, sizes
@@ -94,7 +94,8 @@ def backward(
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
     else:
         sizes = scan.bind_params(cell, params)
-        if isinstance(run, Forward) and isinstance(run.values, cell.Trace) and not serves(cell, sizes.like):
+        handed_over = isinstance(run, Forward) and isinstance(run.values, cell.Trace)
+        if handed_over and (run.resets is not None or not serves(cell, run.hs)):
             return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
         scan.expect_run(run, "numpy_lstm.fast")
         if run.values.cell != cell:
@@ -117,7 +118,7 @@ def grain(cell: Any, like: Any, B: int, H: int) -> int:
 
 def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tuple[Array, Any, Any]:
     """``hs``, ``last`` and the tape, of arguments that fit one another. See ``scan.span_forward``."""
-    if not serves(cell, first.h):
+    if not serves(cell, getattr(first, "h", None)):
         return scan.span_forward(cell, params, xs, first, alive)
     if cuda.ready(cell, xs):
         return cuda.span_forward(cell, _plain(params), xs, first, alive)
@@ -131,8 +132,8 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
     weights = params.weights if alike else kernel.weights(_plain(params), L)
     work = POOL.take(kernel.Work, L)
     last = None if T and padding.dead is None else tree.map(arrays.copy, first)
-    for name, steps in work.state.items():
-        steps[0][...] = getattr(first, name)
+    for name, rows in work.state.items():
+        rows[0][...] = getattr(first, name)
     h = first.h
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # exp(-a) may become inf: see fast.md
         for t in range(0, T, K):
@@ -167,13 +168,13 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
 
 
 def span_backward(
-    cell: Any, params: Any, values: Any, alive: Any, given: Any, dstate: Any, sums: Any
+    cell: Any, params: Any, values: Any, alive: Any, given: Any, dstate: Any, sums: Any, shares: Any = None
 ) -> tuple[Any, Any, Any, Any]:
     """``dxs``, the cotangent of the first state, ``sums`` continued, and None. See ``scan.span_backward``."""
     if isinstance(values, cuda.Tape):
         return cuda.span_backward(cell, params, values, given, dstate, sums)
     if not isinstance(values, Tape):
-        return scan.span_backward(cell, params, values, alive, given, dstate, sums)
+        return scan.span_backward(cell, params, values, alive, given, dstate, sums, shares=shares)
     L, T = values.layout, values.T
     kernel, padding, copyto = _KERNELS[cell], Padding.of(alive), L.xp.copyto
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)

@@ -33,6 +33,8 @@ def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
     values = tree.map(lambda a: a[t], run.values)
     before, _ = cell.step_back(params, values, type(run.last)(*np.split(basis, ends, axis=-1)))
     J, alive = np.swapaxes(np.concatenate(before, axis=-1), 0, 1), cast(Any, run.alive)
+    if run.resets is not None and run.resets.kept is not None:
+        J = J * run.resets.kept[t][..., None]
     return J if alive is None else np.where(alive[t][..., None], J, eye)
 
 

@@ -31,7 +31,7 @@ def passes(layer: Any, *arguments: Any, **options: Any) -> tuple[Pass, ...]:
 
     ``passes(layer, params, xs, first=None, lengths=None, dhs=None, dcs=None, dlast=None)``
         for a Page, or any layer, with the arguments of ``numpy_lstm.forward`` and ``backward``.
-    ``passes(twin, x, hx=None, lengths=None, d_output=None, d_h_n=None, d_c_n=None)``
+    ``passes(twin, x, hx=None, lengths=None, d_output=None, d_h_n=None, d_c_n=None, d_c=None)``
         for ``nn.LSTM``, ``GRU`` or ``RNN``, with those of the twin's ``forward`` and of its run's ``backward``. Dropout
         as in ``forward``: drawn unless the twin is in ``eval()``.
 
@@ -48,11 +48,11 @@ def passes(layer: Any, *arguments: Any, **options: Any) -> tuple[Pass, ...]:
 
 
 def _of_twin(
-    twin: Any, x: Any, hx: Any = None, lengths: Any = None, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None
+    twin: Any, x: Any, hx: Any = None, lengths: Any = None, *given: Any, **cotangents: Any
 ) -> tuple[Pass, ...]:
     run = twin.explicit().forward(x, hx, lengths)
-    stack, params, run, dhs, dlast = run.records(d_output, d_h_n, d_c_n)
-    return passes_of(stack, params, run, stack.backward(params, run, dhs, dlast=dlast), dhs, dlast=dlast)
+    stack, params, run, *sent = run.records(*given, **cotangents)
+    return passes_of(stack, params, run, stack.backward(params, run, *sent), *sent)
 
 
 def _of_layer(
@@ -176,4 +176,4 @@ def last_steps(run: Forward) -> Any:
     T, alive = run.hs.shape[0], cast(Any, run.alive)
     if alive is None:
         return arrays.namespace(run.hs).arange(T)[:, None, None] == T - 1
-    return alive & ~np.concatenate([alive[1:], np.zeros_like(alive[:1])])
+    return alive & (np.cumsum(alive[::-1], axis=0)[::-1] == 1)

@@ -49,8 +49,11 @@ def split(p: Pass, signal: str | None = None) -> Parts:
         arriving = {k: {"given": given[k]} | hops[k] for k in state}
         parts = step.parts(signal, arriving)
         _check(p, signal, t, sum(parts.values()), step.size(signal, arriving), alive)
-        hops, carried, parts = (_masked(alive, a) for a in ({k: step.hops(k) for k in state}, step.before, parts))
-        for name, part in parts.items():
+        handed = {k: step.hops(k) for k in state}, step.before
+        if p.run.resets is not None and p.run.resets.kept is not None:
+            handed = _masked(p.run.resets.kept[t], handed)
+        hops, carried = _masked(alive, handed, (hops, carried))
+        for name, part in _masked(alive, parts).items():
             found.setdefault(name, []).append(part)
     names = sorted(found, key=lambda name: ORDER.index(name.split()[0]))
     return {name: arrays.like(np.stack(found[name][::-1]), like) for name in names}
@@ -60,8 +63,8 @@ def _at(record: Any, t: int) -> Any:
     return tree.map(lambda a: a[t], record)
 
 
-def _masked(alive: Any, parts: Any) -> Any:
-    return parts if alive is True else tree.map(lambda a: np.where(alive, a, 0), parts)
+def _masked(alive: Any, parts: Any, old: Any = None) -> Any:
+    return parts if alive is True else tree.map(lambda a, b: np.where(alive, a, 0 if b is None else b), parts, old)
 
 
 def _check(p: Pass, signal: str, t: int, found: Any, size: Any, alive: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import as_numpy, type_name
-from ..cases import files
+from ..cases import files, precision
 from ..cases.case import Case
 from ..cases.names import parse
 from ..check.given import NO_GRADIENT, CaseError
@@ -23,7 +23,7 @@ def checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tuple
     arrays, dtype = answer if isinstance(answer, files.Answer) else (dict(answer), None)
     if not arrays:
         raise CaseError(f"the answer has no arrays; expected {', '.join(n for n in known if not parse(n).of_steps)}")
-    found, single = {}, []
+    found, widest = {}, ""
     for k, given in arrays.items():
         if k not in known:
             asked = ", ".join(n for n in known if not parse(n).of_steps)
@@ -32,16 +32,17 @@ def checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tuple
             raise CaseError(f"{k} is not expected by case {case.name}; {hint}")
         if given is None:
             raise CaseError(f"{k} is None; {NO_GRADIENT}")
+        half = str(getattr(given, "dtype", "")) == "torch.bfloat16"  # which NumPy lacks
         try:
-            a = as_numpy(given)
+            a = as_numpy(given.float() if half else given)
         except ValueError:  # NumPy's text speaks of sequences and inhomogeneous parts
             raise CaseError(f"{k} is no array: its rows have different lengths") from None
         if a.dtype.kind not in "fiu" or a.dtype.itemsize > 8:
-            raise CaseError(f"{k} has dtype {a.dtype}; expected float64 or float32")
+            raise CaseError(f"{k} has dtype {a.dtype}; expected {' or '.join(precision.ROUNDOFF)}")
         if a.shape != known[k]:
             hint = " (the same axes in another order?)" if sorted(a.shape) == sorted(known[k]) else ""
             raise CaseError(f"{k} has shape {a.shape}; expected {known[k]}{hint}")
         found[k] = a.astype(np.float64)
-        single.append(a.dtype.itemsize <= 4 and a.dtype.kind == "f")
-    judged = dtype or ("float32" if all(single) else "float64")
-    return found, "float32" if "float32" in (judged, case.dtype) else "float64"
+        here = "bfloat16" if half else a.dtype.name if a.dtype.name in precision.ROUNDOFF else "float64"
+        widest = precision.wider(widest or here, here)
+    return found, precision.narrower(dtype or widest, case.dtype)

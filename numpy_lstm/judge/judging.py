@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..arrays import type_name
-from ..cases import files
+from ..cases import files, precision
 from ..cases.case import Case
 from ..cases.names import GRADIENT, parse
 from ..cases.network import Parts
 from ..cases.truth import fill_soon
 from ..check.given import CaseError
-from ..check.metrics import UNIT_ROUNDOFF
 from ..check.paths import lossy
 from ..check.report import Report, Row, yardsticks
 from ..check.verdict import Yardstick
@@ -35,8 +34,8 @@ def judge(case: Case | str | PathLike[str], answer: Any, seed: int = 0, *, parti
     All outputs and gradients are asked for; where one is missing, the verdict is ``cannot tell`` unless another is
     wrong. ``partial`` says that only what is given is to be judged. Values and cotangents of single steps may always
     be left out. Numbers that are not finite are wrong.
-    Answers in float32, or to a case that asks for float32, are judged by the roundoff of float32, all others by that
-    of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
+    Answers in float32, float16 or bfloat16, or to a case that asks for that, are judged by its roundoff, all others by
+    that of float64. ``seed`` draws the roundings of the inputs that show how far rounding alone moves the truth.
     Raises CaseError for files that cannot be read, unknown names and wrong shapes.
     """
     return Judge(case, seed, partial)(answer)
@@ -78,17 +77,17 @@ class Judge:
     def _measures(self, case: Case, dtype: str) -> tuple[dict[str, Yardstick], dict[str, Row]]:
         """What is known of each array and block in this precision, and the rows of our own run."""
         if (dtype, len(case.expected)) not in self._made:
-            kind, rng, truth = np.dtype(dtype).type, np.random.default_rng(self.seed), case.expected
-            mine = case.run(lambda a: a.astype(kind))
+            rng, truth = np.random.default_rng(self.seed), case.expected
+            mine = case.run(lambda a: precision.rounded(a, dtype))
             noise, textbook = (
-                [case.run(lambda a: _moved(a, kind, rng), parts) for _ in range(NOISE_RUNS)]
+                [case.run(lambda a: precision.moved(a, dtype, rng), parts) for _ in range(NOISE_RUNS)]
                 for parts in (Parts(), Parts(cell=lossy))
             )
             paths, wide = ({k: _scale(k, s, a) for k, a in truth.items()} for s in self._paths)
             named = [self._rows(a, truth) for a in (truth, paths, wide, mine, *noise, *textbook)]
             exact, paths, wide, mine, *runs = named
             moved = [mine, *runs[:NOISE_RUNS]]
-            known = yardsticks(exact, paths, wide, UNIT_ROUNDOFF[dtype], moved, runs[NOISE_RUNS:])
+            known = yardsticks(exact, paths, wide, precision.ROUNDOFF[dtype], moved, runs[NOISE_RUNS:])
             self._made[dtype, len(truth)] = known, {k: Row.of(k, a, known[k]) for k, a in mine.items()}
         return self._made[dtype, len(case.expected)]
 
@@ -117,7 +116,7 @@ class Judge:
     def _compared(self, got: dict[str, Any], dtype: str) -> Report:
         known, mine = self._measures(self._case(got), dtype)
         rows = tuple(_row(k, a, known[k], mine[k]) for k, a in self._rows(got, got).items())
-        return Report(rows, UNIT_ROUNDOFF[dtype])
+        return Report(rows, precision.ROUNDOFF[dtype])
 
     def _judge(self, got: dict[str, Any], dtype: str) -> Judgement:
         case, report = self._case(got), self._compared(got, dtype)
@@ -152,12 +151,6 @@ def _row(name: str, got: Any, known: Yardstick, mine: Row) -> Row:
     row = Row.of(name, got, known)
     unsure = row.verdict == mine.verdict == "fail" and bool(row.nonfinite) <= bool(mine.nonfinite)
     return row._replace(verdict="cannot tell", reason="damaged-case") if unsure else row
-
-
-def _moved(a: Any, kind: Any, rng: np.random.Generator) -> Any:
-    """``a`` with every number rounded another way: by one unit roundoff up or down."""
-    sign = rng.choice([-1.0, 1.0], a.shape)
-    return (a.astype(kind) * (1 + sign * np.finfo(kind).eps).astype(kind)).astype(kind)
 
 
 def _scale(name: str, paths: Mapping[str, Any], exact: Any) -> Any:

@@ -256,8 +256,7 @@ def blocks(case: Case) -> dict[str, dict[str, Any]]:
     """For every parameter gradient: field of the cell's Params -> the flat indices of its block."""
     if case.layout == RECORDS:
         return {}
-    cell = case.network.of_cell()
-    found = {}
+    cell, case, found = case.network.of_cell(), case.filled(), {}
     for place in case.network.places():
         index = {k: np.arange(case.arrays[place + k].size).reshape(case.arrays[place + k].shape) for k in case.names()}
         for stored, fields in layouts.blocks(case.layout, index, cell).items():

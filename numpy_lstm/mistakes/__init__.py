@@ -5,15 +5,29 @@ pass, an array in another's place. So its numbers are those of somebody who has 
 and two can be made at once. Files are sorted by what is edited: ``page_*`` the page, ``time_loop`` the loop over steps,
 ``wiring`` what stands around it, each in the backward pass alone; ``results`` what comes out of a right pass;
 ``network_*`` both passes alike. The forms of which all are made stand in ``edits``.
+``LOSSES`` (around a loss) and ``UPDATES`` (before an update) stand beside the ``CATALOGUE``: no case has them in it.
 """
 
 from collections.abc import Iterator
 
 from . import network_arrays, network_cells, page_cells, page_factors, results, time_loop, wiring
+from .page_losses import LOSSES
 from .sightings import Sighting, sightings
+from .updates import UPDATES
 from .workbench import Edits, Mistake, Workbench
 
-__all__ = ["CATALOGUE", "Edits", "Mistake", "Sighting", "Workbench", "label", "possible", "sightings"]
+__all__ = [
+    "CATALOGUE",
+    "LOSSES",
+    "UPDATES",
+    "Edits",
+    "Mistake",
+    "Sighting",
+    "Workbench",
+    "label",
+    "possible",
+    "sightings",
+]
 
 _LISTS = (  # in the order in which sets of cases and tables list them
     *(page_factors.PATHS, page_factors.FACTORS, page_factors.DERIVATIVES, page_factors.GATES),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import layouts
-from ..cases.case import RECORDS, dump, dump_gradients
+from ..cases.inputs import RECORDS, dump, dump_gradients
 from .workbench import Workbench
 
 

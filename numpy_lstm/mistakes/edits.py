@@ -10,6 +10,7 @@ import numpy as np
 from .. import scan, tree
 from ..activations import Activation
 from ..pages.page import Page, before
+from ..steps import bind
 from .workbench import Change, Edits, Workbench, throughout
 
 
@@ -205,14 +206,15 @@ def in_spans(
         return edited
 
     def forward(cell: Page, params: Any, xs: Any, first: Any, lengths: Any) -> Any:
-        sizes, state = scan.bind_inputs(cell, params, xs, first)
-        alive, parts = scan.as_alive(lengths, sizes), []
+        sizes, first = scan.bind_inputs(cell, params, xs, first)
+        (alive, resets), parts, state = bind(lengths, sizes), [], first
         for here in spans(sizes["T"]):
-            at = None if alive is None else alive[here]
-            hs, state, values = scan.span_forward(of_span(here.start, cell), params, steps(xs, here), state, at)
+            at = None if alive is None else alive[here], None if resets is None else resets.cut(here.start, here.stop)
+            page_here = of_span(here.start, cell)
+            hs, state, values = scan.span_forward(page_here, params, steps(xs, here), state, *at, first)
             parts.append((hs, values))
         hs, values = _joined(parts)
-        return scan.Forward(hs, state, values, alive)
+        return scan.Forward(hs, state, values, alive, resets)
 
     def backward(loop: Any) -> Any:
         def other(cell: Page, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
@@ -222,7 +224,8 @@ def in_spans(
                 if backs:  # a row that has ended has not come as far as the later span
                     part_of = handed if run.alive is None else np.where(run.alive[here.stop], handed, 1.0)
                     dlast = tree.scale(part_of, backs[0].dfirst)
-                part = scan.Forward(run.hs[here], None, steps(run.values, here), alive)
+                resets = None if run.resets is None else run.resets.cut(here.start, here.stop)
+                part = scan.Forward(run.hs[here], None, steps(run.values, here), alive, resets)
                 backs.insert(0, loop(of_span(here.start, cell), params, part, dhs[here], dlast=dlast))
             dparams = tree.map(lambda *a: sum(a), *(back.dparams for back in backs))
             dxs, cotangents = _joined([(back.dxs, back.cotangents) for back in backs])

@@ -105,7 +105,7 @@ _IN_FLOAT32 = Edits(
         **{k: tree.map(lambda a: a.astype(np.float32), getattr(call, k)) for k in ("params", "xs", "first", "masks")}
     ),
     cotangents=lambda call: call._replace(
-        **{k: tree.map(lambda a: a.astype(np.float32), getattr(call, k)) for k in ("dhs", "dlast")}
+        **{k: tree.map(lambda a: a.astype(np.float32), getattr(call, k)) for k in ("dhs", "dlast", "dcs")}
     ),
     answer=lambda out: {k: a.astype(np.float64) for k, a in out.items()},
 )

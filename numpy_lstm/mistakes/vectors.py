@@ -1,14 +1,14 @@
 """Sets of cases that fail for every known mistake, for people who write a cell in another language.
 
-Each weight, gate and bias half is drawn by itself, T, B, D and H differ (but for the case in which D = H), states are
-not zero, and gradient flows into every output. Expected results are the truth, rounded once. A case says which
-mistakes of the catalogue it kills, that is, from which its expected results differ by more than ``SHOWS``, and which
-survive it. None may survive the whole set, but for float32 itself where answers are judged as float32.
+Each weight, gate and bias half is drawn by itself, T, B, D and H differ, states are not zero, and gradient flows into
+every output; each of the cases at corners gives up one of these. Expected results are the truth, rounded once. A case
+says which mistakes of the catalogue it kills, that is, from which its expected results differ by more than ``SHOWS``,
+and which survive it. None may survive the whole set, but for the precision itself where less than float64 is promised.
 """
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,46 +17,77 @@ import numpy as np
 
 from .. import layouts
 from ..cases import files, truth
-from ..cases.case import RECORDS, Case, names
+from ..cases.case import Case
+from ..cases.folder import replacing
+from ..cases.inputs import RECORDS, names
 from ..cases.names import is_gradient, parse
 from ..cases.network import Network
 from ..check.given import CaseError
 from ..pages.page import Page
+from ..steps import Steps
 
 SCHEMA = "numpy-lstm/vectors/1"
 FORMATS = (*files.FORMATS, "onnx")
 DIGITS = 50
-SHOWS = {"float64": 1e-10, "float32": 1e-5}  # normwise, in any array
+SHOWS = {"float64": 1e-10, "float32": 1e-5, "float16": 0.05, "bfloat16": 0.4}  # normwise, in any array
 
 
 class Recipe(NamedTuple):
-    """One case of a set. ``steps``: the values and cotangents of single steps are among the expected results."""
+    """One case of a set. ``drawn``: options of ``Case.random``; of ``sizes``, "B" and "1" say what a letter equals.
+
+    ``steps``: the values and cotangents of single steps are among the expected results.
+    """
 
     name: str
     says: str
     network: dict[str, Any] = {}  # noqa: RUF012
-    sizes: dict[str, int] = {}  # noqa: RUF012
-    lengths: tuple[int, ...] | None = None
-    shift: dict[str, float] = {}  # noqa: RUF012
-    cotangents: float = 1.0
+    sizes: dict[str, str | int] = {}  # noqa: RUF012
+    drawn: dict[str, Any] = {}  # noqa: RUF012
     steps: bool = False
+    corner: bool = False
 
 
 SIZES = {"T": 6, "B": 3, "D": 4, "H": 5}
-RAGGED = (3, 6, 1)
 # The candidate of the GRU is n, and its update gate z keeps the old state, as f does.
 SATURATED = {"b_f": 8.0, "b_g": 4.0, "b_z": 8.0, "b_n": 4.0, "b": 3.0}
+SMALL = {"T": 4, "B": 2, "D": 2, "H": 3}  # what corners begin with
 RECIPES = (
     Recipe("plain", "one layer read forward", steps=True),
-    Recipe("lengths", "a short row, a full one and one of length 1", lengths=RAGGED, steps=True),
-    Recipe("saturated", "gates and candidate near their limits", shift=SATURATED),
-    Recipe("large", "cotangents twenty times as large, so that clipping shows", cotangents=20.0),
-    Recipe("square", "D = H, so that exchanged or transposed arrays fit", sizes={"D": 5}),
-    Recipe("bidirectional", "both directions, rows of three lengths", {"direction": "bidirectional"}, lengths=RAGGED),
+    Recipe("lengths", "a short row, a full one and one of length 1", drawn={"lengths": "ragged"}, steps=True),
+    Recipe("saturated", "gates and candidate near their limits", drawn={"shift": SATURATED}),
+    Recipe("large", "cotangents twenty times as large, so that clipping shows", drawn={"cotangents": 20.0}),
+    Recipe("square", "D = H, so that exchanged or transposed arrays fit", sizes={"D": "H"}),
+    Recipe(
+        *("bidirectional", "both directions, rows of three lengths", {"direction": "bidirectional"}),
+        drawn={"lengths": "ragged"},
+    ),
     Recipe("layers", "two layers", {"layers": 2}),
     Recipe("projected", "outputs projected to 2 numbers", {"projection": 2}),
     Recipe("zoneout", "zoneout with given masks", {"zoneout": True}),
+    Recipe("zero-state", "a first state of zeros", drawn={"first": "zero"}, corner=True),
+    Recipe("no-state", "no first state is given: it is zero", drawn={"first": "absent"}, corner=True),
+    Recipe("no-bias", "no biases", drawn={"bias": False}, corner=True),
+    Recipe("unit", "one input, one unit", sizes={"D": 1, "H": 1}, corner=True),
+    Recipe("row", "one row", sizes={"B": 1}, corner=True),
+    Recipe("step", "one step", sizes={"T": 1}, corner=True),
+    Recipe("batch", "B = T, so that time and batch may be exchanged", sizes={"B": "T"}, corner=True),
+    Recipe("cells", "gradient into every c, not the last alone", drawn={"cells": True}, corner=True),
+    Recipe(
+        *("dropped", "two layers, and a dropout mask between them", {"layers": 2}), drawn={"drop": 0.4}, corner=True
+    ),
+    Recipe("masked", "padding on the left, and holes", drawn={"lengths": "masked"}, corner=True),
+    Recipe("reset", "rows that start anew", drawn={"lengths": "reset"}, corner=True),
 )
+
+
+def _steps(which: str | None, T: int, B: int) -> Any:
+    """The lengths or Steps of this kind."""
+    t, b = np.indices((T, B))
+    if which == "ragged":
+        return ([max(1, T // 2), T, 1] * B)[:B]
+    if which == "masked":  # row 0 begins with padding, row 1 has a hole, and so on
+        return Steps(read=np.where(b % 2 == 0, t >= T // 2, t != T // 2))
+    return Steps(reset=(t + b) % T == T // 2) if which == "reset" else None
 
 
 def cases(
@@ -66,8 +97,16 @@ def cases(
     seed: int = 0,
     only: Sequence[str] | None = None,
     mistakes: bool = True,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    state: bool = True,
+    bias: bool = True,
+    corners: bool = True,
 ) -> list[Case]:
     """The set for a cell, with true results: every recipe, or ``only`` those of these names, that the layout can hold.
+
+    ``sizes`` T, B, D, H in place of those of the recipes; without ``state`` or ``bias`` no case has them; without
+    ``corners`` the set is the cases in which all is random, which kill every mistake.
 
     ``about`` of each tells the ``conditioning``, the largest S / |g| of all components of its gradients: so many
     times does a relative error of the data grow. It lists the mistakes that it ``kills`` and the ``survivors``; not
@@ -77,8 +116,12 @@ def cases(
     if unknown := [k for k in only or () if k not in [recipe.name for recipe in RECIPES]]:
         raise CaseError(f"{unknown[0]!r} is no recipe; known are {', '.join(r.name for r in RECIPES)}")
     names(layout, Network(cell).check().of_cell())
-    chosen = [r for r in RECIPES if (only is None or r.name in only) and _possible(cell, layout, r)]
-    return [_case(cell, layout, dtype, seed, recipe, mistakes) for recipe in chosen]
+    if dtype not in SHOWS:
+        raise CaseError(f"dtype is {dtype!r}; expected {' or '.join(SHOWS)}")
+    chosen = [r for r in RECIPES if (r.name in only if only is not None else corners or not r.corner)]
+    chosen = [r for r in chosen if _possible(cell, layout, r)]
+    more: dict[str, Any] = ({} if state else {"first": "absent"}) | ({} if bias else {"bias": False})
+    return [_case(cell, layout, dtype, seed, recipe, mistakes, sizes, more) for recipe in chosen]
 
 
 def write_set(
@@ -88,22 +131,33 @@ def write_set(
     dtype: str = "float64",
     seed: int = 0,
     format: str = "json",
+    **options: Any,
 ) -> list[Path]:
     """Write the set, an index of it and the description of the format; returns the paths of all files.
 
-    ``format`` is json, npz, safetensors, or onnx: node-test folders of the cases that ONNX can express, alone.
+    ``format`` is json, npz, safetensors, or onnx: node-test folders of the cases that ONNX can express, alone;
+    ``options`` are those of ``cases``. The directory is new, empty, or holds a set, which is replaced: whole, or not
+    at all. Raises CaseError for one that holds anything else.
     """
     if format not in FORMATS:
         raise CaseError(f"{format!r} is no format; known are {', '.join(FORMATS)}")
     directory = Path(directory)
-    if directory.exists() and not directory.is_dir():
-        raise CaseError(f"{directory} is a file; expected a directory")
-    made = cases(cell, layout, dtype, seed, mistakes=format != "onnx")
+    stems = {recipe.name for recipe in RECIPES}
+    names = {"index.json", "FORMAT.md", *stems, *(f"{stem}.{suffix}" for stem in stems for suffix in files.FORMATS)}
+    made = cases(cell, layout, dtype, seed, mistakes=format != "onnx", **options)
+    with replacing(directory, names) as new:
+        written = _write(new, made, {"cell": str(cell), "layout": layout, "dtype": dtype, "seed": seed}, format)
+    return [directory / path.relative_to(new) for path in written]
+
+
+def _write(directory: Path, made: list[Case], what: dict[str, Any], format: str) -> list[Path]:
     if format == "onnx":
         from ..cases.onnx_cases import expressible, write_onnx
 
         if not (made := [case for case in made if expressible(case)]):
-            raise CaseError(f"ONNX expresses no case of {cell} in layout {layout}; expected layout onnx")
+            raise CaseError(
+                f"ONNX expresses no case of {what['cell']} in layout {what['layout']}; expected layout onnx"
+            )
         return [path for case in made for path in write_onnx(directory / _stem(case), case)]
     listed = [
         {"file": f"{_stem(case)}.{format}", "name": case.name, "what": case.about["what"]}
@@ -116,7 +170,7 @@ def write_set(
             killers[mistake].append(_stem(case))
     index = {
         "schema": SCHEMA,
-        **{"cell": str(cell), "layout": layout, "dtype": dtype, "seed": seed},
+        **what,
         "cases": listed,
         "survivors": [k for k, by in killers.items() if not by],
         "killed": {k: by for k, by in killers.items() if by},
@@ -145,25 +199,27 @@ def _stem(case: Case) -> str:
 
 def _possible(cell: str | Page, layout: str, recipe: Recipe) -> bool:
     try:
-        return bool(names(layout, Network(cell, **recipe.network).of_cell()))
+        own, page = Network(cell, **recipe.network).of_cell(), Network(cell).page
+        lacks = ("cells" in recipe.drawn and "c" not in own.carries) or (recipe.network and len(page.reads) > 1)
+        bare = recipe.drawn.get("bias", True) or any(names(layout, own).values())
+        return bool(names(layout, own)) and not lacks and bare
     except ValueError:  # the cell cannot be projected, or the layout cannot hold it
         return False
 
 
-def _case(cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool) -> Case:
+def _case(
+    cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool, sizes: Any, more: Any
+) -> Case:
     network = Network(cell, **recipe.network)
     fields = network.of_cell().Params._fields
-    case = Case.random(
-        network,
-        layout,
-        SIZES | recipe.sizes,
-        np.random.default_rng([seed, zlib.crc32(recipe.name.encode())]),
-        lengths=recipe.lengths,
-        shift={k: v for k, v in recipe.shift.items() if k in fields},
-        cotangents=recipe.cotangents,
-        name=f"{cell} {layout} {recipe.name}",
-    )
-    case = truth.fill(case._replace(dtype=dtype), DIGITS, certify=False)
+    usual = {**(SMALL if recipe.corner else SIZES), **(sizes or {})}
+    usual |= {k: n if isinstance(n, int) else usual[n] for k, n in recipe.sizes.items()}
+    rng = np.random.default_rng([seed, zlib.crc32(recipe.name.encode())])
+    drawn = recipe.drawn | more
+    drawn |= {"lengths": _steps(drawn.get("lengths"), usual["T"], usual["B"])}
+    drawn |= {"shift": {k: v for k, v in drawn.get("shift", {}).items() if k in fields}}
+    case = Case.random(network, layout, usual, rng, **drawn, dtype=dtype, name=f"{cell} {layout} {recipe.name}")
+    case = truth.fill(case, DIGITS, certify=False)
     conditioning = _conditioning(case)
     if not recipe.steps:
         case = case._replace(expected={k: a for k, a in case.expected.items() if not _of_steps(k)})

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import scan
+from .. import scan, steps, tree
 from ..cases.case import Call, Case
 from ..cases.network import Parts
 from ..layers import Parallel, Recurrent, Reversed
@@ -81,10 +81,9 @@ class Looped(Recurrent):
     def backward(
         self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
     ) -> Any:
-        """As of the base; without cotangents of every cell the loop is somebody's, with them the right one."""
-        if dcs is not None:
-            return super().backward(params, run, dhs, dcs, dlast)
-        return self.back(self.cell, params, run, dhs, dlast=dlast)
+        """As of the base; what cotangents of every cell add, the right loop adds."""
+        found = self.back(self.cell, params, run, dhs, dlast=dlast)
+        return found if dcs is None else tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
 
 
 class Workbench:
@@ -94,11 +93,11 @@ class Workbench:
     """
 
     def __init__(self, case: Case) -> None:
-        self.case = case
+        self.case = case = case.filled()
         self.call: Call = case.call()
         self.layer: Any = case.network.layer(self.call.masks)
         self.run: Any = self.forward(self.layer, self.call)
-        self.back: Any = self.layer.backward(self.call.params, self.run, self.call.dhs, dlast=self.call.dlast)
+        self.back: Any = self.backward(self.layer, self.run, self.call)
         self.right: dict[str, Any] = case.answer(self.run, self.back)
         self.cell: Page = case.network.page
         self.whole: Page = case.network.of_cell()
@@ -108,6 +107,11 @@ class Workbench:
     def forward(layer: Any, call: Call) -> Any:
         """The forward run of ``layer``."""
         return layer.forward(call.params, call.xs, call.first, call.lengths)
+
+    @staticmethod
+    def backward(layer: Any, run: Any, call: Call) -> Any:
+        """The backward pass of ``layer``."""
+        return layer.backward(call.params, run, call.dhs, call.dcs, call.dlast)
 
     def answer(self, edits: Edits) -> dict[str, Any]:
         """What somebody answers who does everything right but for these edits."""
@@ -123,8 +127,7 @@ class Workbench:
             layer = edits.layer(self.case.network.layer(call.masks, parts))
             other = edits.forward or edits.call is not same or edits.ahead is not same
             run = self.forward(layer, call) if other else run
-            arriving = edits.cotangents(call)
-            back = layer.backward(call.params, run, arriving.dhs, dlast=arriving.dlast)
+            back = self.backward(layer, run, edits.cotangents(call))
         answered = edits.answer(self.case.answer(run, edits.gradients(back)))
         return {k: np.ascontiguousarray(a) for k, a in answered.items()}
 
@@ -201,8 +204,11 @@ class Workbench:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """The number of steps of each row."""
-        return self.call.lengths or (self.sizes["T"],) * self.sizes["B"]
+        """The number of steps of each row: where it is last read."""
+        T, B = self.sizes["T"], self.sizes["B"]
+        if (read := steps.masks(self.call.lengths, T, B).read) is None:
+            return (T,) * B
+        return tuple(int(n) for n in np.max(np.where(read, np.arange(1, T + 1)[:, None], 0), axis=0, initial=0))
 
     @property
     def ragged(self) -> bool:

@@ -34,7 +34,7 @@ CHOICES |= {"clip_gradient": ("true", "straight_through"), "output_peephole": ("
 
 # The axes of each array in layout 0: K directions, g all blocks of W, s of B, p of P. In layout 1, the batch is first.
 AXES = {"X": "TBD", "W": "KgD", "R": "KgH", "B": "Ks", "P": "Kp", "initial_h": "KBH", "initial_c": "KBH"}
-AXES |= {"Y": "TKBH", "Y_h": "KBH", "Y_c": "KBH"}
+AXES |= {"Y": "TKBH", "Y_h": "KBH", "Y_c": "KBH", "C": "TKBH"}
 BATCH_FIRST = {"TBD": "BTD", "KBH": "BKH", "TKBH": "BTKH"}
 DIRECTION_FIRST = {"TKBH": "KTBH"}
 

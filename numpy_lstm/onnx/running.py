@@ -29,21 +29,22 @@ class Run:
     node: Held = field(repr=False)
     parts: tuple[Any, ...] = field(repr=False)
 
-    def backward(self, dY: Any = None, dY_h: Any = None, dY_c: Any = None) -> dict[str, Any]:
+    def backward(self, dY: Any = None, dY_h: Any = None, dY_c: Any = None, dC: Any = None) -> dict[str, Any]:
         """Gradients of the inputs X, W, R, B, initial_h, initial_c, P, those that were given, by name.
 
-        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes; an absent one counts as zero, but
-        one must be given.
+        ``dY``, ``dY_h``, ``dY_c`` are the cotangents of the outputs, in their shapes, and ``dC``, in that of Y, of
+        every cell state; an absent one counts as zero, but one must be given.
         """
-        scan.expect_any(dY=dY, dY_h=dY_h, dY_c=dY_c)
-        node, given = self.node, {"dY": dY, "dY_h": dY_h, "dY_c": dY_c}
-        if self.Y_c is None and dY_c is not None:
-            raise OnnxError(f"dY_c was given; {node.op_type} has no Y_c")
+        node, given = self.node, {"dY": dY, "dY_h": dY_h, "dY_c": dY_c, "dC": dC}
+        scan.expect_any(**given)
+        for name in ("dY_c", "dC"):
+            if self.Y_c is None and given[name] is not None:
+                raise OnnxError(f"{name} was given; {node.op_type} has no Y_c")
         cotangents = [None if d is None else node.read(name, d) for name, d in given.items()]
         found: list[dict[str, Any]] = []
         for k, (layer, cell, params, run) in enumerate(self.parts):
-            dhs, dh, dc = (None if d is None else d[k] for d in cotangents)
-            back = layer.backward(params, run, dhs, dlast=cell.partial_state(dh, dc))
+            dhs, dh, dc, dcs = (None if d is None else d[k] for d in cotangents)
+            back = layer.backward(params, run, dhs, dcs, cell.partial_state(dh, dc))
             dparams = _untie(back.dparams) if node.tied else back.dparams
             dfirst = {f"initial_{name}": d[None] for name, d in back.dfirst._asdict().items()}
             found.append({"X": back.dxs} | layouts.dump_gradients("onnx", dparams, cell) | dfirst)

@@ -7,9 +7,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..shapes import axes
+from ..shapes import axes, codes, shared
 
-TAG = re.compile(r"#.*\([A-Z]\d+'?\)")
+TAG = re.compile(r"#.*\(([A-Z]\d+'?)\)")
+
+
+def tag(line: str) -> str:
+    """The tag of a line of a page: ``L9``; nothing if it has none."""
+    found = TAG.search(line)
+    return found[1] if found else ""
+
+
+OF_CELLS = """B rows, D inputs, H units, R outputs fed back ({R}).
+See help(Page): init(D, H, rng), zero_state(B, H), partial_state(h, c), having(f=...), step, step_back.
+run = numpy_lstm.forward(cell, params, xs, first); back = numpy_lstm.backward(cell, params, run, dhs=dhs)"""
+OF_LAYERS = """B rows, D inputs or symbols, H outputs. Nothing is carried: numpy_lstm.EachStep(page) computes all
+steps at once, numpy_lstm.forward and backward the same, step by step.
+See help(Page): init(D, H, rng), step, step_back."""
 
 
 class Documentation:
@@ -51,7 +65,10 @@ PageFunction.__doc__ = Documentation(PageFunction.__doc__, function)  # type: ig
 def page(it: Any) -> str:
     """What the page is, its records with shapes, its equations, and how to use it."""
     parts = [f"The {'cell' if it.carries else 'page'} {it.name}.", _about(it)]
-    parts += [_record(record) for record in (it.Input, it.Params, it.State, it.Trace)]
+    parts += [_record(record) for record in (it.Input, it.Params, it.State, it.Trace) if record._fields]
+    parts += [f"Integers, of any integer dtype: {k} from 0 to {n} - 1" for k, n in codes(it.Trace).items()]
+    if held := shared(it.Trace):
+        parts.append(f"The same at all steps, without a time axis: {', '.join(held)}")
     functions = it.functions._asdict().items()
     named = [f"{k} {getattr(f, 'name', f)}" for k, f in functions]
     parts.append("Functions: " + ", ".join(named) if named else "")
@@ -61,11 +78,8 @@ def page(it: Any) -> str:
     parts.append(
         f"Page {module}; derivation {module.rpartition('.')[2]}.md beside it; a tag with ' is that of the adjoint."
     )
-    parts.append(
-        "B rows, D inputs, H units, R outputs fed back" + (" (R = H)." if it.R is None else f" (R = {it.R}).") + "\n"
-        "See help(Page): init(D, H, rng), zero_state(B, H), partial_state(h, c), having(f=...), step, step_back.\n"
-        "run = numpy_lstm.forward(cell, params, xs, first); back = numpy_lstm.backward(cell, params, run, dhs=dhs)"
-    )
+    R = "R = H" if it.R is None else f"R = {it.R}"
+    parts.append(OF_CELLS.format(R=R) if it.carries else OF_LAYERS)
     return "\n\n".join(part for part in parts if part)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import init
 from ..activations import Activation
-from ..shapes import axes, record
+from ..shapes import axes, declared, record
 from . import describe
 from .describe import Documentation, PageFunction
 
@@ -25,7 +25,7 @@ class Page:
 
     ``values(F, p, x, prev) -> Trace`` is the equations, read downward. ``adjoint(F, p, v, d) -> Trace`` is the same
     page read upward: ``d`` holds what arrives at ``gives`` and ``carries`` (None elsewhere), the result the cotangent
-    of every field. ``gradients(F, p, v, d) -> Params`` contracts the rows of both, B or T*B alike.
+    of every field, None for integers. ``gradients(F, p, v, d) -> Params`` contracts the rows of both, B or T*B alike.
 
     ``reads`` are the fields that come in, ``carries`` those that stand between steps (field k of one step is k_prev of
     the next), ``gives`` those that go out; the first of them is what a run calls ``hs``. ``functions`` holds the
@@ -81,18 +81,18 @@ class Page:
     @cached_property
     def State(self) -> Any:
         """The record of the carried fields, on the axes of what the next step reads."""
-        letters = axes(self.Trace)
+        letters = declared(self.Trace)
         return record("State", {k: letters[f"{k}_prev"] for k in self.carries})
 
     @cached_property
     def Input(self) -> Any:
         """The record of the fields that come in."""
-        return record("Input", {k: axes(self.Trace)[k] for k in self.reads})
+        return record("Input", {k: declared(self.Trace)[k] for k in self.reads})
 
     @cached_property
     def Outputs(self) -> Any:
         """The record of the fields at which cotangents enter: all that is given or carried."""
-        return record("Outputs", {k: axes(self.Trace)[k] for k in self.gives} | axes(self.State))
+        return record("Outputs", {k: declared(self.Trace)[k] for k in self.gives} | declared(self.State))
 
     def input(self, source: Any) -> Any:
         """What the page reads, taken from any record that has it: one array if it reads one field, else an Input."""
@@ -133,16 +133,23 @@ class Page:
         """``step_back(p, v, arriving) -> (State, Trace)``: one step back by itself."""
         return PageFunction(step_back, self)
 
-    def sizes(self, H: int, **others: int) -> dict[str, int]:
-        """Sizes by axis letter for H units."""
-        return others | {"H": H, "R": self.R or H}
+    def sizes(self, H: int, *records: Any, **others: int) -> dict[str, int]:
+        """Sizes by axis letter for H units. Raises TypeError if an axis of one of the ``records`` has none."""
+        found = others | {"H": H, "R": self.R or H}
+        if missing := sorted(
+            {k for record in records for letters in axes(record).values() for k in letters} - {*found}
+        ):
+            raise TypeError(
+                f"{self.name} has axes {', '.join(missing)} too; expected {missing[0]}=..., the size of each"
+            )
+        return found
 
     def init(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float64, **sizes: int) -> Any:
         """Parameters for D inputs and H units: Glorot-uniform W, orthogonal U, zero b, forget bias 1.
 
         ``sizes`` are those of other axis letters, if the page has any. Other initialisers stand in ``numpy_lstm.init``.
         """
-        return init.glorot_orthogonal(self.Params, self.sizes(H, D=D, **sizes), rng, dtype)
+        return init.glorot_orthogonal(self.Params, self.sizes(H, self.Params, D=D, **sizes), rng, dtype)
 
     def partial_state(self, h: Any = None, c: Any = None, **others: Any) -> Any:
         """A State with these fields and None, absent, in all others. Raises TypeError if it has no such field."""

@@ -3,7 +3,8 @@
     k = keep_k k_prev + (1 - keep_k) k_new        keep_k: 1 keeps the old state, 0 takes the new one
 
 The masks are read like x: given, drawn, or replaced by their probability (the expectation, at test time). h_new reads
-the cell before zoneout, o tanh(c_new), as in the paper; some code reads c.
+the cell before zoneout, o tanh(c_new), as in the paper; some code reads c. Where all of a row is kept, what is not
+finite in x is not read: no NaN comes of it.
 """
 
 from functools import cache
@@ -11,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..shapes import axes, record
+from .. import tree
+from ..ops import unread
+from ..shapes import axes, declared, record
 from .page import Page, before, take
 
 
@@ -24,7 +27,7 @@ class Functions(NamedTuple):
 @cache
 def outer(trace: Any, carries: tuple[str, ...]) -> Any:
     """The Trace of the cell with k renamed to k_new, the masks, and k itself."""
-    letters = axes(trace)
+    letters = declared(trace)
     state = {k: letters[f"{k}_prev"] for k in carries}
     renamed = {f"{k}_new" if k in carries else k: a for k, a in letters.items()}
     return record("Trace", renamed | {f"keep_{k}": a for k, a in state.items()} | state)
@@ -37,7 +40,9 @@ def within(cell: Page, v: Any) -> Any:
 
 def values(F: Functions, p: Any, x: Any, prev: Any) -> Any:
     """One step of the cell; then each carried field is new, old, or between. x holds x and the masks, keep_k like k."""
-    v = F.cell.values(F.cell.functions, p, F.cell.input(x), prev)
+    masks = [getattr(x, f"keep_{k}") for k in F.cell.carries]
+    read = tree.map(lambda a: unread(a, masks), F.cell.input(x))
+    v = F.cell.values(F.cell.functions, p, read, prev)
     more: dict[str, Any] = {}
     for k in F.cell.carries:
         keep, old, new = getattr(x, f"keep_{k}"), getattr(prev, k), getattr(v, k)
