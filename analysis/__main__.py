@@ -79,6 +79,26 @@ COMMANDS = {
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("mpmath",),
     ),
+    "charlm": Command(
+        "train a character model on a text, beside n-grams; go on with it, or sample from it",
+        "charlm.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        judges=False,
+    ),
+    "dashboard": Command(
+        "the figure of a run that charlm recorded",
+        "charlm.dashboard",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
+    "updates": Command(
+        "updates per second of a character model, beside PyTorch",
+        "charlm.updates",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("torch",),
+        judges=False,
+    ),
     "calibration": Command(
         "how often the judge fails right answers and passes mistakes",
         "verify.calibration",
@@ -102,11 +122,13 @@ COMMANDS = {
     ),
 }
 ALL = "all"
+REFUSED = (text.InputError, SweepError, nl.check.CaseError, nl.layouts.LayoutError)
+REFUSED += (nl.train.TrainingError, nl.train.Diverged)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the commands asked for; returns the exit status."""
-    return command.run(_main, argv, (text.InputError, SweepError, nl.check.CaseError, nl.layouts.LayoutError))
+    return command.run(_main, argv, REFUSED)
 
 
 def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:

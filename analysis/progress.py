@@ -31,3 +31,6 @@ class _Silent:
 
     def update(self, n: int = 1) -> None:
         """Nothing."""
+
+    def clear(self) -> None:
+        """Nothing: there is no bar that a printed line would run into."""

@@ -17,6 +17,7 @@ layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (24), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
+training      train: optimisers, schedules, a pure loop, saved runs, a language model
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -39,6 +40,7 @@ from .steps import Steps
 from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
+from . import train  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -99,5 +101,6 @@ __all__ = [
     "onnx",
     "ops",
     "shapes",
+    "train",
     "tree",
 ]

@@ -203,7 +203,8 @@ class _Several:
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
         """``params`` and ``first`` are tuples, one entry for each layer, from the bottom up."""
-        lengths, runs = wiring.own_lengths(lengths, xs), []
+        runs: list[Any] = []
+        lengths = wiring.own_lengths(lengths, xs)
         trees = zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
         for k, (layer, p, s) in enumerate(trees):
             with wiring.naming(k):

@@ -251,14 +251,22 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ("analysis.__main__", ["coverage"], TRUTH),
     ("analysis.__main__", ["accuracy"], TRUTH),
     ("analysis.__main__", ["case_studies"], TRUTH),
+    ("analysis.__main__", ["calibration"], TRUTH),
     ("analysis.__main__", ["flow", "lyapunov"], FIGURES),
     ("analysis.__main__", ["kill_matrix"], BOTH),
     ("analysis.__main__", ["benchmark"], FIGURES),
     ("analysis.__main__", ["gpu"], EXTRA.format("cupy is", "gpu")),
+    (
+        "analysis.__main__",
+        ["charlm", "--sample", "1", "--file", "a.safetensors"],
+        EXTRA.format("safetensors is", "files"),
+    ),
+    ("analysis.__main__", ["dashboard"], FIGURES),
+    ("analysis.__main__", ["updates"], EXTRA.format("torch is", "torch")),
     ("analysis.examples.own_text", [], FIGURES),
     ("analysis.examples.torch_lstm", ["model.pt"], FIGURES),
     ("numpy_lstm.cli", ["doctor", "--help"], ""),
-    *[("analysis.__main__", [name, "--help"], "") for name in ("flow", "benchmark", "memory")],
+    *[("analysis.__main__", [name, "--help"], "") for name in ("flow", "benchmark", "memory", "charlm")],
 ]
 
 

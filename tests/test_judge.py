@@ -13,6 +13,7 @@ import pytest
 
 import cases
 import numpy_lstm as nl
+from analysis.mistakes import homes
 from analysis.verify import calibration
 from cases import seeds
 from numpy_lstm import check, mistakes
@@ -88,6 +89,7 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
 def test_every_mistake_stood_in_the_lineup() -> None:
     benches = [mistakes.Workbench(drawn(name, 1, ragged)) for name, ragged in LINEUP]
     benches += [mistakes.Workbench(drawn(name, 1, T=6, B=3, D=5, H=5)) for name in ("LSTM", "LSTM, 2 layers")]
+    benches += [homes.bench(home, 0) for home in homes.HOMES[12:]]
     for mistake in mistakes.CATALOGUE.values():
         assert any(
             mistake.shows(b, k) for b in benches for k in mistake.conceivable(b)[:1] + mistake.conceivable(b)[-1:]
@@ -403,6 +405,7 @@ def test_json(tmp_path: Path) -> None:
         ({"dx": np.ones(3)}, "dx is not expected by case"),
         ({"d_x": np.ones(3)}, r"d_x has shape \(3,\); expected \(\d, \d, \d\)"),
         ({"d_x": "right"}, "d_x has dtype"),
+        ({"d_x": np.ma.ones(3)}, r"d_x is a numpy.ma.MaskedArray; expected a plain array: .filled\(0\) makes one"),
         ({"d_x": np.array(None)}, "d_x has dtype object"),
         ({"d_x": np.ones(2, complex)}, "d_x has dtype complex128"),
     ],

@@ -264,7 +264,7 @@ def test_its_judging_can_be_pasted(tmp_path: Path) -> None:
     told = re.search(r"```\n(first wrong in backward order: .*?)\n```", judging, re.S)[1].splitlines()
     assert len(told) == 2
     assert all(line in one for line in told)
-    assert whole.startswith("FAIL: 9 cases, 1 fail, 8 not given\n")
+    assert whole.startswith("FAIL: 20 cases, 1 fail, 19 not given\n")
 
 
 def test_its_commands_are_the_ones_ci_runs() -> None:

@@ -10,7 +10,7 @@ and two can be made at once. Files are sorted by what is edited: ``page_*`` the 
 
 from collections.abc import Iterator
 
-from . import network_arrays, network_cells, page_cells, page_factors, results, time_loop, wiring
+from . import masks, network_arrays, network_cells, page_cells, page_factors, results, time_loop, wiring
 from .page_losses import LOSSES
 from .sightings import Sighting, sightings
 from .updates import UPDATES
@@ -37,6 +37,7 @@ _LISTS = (  # in the order in which sets of cases and tables list them
     *(network_cells.CELLS, network_cells.GRUS, network_cells.PEEPHOLES, network_cells.LAYER_NORMS),
     *(network_arrays.WEIGHTS, network_arrays.STATES, network_arrays.ARGUMENTS, network_arrays.ZONEOUTS),
     time_loop.SHIPPED,
+    masks.MASKS,
 )
 
 CATALOGUE: dict[str, Mistake] = {mistake.name: mistake for group in _LISTS for mistake in group}

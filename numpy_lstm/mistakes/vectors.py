@@ -8,10 +8,10 @@ and which survive it. None may survive the whole set, but for the precision itse
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,70 +24,12 @@ from ..cases.names import is_gradient, parse
 from ..cases.network import Network
 from ..check.given import CaseError
 from ..pages.page import Page
-from ..steps import Steps
+from .recipes import RECIPES, SIZES, SMALL, Recipe, steps_of
 
 SCHEMA = "numpy-lstm/vectors/1"
 FORMATS = (*files.FORMATS, "onnx")
 DIGITS = 50
 SHOWS = {"float64": 1e-10, "float32": 1e-5, "float16": 0.05, "bfloat16": 0.4}  # normwise, in any array
-
-
-class Recipe(NamedTuple):
-    """One case of a set. ``drawn``: options of ``Case.random``; of ``sizes``, "B" and "1" say what a letter equals.
-
-    ``steps``: the values and cotangents of single steps are among the expected results.
-    """
-
-    name: str
-    says: str
-    network: dict[str, Any] = {}  # noqa: RUF012
-    sizes: dict[str, str | int] = {}  # noqa: RUF012
-    drawn: dict[str, Any] = {}  # noqa: RUF012
-    steps: bool = False
-    corner: bool = False
-
-
-SIZES = {"T": 6, "B": 3, "D": 4, "H": 5}
-# The candidate of the GRU is n, and its update gate z keeps the old state, as f does.
-SATURATED = {"b_f": 8.0, "b_g": 4.0, "b_z": 8.0, "b_n": 4.0, "b": 3.0}
-SMALL = {"T": 4, "B": 2, "D": 2, "H": 3}  # what corners begin with
-RECIPES = (
-    Recipe("plain", "one layer read forward", steps=True),
-    Recipe("lengths", "a short row, a full one and one of length 1", drawn={"lengths": "ragged"}, steps=True),
-    Recipe("saturated", "gates and candidate near their limits", drawn={"shift": SATURATED}),
-    Recipe("large", "cotangents twenty times as large, so that clipping shows", drawn={"cotangents": 20.0}),
-    Recipe("square", "D = H, so that exchanged or transposed arrays fit", sizes={"D": "H"}),
-    Recipe(
-        *("bidirectional", "both directions, rows of three lengths", {"direction": "bidirectional"}),
-        drawn={"lengths": "ragged"},
-    ),
-    Recipe("layers", "two layers", {"layers": 2}),
-    Recipe("projected", "outputs projected to 2 numbers", {"projection": 2}),
-    Recipe("zoneout", "zoneout with given masks", {"zoneout": True}),
-    Recipe("zero-state", "a first state of zeros", drawn={"first": "zero"}, corner=True),
-    Recipe("no-state", "no first state is given: it is zero", drawn={"first": "absent"}, corner=True),
-    Recipe("no-bias", "no biases", drawn={"bias": False}, corner=True),
-    Recipe("unit", "one input, one unit", sizes={"D": 1, "H": 1}, corner=True),
-    Recipe("row", "one row", sizes={"B": 1}, corner=True),
-    Recipe("step", "one step", sizes={"T": 1}, corner=True),
-    Recipe("batch", "B = T, so that time and batch may be exchanged", sizes={"B": "T"}, corner=True),
-    Recipe("cells", "gradient into every c, not the last alone", drawn={"cells": True}, corner=True),
-    Recipe(
-        *("dropped", "two layers, and a dropout mask between them", {"layers": 2}), drawn={"drop": 0.4}, corner=True
-    ),
-    Recipe("masked", "padding on the left, and holes", drawn={"lengths": "masked"}, corner=True),
-    Recipe("reset", "rows that start anew", drawn={"lengths": "reset"}, corner=True),
-)
-
-
-def _steps(which: str | None, T: int, B: int) -> Any:
-    """The lengths or Steps of this kind."""
-    t, b = np.indices((T, B))
-    if which == "ragged":
-        return ([max(1, T // 2), T, 1] * B)[:B]
-    if which == "masked":  # row 0 begins with padding, row 1 has a hole, and so on
-        return Steps(read=np.where(b % 2 == 0, t >= T // 2, t != T // 2))
-    return Steps(reset=(t + b) % T == T // 2) if which == "reset" else None
 
 
 def cases(
@@ -109,8 +51,9 @@ def cases(
     ``corners`` the set is the cases in which all is random, which kill every mistake.
 
     ``about`` of each tells the ``conditioning``, the largest S / |g| of all components of its gradients: so many
-    times does a relative error of the data grow. It lists the mistakes that it ``kills`` and the ``survivors``; not
-    so without ``mistakes``, which takes most of the time. Nothing in a case depends on the machine.
+    times does a relative error of the data grow. It lists the mistakes that it ``kills`` and the ``survivors``, at
+    corners those alone that no case before it kills; not so without ``mistakes``, which takes most of the time.
+    Nothing in a case depends on the machine.
     Raises CaseError for unknown names, LayoutError for a layout without a place for the cell.
     """
     if unknown := [k for k in only or () if k not in [recipe.name for recipe in RECIPES]]:
@@ -121,7 +64,16 @@ def cases(
     chosen = [r for r in RECIPES if (r.name in only if only is not None else corners or not r.corner)]
     chosen = [r for r in chosen if _possible(cell, layout, r)]
     more: dict[str, Any] = ({} if state else {"first": "absent"}) | ({} if bias else {"bias": False})
-    return [_case(cell, layout, dtype, seed, recipe, mistakes, sizes, more) for recipe in chosen]
+    made: list[Case] = []
+    known: set[str] = set()
+    for recipe in chosen:
+        case = _case(cell, layout, dtype, seed, recipe, sizes, more)
+        if mistakes:
+            kills, survivors = _mistakes(case, known if recipe.corner else set())
+            known |= {*kills}
+            case = case._replace(about=case.about | {"kills": kills, "survivors": survivors})
+        made.append(case)
+    return made
 
 
 def write_set(
@@ -207,16 +159,14 @@ def _possible(cell: str | Page, layout: str, recipe: Recipe) -> bool:
         return False
 
 
-def _case(
-    cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, mistakes: bool, sizes: Any, more: Any
-) -> Case:
+def _case(cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, sizes: Any, more: Any) -> Case:
     network = Network(cell, **recipe.network)
     fields = network.of_cell().Params._fields
     usual = {**(SMALL if recipe.corner else SIZES), **(sizes or {})}
     usual |= {k: n if isinstance(n, int) else usual[n] for k, n in recipe.sizes.items()}
     rng = np.random.default_rng([seed, zlib.crc32(recipe.name.encode())])
     drawn = recipe.drawn | more
-    drawn |= {"lengths": _steps(drawn.get("lengths"), usual["T"], usual["B"])}
+    drawn |= {"lengths": steps_of(drawn.get("lengths"), usual["T"], usual["B"])}
     drawn |= {"shift": {k: v for k, v in drawn.get("shift", {}).items() if k in fields}}
     case = Case.random(network, layout, usual, rng, **drawn, dtype=dtype, name=f"{cell} {layout} {recipe.name}")
     case = truth.fill(case, DIGITS, certify=False)
@@ -231,8 +181,6 @@ def _case(
         "digits": DIGITS,
         "conditioning": conditioning,
     }
-    if mistakes:
-        about["kills"], about["survivors"] = _mistakes(case)
     return case._replace(about=about)
 
 
@@ -250,16 +198,22 @@ def _conditioning(case: Case) -> float:
     return float(f"{largest:.1e}")
 
 
-def _mistakes(case: Case) -> tuple[list[str], list[str]]:
-    """The labels of all mistakes that can be made here: those that show in the expected results, and the others."""
-    from . import Workbench, label, possible
+def _mistakes(case: Case, known: Container[str]) -> tuple[list[str], list[str]]:
+    """The labels of all mistakes that can be made here: those that show in the expected results, and the others.
+
+    Those that are ``known`` to be killed by other cases are left out.
+    """
+    from . import CATALOGUE, Workbench, label
 
     bench = Workbench(case)
     found: tuple[list[str], list[str]] = ([], [])
-    for mistake, variant in possible(bench):
-        answer = mistake.answer(bench, variant)
-        shows = any(_differs(answer[k], a, SHOWS[case.dtype]) for k, a in case.expected.items())
-        found[0 if shows else 1].append(label(mistake, variant))
+    for mistake in CATALOGUE.values():
+        for variant in mistake.conceivable(bench):
+            if label(mistake, variant) in known or not mistake.shows(bench, variant):
+                continue
+            answer = mistake.answer(bench, variant)
+            shows = any(_differs(answer[k], a, SHOWS[case.dtype]) for k, a in case.expected.items())
+            found[0 if shows else 1].append(label(mistake, variant))
     return found
 
 

@@ -81,9 +81,11 @@ class Looped(Recurrent):
     def backward(
         self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
     ) -> Any:
-        """As of the base; what cotangents of every cell add, the right loop adds."""
+        """As of the base; what cotangents of every cell add, the right loop adds, if the run is its own."""
         found = self.back(self.cell, params, run, dhs, dlast=dlast)
-        return found if dcs is None else tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
+        if dcs is None or self.ahead is not scan.forward:
+            return found
+        return tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
 
 
 class Workbench:

@@ -1,0 +1,107 @@
+"""Updates per processor second of a character model beside the same model in PyTorch, in turn, on one thread."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_lstm import train
+from numpy_lstm.command import positive
+
+from .. import output
+
+SHAPES = ((50, 50, 128, 1), (32, 100, 256, 2))  # rows, steps, units, layers
+SYMBOLS = 100
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A layer, and the processor seconds spent in it."""
+
+    layer: Any
+    spent: list[float] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    def forward(self, *arguments: Any) -> Any:
+        """That of the layer."""
+        return self._timed(self.layer.forward, *arguments)
+
+    def backward(self, *arguments: Any) -> Any:
+        """That of the layer."""
+        return self._timed(self.layer.backward, *arguments)
+
+    def _timed(self, call: Any, *arguments: Any) -> Any:
+        start = time.process_time()
+        found = call(*arguments)
+        self.spent.append(time.process_time() - start)
+        return found
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    parser.add_argument("--rounds", type=positive, default=15, help="updates of each, in turn; default: 15")
+
+
+def run(out: Path, options: argparse.Namespace) -> list[str]:
+    """Measure in a process of one thread, print and save the table; nothing can fail, so the list is empty."""
+    one = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
+    call = [sys.executable, "-m", "analysis.charlm.updates", str(options.rounds), str(options.seed)]
+    done = subprocess.run(call, env=os.environ | one, stdout=subprocess.PIPE, text=True, check=True)
+    print(done.stdout)
+    output.write_text(out / "updates.md", done.stdout)
+    return []
+
+
+def measure(rounds: int, seed: int) -> str:
+    """The table, measured in this process."""
+    rows = []
+    for shape in SHAPES:
+        for dtype in ("float64", "float32"):
+            ours, theirs, inside = _one(shape, dtype, rounds, seed)
+            a, b = statistics.median(ours), statistics.median(theirs)
+            outside = 1 - statistics.median(i / whole for i, whole in zip(inside, ours, strict=True))
+            numbers = [f"{1 / a:.2f}", f"{1 / b:.2f}", f"{b / a:.2f}", f"{100 * outside:.0f} %"]
+            rows.append([",".join(map(str, shape)), dtype, *numbers])
+    header = ["rows,steps,units,layers", "dtype", "updates / s", "torch", "torch / ours", "outside the cells"]
+    return str(output.table(header, rows))
+
+
+def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[list[float], list[float], list[float]]:
+    """Processor seconds of each update: ours, those of torch, and those within our recurrent layers."""
+    from reference import torch_training
+
+    batch, steps, hidden, layers = shape
+    model = train.language_model(SYMBOLS, layers=layers, hidden=hidden, embedding=64)
+    cells = [Timed(layer) for layer in model.layers[1:-1]]
+    model = replace(model, layers=(model.layers[0], *cells, model.layers[-1]))
+    codes = np.random.default_rng(seed).integers(0, SYMBOLS, 4 * batch * steps)
+    task = train.Task(
+        model, train.Streams(codes, batch, steps), train.adam(), train.constant(1e-3), 10**9, clip=1.0, every=10**9
+    )
+    now = train.begin(task, seed, dtype)
+    update = torch_training.updates(torch_training.Language(now.params), "adam", 1.0, lr=1e-3)
+    ours, theirs, inside = [], [], []
+    for step in range(rounds + 2):
+        for cell in cells:
+            cell.spent.clear()
+        start = time.process_time()
+        now, _ = train.advance(task, now)
+        between = time.process_time()
+        update(task.batches(seed, step))
+        theirs.append(time.process_time() - between)
+        ours.append(between - start)
+        inside.append(sum(map(sum, (cell.spent for cell in cells))))
+    return ours[2:], theirs[2:], inside[2:]
+
+
+if __name__ == "__main__":
+    print(measure(*map(int, sys.argv[1:])))

@@ -1,0 +1,69 @@
+"""Training by the hand-derived gradients, from the first parameters to a saved model.
+
+    model = train.language_model(symbols=65, hidden=128)
+    task = train.Task(model, train.Streams(codes, rows=50, steps=50), train.adam(), train.constant(1e-2), updates=500)
+    progress = train.begin(task, seed=0, dtype=np.float32)
+    for progress, report in train.train(task, progress):
+        ...
+    train.save("model.npz", task, progress)
+
+model        Model (layers and a loss page), Batch, gradient; language_model, held_out_loss, sample, encode, gate_map
+batches      Streams: truncated back-propagation with carried state; split
+optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
+loop         Task, Progress, Report; begin, advance (pure), train (a generator)
+files        save, load, load_best, read, sweep: a run to go on with; record: what it did, as JSON
+
+There is no derivative in this room: they stand on the pages. Errors are TrainingError and Diverged.
+"""
+
+from . import clipping, record
+from .batches import Streams, split
+from .errors import Diverged, TrainingError
+from .language import encode, gate_map, held_out_loss, language_model, sample
+from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
+from .model import Batch, Model, gradient
+from .optimisers import Optimiser, adam, adamw, sgd
+from .saving import Saved, load, load_best, read, save, sweep
+from .schedules import Plateau, Schedule, Watch, constant, cosine, warmup
+
+__all__ = [
+    "Batch",
+    "Best",
+    "Diverged",
+    "History",
+    "Model",
+    "Optimiser",
+    "Plateau",
+    "Progress",
+    "Report",
+    "Saved",
+    "Schedule",
+    "Streams",
+    "Task",
+    "TrainingError",
+    "Watch",
+    "adam",
+    "adamw",
+    "advance",
+    "begin",
+    "clipping",
+    "constant",
+    "cosine",
+    "encode",
+    "gate_map",
+    "gradient",
+    "held_out_loss",
+    "language_model",
+    "load",
+    "load_best",
+    "read",
+    "perplexity",
+    "record",
+    "sample",
+    "save",
+    "sgd",
+    "split",
+    "sweep",
+    "train",
+    "warmup",
+]

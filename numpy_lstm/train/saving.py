@@ -1,0 +1,142 @@
+"""A training run as one file: every array of its Progress, and the settings that it must agree with. Never a pickle."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import files, tree
+from ..command import need
+from .errors import TrainingError
+from .loop import Progress, Task, begin
+from .model import Model
+
+KEY = "numpy_lstm.train"  # under which the settings stand
+FORMAT = 1
+GROWING = "history."  # arrays whose length is the number of updates
+BEST = "best.params"
+
+
+class Saved(NamedTuple):
+    """What a file holds: ``settings`` by name, ``arrays`` by path (``params.1.W_i``)."""
+
+    settings: dict[str, Any]
+    arrays: dict[str, Any]
+
+
+def save(path: Path, task: Task, progress: Progress) -> Path:
+    """Write ``.safetensors`` (extra ``files``) or ``.npz``, by the name; whole, or not at all."""
+    header = json.dumps({"format": FORMAT, "settings": task.described()})
+    arrays = {name: np.asarray(a, order="C") for name, a in tree.leaves(progress)}
+    return files.write(Path(path), lambda temporary: _writer(path)(temporary, arrays, header))
+
+
+def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
+    """The progress saved there, to go on with ``task``.
+
+    ``progress`` is any of this task, ``begin(task)`` if absent: it says what is expected. Raises TrainingError for a
+    file that cannot be read, or was written with another model, other settings, another dtype or number of threads:
+    says which, and what it was.
+    """
+    found, like = read(path), begin(task) if progress is None else progress
+    here = json.loads(json.dumps(task.described()))
+    for name in {**here, **found.settings}:
+        if (came := found.settings.get(name)) != (expected := here.get(name)):
+            raise TrainingError(f"{path}: {name} was {came!r}; here it is {expected!r}")
+    loaded: Progress = _restored(path, found, like, "")
+    if surplus := found.arrays.keys() - {name for name, _ in tree.leaves(like)}:
+        raise TrainingError(f"{path} is of another model: it has {min(surplus)}, which this one has not")
+    if loaded.threads != like.threads:
+        raise TrainingError(
+            f"{path}: threads was {loaded.threads}; here it is {like.threads}, which gives other bits "
+            f"(OPENBLAS_NUM_THREADS={loaded.threads} gives the same)"
+        )
+    return loaded
+
+
+def load_best(path: Path, model: Model) -> Any:
+    """The best parameters saved there, by held-out loss. Raises TrainingError as ``load``."""
+    found = read(path)
+    dtype = next((a.dtype for name, a in found.arrays.items() if name.startswith(BEST)), np.float64)
+    return _restored(path, found, model.init(np.random.default_rng(0), dtype), BEST)
+
+
+def _restored(path: Path, found: Saved, like: Any, prefix: str) -> Any:
+    """``like`` with what was saved under the names of its leaves."""
+    names = iter([name for name, _ in tree.leaves(like, prefix)])
+
+    def restored(a: Any) -> Any:
+        name, expected = next(names), np.asarray(a)
+        if (came := found.arrays.get(name)) is None:
+            raise TrainingError(f"{path} is of another model: it has no {name}")
+        if came.shape != expected.shape and not name.startswith(GROWING):
+            raise TrainingError(f"{path} is of another model: {name} was {came.shape}; here it is {expected.shape}")
+        if came.dtype != expected.dtype:
+            raise TrainingError(f"{path}: {name} was {came.dtype}; here it is {expected.dtype}")
+        return came if isinstance(a, np.ndarray) else type(a)(came)
+
+    return tree.map(restored, like)
+
+
+def read(path: Path) -> Saved:
+    """Settings and arrays of a saved run, whatever its model. Raises TrainingError if it cannot be read."""
+    try:
+        header, arrays = _reader(path)(path)
+        said = json.loads(header)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise TrainingError(f"cannot read {path} as a saved training run: {reason}") from error
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise TrainingError(f"{path} is no saved training run of format {FORMAT}")
+    return Saved(said["settings"], arrays)
+
+
+def sweep(path: Path) -> list[Path]:
+    """Remove what a killed run left half written beside ``path``; nobody else may be writing it."""
+    return files.sweep(Path(path))
+
+
+def _writer(path: Any) -> Any:
+    return _by_suffix(path, _write_safetensors, _write_npz)
+
+
+def _reader(path: Any) -> Any:
+    return _by_suffix(path, _read_safetensors, _read_npz)
+
+
+def _by_suffix(path: Any, safetensors: Any, npz: Any) -> Any:
+    kinds = {".safetensors": safetensors, ".npz": npz}
+    if (suffix := Path(path).suffix) not in kinds:
+        raise TrainingError(f"{path} ends in {suffix or 'nothing'}; expected {' or '.join(kinds)}")
+    if suffix == ".safetensors":
+        need("safetensors")
+    return kinds[suffix]
+
+
+def _write_safetensors(path: Path, arrays: Mapping[str, Any], header: str) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(dict(arrays), path, metadata={KEY: header})
+
+
+def _read_safetensors(path: Path) -> tuple[str, dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return (file.metadata() or {})[KEY], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _write_npz(path: Path, arrays: Mapping[str, Any], header: str) -> None:
+    whole: dict[str, Any] = {KEY: np.frombuffer(header.encode(), np.uint8), **arrays}
+    np.savez(path, **whole)
+
+
+def _read_npz(path: Path) -> tuple[str, dict[str, Any]]:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return bytes(file[KEY]).decode(), {name: file[name] for name in file.files if name != KEY}

@@ -1,0 +1,90 @@
+"""PyTorch trains the language model of ``numpy_lstm.train``: torch.nn, torch.optim, clip_grad_norm_.
+
+torch.nn has two biases for each gate; the second is zero here and not trained, so that both have the same parameters.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+import numpy_lstm as nl
+from numpy_lstm import layouts
+
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class Language(torch.nn.Module):
+    """Embedding, LSTMs with a mask on what each and the readout reads, readout."""
+
+    def __init__(self, params: Sequence[Any]) -> None:
+        super().__init__()
+        bottom, *cells, top = params
+        self.embedding = torch.nn.Embedding.from_pretrained(torch.tensor(bottom.W), freeze=False)
+        self.cells = torch.nn.ModuleList(_lstm(p) for p in cells)
+        self.readout = torch.nn.Linear(*top.W.shape[::-1], dtype=self.embedding.weight.dtype)
+        self.readout.load_state_dict({"weight": torch.tensor(top.W), "bias": torch.tensor(top.b)})
+
+    def forward(self, codes: Any, states: Sequence[Any], masks: Any = None) -> tuple[Any, list[Any]]:
+        """Logits (T,B,A) and the last states of ``codes`` (T,B); ``states`` (h, c) of each layer, or None."""
+        x, last, masks = self.embedding(codes), [], masks or [None] * (len(self.cells) + 2)
+        for cell, state, mask in zip(self.cells, states, masks[1:], strict=False):
+            x, found = cell(x if mask is None else x * torch.tensor(mask), state)
+            last.append(tuple(a.detach() for a in found))
+        return self.readout(x if masks[-1] is None else x * torch.tensor(masks[-1])), last
+
+    def params(self) -> tuple[Any, ...]:
+        """The parameters as records."""
+        read = {k: a.detach().numpy().copy() for k, a in self.named_parameters()}
+        cells = [
+            layouts.load("torch", {k: a.detach().numpy().copy() for k, a in cell.named_parameters()}, nl.LSTM)
+            for cell in self.cells
+        ]
+        bottom = nl.Embedding.Params(read["embedding.weight"])
+        return (bottom, *cells, nl.Linear.Params(read["readout.weight"], read["readout.bias"]))
+
+
+def train(
+    params: Sequence[Any], batches: Iterable[tuple[Any, Any]], optimiser: str, clip: float | None, **options: Any
+) -> tuple[list[float], tuple[Any, ...], list[bool]]:
+    """The loss before each update, the parameters after the last, and which updates were clipped.
+
+    ``batches`` are pairs of a train.Batch and dropout masks. See ``updates`` for the options.
+    """
+    model = Language(params)
+    update = updates(model, optimiser, clip, **options)
+    losses, norms = zip(*(update(batch, masks) for batch, masks in batches), strict=True)
+    return list(losses), model.params(), [clip is not None and norm > clip for norm in norms]
+
+
+def updates(model: Language, optimiser: str, clip: float | None, **options: Any) -> Callable[..., tuple[float, float]]:
+    """A function that updates the model: from a train.Batch and dropout masks, the loss before, and the gradient norm.
+
+    ``options`` are those of torch.optim; ``weight_decay`` acts on matrices alone.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decay = options.pop("weight_decay", 0.0)
+    groups = [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay}]
+    groups += [{"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0}]
+    step, states = OPTIMISERS[optimiser](groups, **options), [None] * len(model.cells)
+
+    def update(batch: Any, masks: Any = None) -> tuple[float, float]:
+        kept = torch.tensor(~batch.fresh)[:, None]
+        before = [state and tuple(a * kept for a in state) for state in states]
+        logits, states[:] = model(torch.tensor(batch.xs), before, masks)
+        loss = cross_entropy(logits.flatten(0, 1), torch.tensor(batch.targets).flatten())
+        step.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained, torch.inf if clip is None else clip)
+        step.step()
+        return loss.item(), float(norm)
+
+    return update
+
+
+def _lstm(params: Any) -> torch.nn.LSTM:
+    layer = torch.nn.LSTM(*params.W_i.shape[::-1], dtype=torch.tensor(params.W_i).dtype)
+    layer.load_state_dict({k: torch.tensor(a) for k, a in layouts.dump("torch", params, nl.LSTM).items()})
+    layer.bias_hh_l0.requires_grad_(False)
+    return layer
