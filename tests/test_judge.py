@@ -13,6 +13,7 @@ import pytest
 
 import cases
 import numpy_lstm as nl
+from analysis.mistakes import homes
 from analysis.verify import calibration
 from cases import seeds
 from numpy_lstm import check, mistakes
@@ -54,9 +55,10 @@ def drawn(name: str, seed: int, ragged: bool = False, **sizes: int) -> Case:
 
 RAGGED = ("LSTM", "LSTM, reverse", "LSTM, bidirectional", "GRU", "RNN")
 LINEUP = [(name, False) for name in NETWORKS] + [(name, True) for name in RAGGED]
+USUAL = [("LSTM", False), ("LSTM, reverse", True), ("GRU", False), ("LSTM, zoneout", False), ("PeepholeLSTM", False)]
 
 
-@pytest.mark.parametrize(("name", "ragged"), LINEUP)
+@pytest.mark.parametrize(("name", "ragged"), LINEUP if cases.THOROUGH else USUAL)
 def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
     """First or tied-first, in at least 95 of 100, from outputs and gradients alone; some by the whole judge.
 
@@ -87,13 +89,14 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
 def test_every_mistake_stood_in_the_lineup() -> None:
     benches = [mistakes.Workbench(drawn(name, 1, ragged)) for name, ragged in LINEUP]
     benches += [mistakes.Workbench(drawn(name, 1, T=6, B=3, D=5, H=5)) for name in ("LSTM", "LSTM, 2 layers")]
+    benches += [homes.bench(home, 0) for home in homes.HOMES[12:]]
     for mistake in mistakes.CATALOGUE.values():
         assert any(
             mistake.shows(b, k) for b in benches for k in mistake.conceivable(b)[:1] + mistake.conceivable(b)[-1:]
         )
 
 
-PAIRED = [("LSTM", False, 12), ("GRU", False, 6), ("LSTM, bidirectional", True, 4), ("PeepholeLSTM", False, 4)]
+PAIRED = [("GRU", False, 10)]
 WHOLE = [("LSTM", False, 70), ("GRU", False, 50), ("LSTM, bidirectional", True, 40), ("PeepholeLSTM", False, 40)]
 
 
@@ -118,7 +121,7 @@ def test_it_names_two_mistakes_made_at_once() -> None:
             tried += 1
             named += any({one.label, two.label} <= set(s.label.split(" + ")) or s.left < 1e-9 for s in found)
     assert tried >= 0.8 * sum(count for *_, count in (WHOLE if cases.THOROUGH else PAIRED))
-    assert named >= 0.9 * tried
+    assert named >= (0.9 if cases.THOROUGH else 0.7) * tried
     assert np.median(spent) < 1.0
 
 
@@ -135,7 +138,7 @@ def test_it_tells_the_rows_of_an_unknown_mistake() -> None:
     found = [(m, m.conceivable(bench)[-1:]) for m in of]
     found = [(m, k[0]) for m, k in found if k and m.shows(bench, k[0])]
     assert len(found) >= 40
-    for m, variant in found:
+    for m, variant in found if cases.THOROUGH else found[::4]:
         told = rows.wrong_rows(case, m.answer(bench, variant), bench.right)
         assert told, m.name
         assert of[m] & set(re.findall(r"L\d+", told[0])) or "-" in m.says, (m.name, told)
@@ -216,7 +219,7 @@ def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
     case = case._replace(expected=case.run())
     bench, judge = mistakes.Workbench(case), nl.judge.Judge(case)
     located = 0
-    for mistake in [m for m in mistakes.CATALOGUE.values() if m.at][::4]:
+    for mistake in [m for m in mistakes.CATALOGUE.values() if m.at][:: 1 if cases.THOROUGH else 8]:
         if not (variants := mistake.variants(bench)):
             continue
         variant = variants[-1]
@@ -226,7 +229,7 @@ def test_it_finds_the_step_and_the_node_and_is_quick() -> None:
         found = (judgement.cotangent.name, judgement.cotangent.step)
         assert found == (f"cotangents.{field.format(variant)}", 19 - back), mistake.name
         located += 1
-    assert located >= 12
+    assert located >= 8
 
 
 def test_locating_is_quick() -> None:

@@ -5,18 +5,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_lstm.activations import clip
 from numpy_lstm.cases.case import Case
 from numpy_lstm.cases.network import Network
 from numpy_lstm.mistakes import Workbench
+from numpy_lstm.pages.clipped_lstm import ClippedLSTM
+from numpy_lstm.steps import Steps
 
 
 class Home(NamedTuple):
-    """Where a mistake is at home: a network, how its weights are stored, and whether its rows have lengths."""
+    """Where a mistake is at home: a network, how its weights are stored, and whether its rows have lengths.
+
+    ``drawn`` are further options of ``Case.random``; ``steps`` is the mask that rows have in place of lengths.
+    """
 
     name: str
     network: Network
     layout: str
     lengths: bool = False
+    drawn: tuple[tuple[str, Any], ...] = ()
+    steps: str = ""
 
 
 HOMES = (
@@ -32,6 +40,11 @@ HOMES = (
     Home("GRU", Network("GRU"), "torch"),
     Home("GRU, reset before", Network("GRUResetBefore"), "keras"),
     Home("RNN", Network("RNN"), "torch"),
+    Home("LSTM, dropout", Network("LSTM", layers=2), "torch", drawn=(("drop", 0.4),)),
+    Home("LSTM, every cell", Network("LSTM"), "torch", drawn=(("cells", True),)),
+    Home("LSTM, rows that start anew", Network("LSTM"), "torch", steps="reset"),
+    Home("LSTM, holes", Network("LSTM"), "torch", steps="read"),
+    Home("LSTM, clipped", Network(ClippedLSTM.having(c=clip(0.3))), "records"),
 )
 SIZES = {"T": 4, "B": 3, "D": 2, "H": 3}
 
@@ -47,8 +60,8 @@ def bench(home: Home, seed: int, sizes: tuple[int, ...] = tuple(SIZES.values()),
         home.layout,
         dict(zip("TBDH", sizes, strict=True)),
         np.random.default_rng([seed, HOMES.index(home)]),
-        lengths=lengths if home.lengths else None,
-        **options,
+        lengths=lengths if home.lengths else _mask(home.steps, T, B),
+        **{**dict(home.drawn), **options},
     )
     changed = {}
     for k, a in case.arrays.items():
@@ -58,6 +71,13 @@ def bench(home: Home, seed: int, sizes: tuple[int, ...] = tuple(SIZES.values()),
         last = np.arange(T)[:, None, None] == np.array(case.arrays.get("lengths", [T] * B))[None, :, None] - 1
         changed["d_output"] = case.arrays["d_output"] * last
     return Workbench(case._replace(arrays=case.arrays | changed))
+
+
+def _mask(kind: str, T: int, B: int) -> Steps | None:
+    """Rows that start anew, or that have holes, each at another step."""
+    t, b = np.indices((T, B))
+    middle = (t + b) % T == T // 2
+    return {"reset": Steps(reset=middle), "read": Steps(read=~middle)}.get(kind)
 
 
 def suite(home: Home, seed: int, cotangents: float) -> list[Workbench]:

@@ -7,7 +7,6 @@ and differentiated by complex steps: no adjoint is used.
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Mapping
 from functools import cache
@@ -16,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cases.case import Case, computed, dump_gradients
+from ..cases.case import Case, computed
+from ..cases.inputs import dump_gradients
+from ..pages import describe
 from ..pages.page import Page
 
 STEP = 1e-30
-TAG = re.compile(r"#.*\(([A-Z]\d+)\)")
 WRONG = 1e-5  # of the largest number of a field
 
 Arrays = Mapping[str, Any]
@@ -52,7 +52,7 @@ def rows(page: Page) -> tuple[Row, ...]:
     for call in (n.value for n in ast.walk(tree) if isinstance(n, ast.Return) and isinstance(n.value, ast.Call)):
         field |= {k.value.id: k.arg for k in call.keywords if isinstance(k.value, ast.Name) and k.arg}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and (tag := TAG.search(lines[node.lineno - 1])):
+        if isinstance(node, ast.Assign) and (tag := describe.tag(lines[node.lineno - 1])):
             names = {
                 part: [n.id for n in ast.walk(of) if isinstance(n, ast.Name)]
                 for part, of in (("targets", node.targets[0]), ("reads", node.value))
@@ -63,7 +63,7 @@ def rows(page: Page) -> tuple[Row, ...]:
             code = compile(ast.fix_missing_locations(ast.Expression(node.value)), page.values.__module__, "eval")
             targets = tuple(field.get(k, k) for k in names["targets"])
             called = {k: field[k] for k in names["reads"] if field.get(k, k) != k}
-            found.append(Row(tag[1], targets, tuple(dict.fromkeys(reads)), tuple(of["p"]), code, called))
+            found.append(Row(tag, targets, tuple(dict.fromkeys(reads)), tuple(of["p"]), code, called))
     complete = {k for row in found for k in row.targets} == set(computed(page))
     return tuple(found) if complete else ()
 
@@ -121,20 +121,20 @@ def wrong_rows(case: Case, got: Arrays, right: Arrays) -> list[str]:
         cell=page, projection=0, zoneout=False, direction="forward", layers=1
     )
     fields = computed(page)
-    if not plain or "lengths" in case.arrays or not rows(page) or any(f"cotangents.{k}" not in got for k in fields):
+    call = case.call()
+    if not plain or call.lengths is not None or not rows(page) or any(f"cotangents.{k}" not in got for k in fields):
         return []
     if not all(np.all(np.isfinite(a)) for a in got.values()):
         return []
-    call = case.call()
     v = {k: got.get(f"values.{k}", right[f"values.{k}"]) for k in fields}
     v |= {"x": call.xs} if page.reads == ("x",) else call.xs._asdict()
     v |= {f"{k}_prev": np.concatenate([getattr(call.first, k)[None], v[k][:-1]]) for k in page.carries}
     own = Own(page, call.params, v, {k: got[f"cotangents.{k}"] for k in fields})
     forward = [row.tag for row in rows(page) if any(map(_apart, own.value(row, v), (v[k] for k in row.targets)))]
     if forward:
-        return [f"rows that are wrong, given the answer's own values: {_listed(forward)}"]
-    backward = [f"{tag}'" for tag in _backward(case, own, got)]
-    return [f"rows that are wrong, given the answer's own cotangents: {_listed(backward)}"] if backward else []
+        return [f"rows that are wrong, given the answer's own values: {_listed(page, forward)}"]
+    backward = _listed(page, _backward(case, own, got), "'")
+    return [f"rows that are wrong, given the answer's own cotangents: {backward}"] if backward else []
 
 
 def _backward(case: Case, own: Own, got: Arrays) -> list[str]:
@@ -144,6 +144,7 @@ def _backward(case: Case, own: Own, got: Arrays) -> list[str]:
     readers = {k: {row.tag: own.share(row, k) for row in rows(page) if k in row.reads} for k in own.v}
     for k in computed(page):
         given = zero[k] + (call.dhs if k == page.gives[0] else 0)
+        given = given + call.dcs if k == "c" and call.dcs is not None else given
         shares = dict(readers[k])
         if k in page.carries:
             given[-1] += getattr(call.dlast, k)
@@ -196,6 +197,6 @@ def _apart(a: Any, b: Any, size: float = 0.0) -> bool:
     return _largest(a - b) > WRONG * max(size, _largest(b))
 
 
-def _listed(tags: list[str]) -> str:
+def _listed(page: Page, tags: list[str], mark: str = "") -> str:
     """Each once, in the order of the page."""
-    return ", ".join(sorted(dict.fromkeys(tags), key=lambda tag: int(re.sub(r"\D", "", tag))))
+    return ", ".join(row.tag + mark for row in rows(page) if row.tag in tags)

@@ -111,7 +111,7 @@ class Lineup:
         for i, j in likely_pairs([m.answer for m in made], [e.passes for e in edits], self.truth, got, size, most):
             try:
                 answer = self.seen(self.bench.answer(edits[i].and_then(edits[j])))
-            except (TypeError, ValueError):  # the two do not go together
+            except (TypeError, ValueError, LookupError):  # the two do not go together
                 continue
             left = _distance(got, answer, size) / error
             if left <= EXPLAINS:
@@ -185,7 +185,7 @@ def _norm(a: Any) -> float:
 
 
 def _typical(a: Any) -> float:
-    return _norm(a) / max(np.size(a), 1) ** 0.5
+    return float(_norm(a) / max(np.size(a), 1) ** 0.5)
 
 
 def _differ(a: Any, b: Any) -> bool:

@@ -29,7 +29,7 @@ def fields(**sources: Any) -> Change:
 
 def exchanged(pair: str, *kinds: str) -> Change:
     """A record with the fields of two gates in each other's place: ``exchanged("if", "W_", "U_")``."""
-    j, k = pair
+    j, k = pair[0], pair[1]
     return fields(**{kind + a: kind + b for kind in kinds for a, b in ((j, k), (k, j))})
 
 
@@ -115,7 +115,7 @@ def having(**functions: Any) -> Edits:
     return throughout(Edits(page=edit))
 
 
-def reading(there: Change, back: Change | None = None) -> Callable[[Workbench, str], Edits]:
+def reading(there: Change, back: Change | None = None) -> Callable[..., Edits]:
     """The parameters are read otherwise in both passes, by a linear map; ``back``: its transpose, for the gradient."""
 
     def edit(bench: Workbench, _: str = "") -> Edits:
@@ -127,7 +127,7 @@ def reading(there: Change, back: Change | None = None) -> Callable[[Workbench, s
     return edit
 
 
-def starting(there: Callable[[list[Any]], list[Any]], back: Any = None) -> Callable[[Workbench, str], Edits]:
+def starting(there: Callable[[list[Any]], list[Any]], back: Any = None) -> Callable[..., Edits]:
     """The first states of all places are read otherwise, by a linear map; ``back``: its transpose."""
 
     def edit(bench: Workbench, _: str = "") -> Edits:
@@ -206,14 +206,15 @@ def in_spans(
         return edited
 
     def forward(cell: Page, params: Any, xs: Any, first: Any, lengths: Any) -> Any:
-        sizes, state = scan.bind_inputs(cell, params, xs, first)
-        alive, parts = bind(lengths, sizes)[0], []
+        sizes, first = scan.bind_inputs(cell, params, xs, first)
+        (alive, resets), parts, state = bind(lengths, sizes), [], first
         for here in spans(sizes["T"]):
-            at = None if alive is None else alive[here]
-            hs, state, values = scan.span_forward(of_span(here.start, cell), params, steps(xs, here), state, at)
+            at = None if alive is None else alive[here], None if resets is None else resets.cut(here.start, here.stop)
+            page_here = of_span(here.start, cell)
+            hs, state, values = scan.span_forward(page_here, params, steps(xs, here), state, *at, first)
             parts.append((hs, values))
         hs, values = _joined(parts)
-        return scan.Forward(hs, state, values, alive)
+        return scan.Forward(hs, state, values, alive, resets)
 
     def backward(loop: Any) -> Any:
         def other(cell: Page, params: Any, run: Any, dhs: Any, dlast: Any) -> Any:
@@ -223,7 +224,8 @@ def in_spans(
                 if backs:  # a row that has ended has not come as far as the later span
                     part_of = handed if run.alive is None else np.where(run.alive[here.stop], handed, 1.0)
                     dlast = tree.scale(part_of, backs[0].dfirst)
-                part = scan.Forward(run.hs[here], None, steps(run.values, here), alive)
+                resets = None if run.resets is None else run.resets.cut(here.start, here.stop)
+                part = scan.Forward(run.hs[here], None, steps(run.values, here), alive, resets)
                 backs.insert(0, loop(of_span(here.start, cell), params, part, dhs[here], dlast=dlast))
             dparams = tree.map(lambda *a: sum(a), *(back.dparams for back in backs))
             dxs, cotangents = _joined([(back.dxs, back.cotangents) for back in backs])

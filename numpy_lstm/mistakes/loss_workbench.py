@@ -9,9 +9,9 @@ from .. import tree
 from ..layers import EachStep, Masked, Recurrent, Stack
 from ..pages import LSTM, CrossEntropy, Dropout, Embedding, Linear
 from ..pages.page import Page
-from .workbench import Change
+from .workbench import Edits
 
-Edits = dict[Page, Change]
+PageEdits = dict[Page, Edits]
 T, B, V, H, P = 5, 4, 6, 3, 0.4
 LENGTHS = (5, 2, 4, 3)
 TOKENS = sum(LENGTHS)
@@ -44,12 +44,12 @@ class Training(NamedTuple):
         masks = (rng.random((2, T, B, H)) >= P) / (1 - P)
         return cls(weights, LSTM.State(*rng.standard_normal((2, B, H))), codes, targets, *masks)
 
-    def network(self, edits: Edits | None = None) -> Stack:
+    def network(self, edits: PageEdits | None = None) -> Stack:
         """The layers, with some of the pages edited."""
 
         def page(right: Page) -> Recurrent:
             edit = (edits or {}).get(right)
-            return EachStep(edit(right) if edit else right)
+            return EachStep(edit.page(right) if edit else right)
 
         return Stack(
             [
@@ -84,11 +84,11 @@ class Training(NamedTuple):
         gradient = Weights(tied[0] * d[0].W + tied[1] * d[3].W, d[2], d[3].b)
         return {"loss": np.sum(counts * run.hs)} | {f"d_{k}": a for k, a in tree.leaves(gradient)}
 
-    def back(self, edits: Edits) -> dict[str, Any]:
+    def back(self, edits: PageEdits) -> dict[str, Any]:
         """The answer if the backward pass alone goes through edited pages."""
         return self.answer(backward=self.network(edits))
 
-    def throughout(self, edits: Edits) -> dict[str, Any]:
+    def throughout(self, edits: PageEdits) -> dict[str, Any]:
         """The answer if both passes do."""
         return self.answer(self.network(edits))
 

@@ -122,9 +122,8 @@ def _out(cell: Page, v: Any, c: Any) -> Any:
 
 def _after_gate(cell: Page, p: Any, v: Any) -> Any:
     """o = sigmoid(a_o) + p_o c, where a_o is without its peephole."""
-    c = v.c if cell.equations == "peephole_lstm" else v.c_prev
-    a_o = v.a_o - ops.row(p.p_o) * c
-    o = cell.functions.o(a_o) + ops.row(p.p_o) * c
+    a_o = v.a_o - ops.row(p.p_o) * v.c
+    o = cell.functions.o(a_o) + ops.row(p.p_o) * v.c
     return v._replace(a_o=a_o, o=o, h=o * v.y)
 
 
@@ -253,7 +252,13 @@ def _unit_by_unit(bench: Workbench, _: str) -> Edits:
 def _by_units(bench: Workbench) -> bool:
     """Whether the units of a step can be computed one after the other: a plain cell, and not too many of them."""
     network, sizes = bench.case.network, bench.sizes
-    plain = bench.plain and not network.zoneout and not network.projection and bench.call.lengths is None
+    plain = (
+        bench.plain
+        and not network.zoneout
+        and not network.projection
+        and bench.call.lengths is None
+        and bench.call.dcs is None
+    )
     cell = bench.printed and bench.cell != LayerNormLSTM and len(bench.cell.reads) == 1
     return plain and cell and set(bench.states) <= {"h", "c"} and sizes["T"] * sizes["H"] <= 1000
 

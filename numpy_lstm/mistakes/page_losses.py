@@ -15,6 +15,7 @@ from ..pages import CrossEntropy, Dropout, Embedding
 from ..pages.page import Page
 from .edits import with_arriving, with_gradients, with_values
 from .loss_workbench import LENGTHS, B, H, LossMistake, P, T
+from .workbench import Edits
 
 
 def _unshifted(page: Page) -> Page:
@@ -70,7 +71,7 @@ LOSSES = [
         "softmax-without-shift",
         "exp of the logits themselves: infinity over infinity once one is beyond 710",
         "common",
-        lambda t: t.throughout({CrossEntropy: _unshifted}),
+        lambda t: t.throughout({CrossEntropy: Edits(page=_unshifted)}),
         consistent=True,
         spread=1000.0,
     ),
@@ -78,7 +79,7 @@ LOSSES = [
         "softmax-twice",
         "probabilities, not logits, go into a loss that has a softmax of its own (X2)",
         "common",
-        lambda t: t.throughout({CrossEntropy: _twice}),
+        lambda t: t.throughout({CrossEntropy: Edits(page=_twice)}),
         consistent=True,
     ),
     LossMistake(
@@ -91,7 +92,7 @@ LOSSES = [
         "arriving-cotangent-ignored",
         "dx = p - 1 at the target, whatever each row counts (X4')",
         "derived",
-        lambda t: t.back({CrossEntropy: with_arriving(lambda _, v, d: d._replace(loss=0 * d.loss + 1)).page}),
+        lambda t: t.back({CrossEntropy: with_arriving(lambda cell, v, d: d._replace(loss=0 * d.loss + 1))}),
     ),
     LossMistake(
         "padding-in-the-mean",
@@ -129,25 +130,25 @@ LOSSES = [
         "rows-of-one-code-overwritten",
         "dW[x] += dy: of several rows with one code the last alone is kept (E1')",
         "common",
-        lambda t: t.back({Embedding: with_gradients(_overwritten).page}),
+        lambda t: t.back({Embedding: with_gradients(_overwritten)}),
     ),
     LossMistake(
         "dropout-redrawn",
         "the backward pass draws a mask of its own (D1')",
         "common",
-        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=t.other_mask.reshape(-1, H))).page}),
+        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=t.other_mask.reshape(-1, H)))}),
     ),
     LossMistake(
         "dropout-unscaled",
         "dx = dy where x was kept, without 1/(1-p) (D1')",
         "common",
-        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=(1 - P) * v.mask)).page}),
+        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=(1 - P) * v.mask))}),
     ),
     LossMistake(
         "dropout-forward-only",
         "dx = dy, as if nothing had been dropped (D1')",
         "common",
-        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=0 * v.mask + 1)).page}),
+        lambda t: t.back({Dropout: with_values(lambda v: v._replace(mask=0 * v.mask + 1))}),
     ),
     LossMistake(
         "dropout-never-scaled",

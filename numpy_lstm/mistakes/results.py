@@ -62,7 +62,7 @@ def _own(bench: Workbench) -> list[str]:
     return bench.gates if bench.weighs(*(f"b_{k}" for k in bench.gates)) else []
 
 
-def _second(change: float) -> Callable[[Workbench, str], Edits]:
+def _second(change: float) -> Callable[..., Edits]:
     """The gradients of the second of two biases times ``change``."""
     return lambda bench, _: Edits(
         answer=lambda out: (

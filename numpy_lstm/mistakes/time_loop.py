@@ -126,7 +126,9 @@ def _without_last(loop: Any) -> Any:
 
 
 def _thinc(bench: Workbench, _: str) -> Edits:
-    return returned(lambda *given: _without_step(*given, fields(h_prev="h"))).and_then(plus_weights(bench))
+    return returned(lambda cell, p, run, back: _without_step(cell, p, run, back, fields(h_prev="h"))).and_then(
+        plus_weights(bench)
+    )
 
 
 def _steps_apart(cell: Any, p: Any, run: Any, back: Any) -> Any:

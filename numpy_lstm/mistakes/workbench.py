@@ -53,8 +53,9 @@ class Edits(NamedTuple):
 
     def and_then(self, other: "Edits") -> "Edits":
         """Both at once; at the same place first these, then the ``other``."""
-        pairs = zip(self[:-1], other[:-1], strict=True)
-        return Edits(*(_after(a, b) for a, b in pairs), self.forward or other.forward)
+        there = other._asdict()
+        both: dict[str, Any] = {k: _after(a, there[k]) for k, a in self._asdict().items() if k != "forward"}
+        return Edits(**both, forward=self.forward or other.forward)
 
 
 def _after(first: Change, then: Change) -> Change:
@@ -98,7 +99,7 @@ class Workbench:
         self.call: Call = case.call()
         self.layer: Any = case.network.layer(self.call.masks)
         self.run: Any = self.forward(self.layer, self.call)
-        self.back: Any = self.layer.backward(self.call.params, self.run, self.call.dhs, self.call.dcs, self.call.dlast)
+        self.back: Any = self.backward(self.layer, self.run, self.call)
         self.right: dict[str, Any] = case.answer(self.run, self.back)
         self.cell: Page = case.network.page
         self.whole: Page = case.network.of_cell()
@@ -108,6 +109,11 @@ class Workbench:
     def forward(layer: Any, call: Call) -> Any:
         """The forward run of ``layer``."""
         return layer.forward(call.params, call.xs, call.first, call.lengths)
+
+    @staticmethod
+    def backward(layer: Any, run: Any, call: Call) -> Any:
+        """The backward pass of ``layer``."""
+        return layer.backward(call.params, run, call.dhs, call.dcs, call.dlast)
 
     def answer(self, edits: Edits) -> dict[str, Any]:
         """What somebody answers who does everything right but for these edits."""
@@ -123,8 +129,7 @@ class Workbench:
             layer = edits.layer(self.case.network.layer(call.masks, parts))
             other = edits.forward or edits.call is not same or edits.ahead is not same
             run = self.forward(layer, call) if other else run
-            arriving = edits.cotangents(call)
-            back = layer.backward(call.params, run, arriving.dhs, arriving.dcs, arriving.dlast)
+            back = self.backward(layer, run, edits.cotangents(call))
         answered = edits.answer(self.case.answer(run, edits.gradients(back)))
         return {k: np.ascontiguousarray(a) for k, a in answered.items()}
 

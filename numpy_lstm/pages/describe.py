@@ -9,7 +9,14 @@ from typing import Any
 
 from ..shapes import axes, codes, shared
 
-TAG = re.compile(r"#.*\([A-Z]\d+'?\)")
+TAG = re.compile(r"#.*\(([A-Z]\d+'?)\)")
+
+
+def tag(line: str) -> str:
+    """The tag of a line of a page: ``L9``; nothing if it has none."""
+    found = TAG.search(line)
+    return found[1] if found else ""
+
 
 OF_CELLS = """B rows, D inputs, H units, R outputs fed back ({R}).
 See help(Page): init(D, H, rng), zero_state(B, H), partial_state(h, c), having(f=...), step, step_back.
