@@ -71,7 +71,7 @@ class Case(NamedTuple):
     @property
     def sizes(self) -> dict[str, int]:
         """T, B, D and H."""
-        T, B, D = self.arrays["x"].shape
+        T, B, D = self._array("x").shape
         cell, place = self.network.of_cell(), self.network.places()[0]
         if all(place + k in self.arrays for k in inputs.names(self.layout, cell)):
             sizes = Sizes(cell.name, cell.R)
