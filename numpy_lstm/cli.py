@@ -64,7 +64,10 @@ def look_into(options: Options) -> int:
     rng, report = np.random.default_rng(options.seed), []
     for model in found.values() if options.node is None else [models.choose(found, options.node)]:
         layer, params = model.layer()
-        x = _input(options) if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
+        drawn = None if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
+        x = model.fitting(_input(options) if drawn is None else drawn)
+        if len(x) < 3:
+            raise CaseError(f"x has {len(x)} steps; expected at least 3")
         passes = flow.passes(layer, params, x, dlast=model.ends(rng, x.shape[1]))
         said = [(flow.diagnose(p), flow.saturation(p) if flow.gates(p.cell, p.params, p.run) else None) for p in passes]
         entries = [d.to_dict() | {"gates": None if table is None else table.to_dict()} for d, table in said]
@@ -85,11 +88,10 @@ def write_case(options: Options) -> int:
 
 
 def _input(options: Options) -> np.ndarray:
-    x = files.read_answer(options.x).arrays.get("x")
-    if x is None or x.ndim != 3:
-        came = "no array x" if x is None else f"x of shape {x.shape}"
-        raise CaseError(f"{options.x} has {came}; expected x of shape (T, B, D)")
-    return np.asarray(x, np.float64)
+    arrays = files.read_answer(options.x).arrays
+    if "x" not in arrays:
+        raise CaseError(f"{options.x} has no array x; expected x of shape (T, B, D)")
+    return np.asarray(arrays["x"], np.float64)
 
 
 def list_mistakes(options: Options) -> int:

@@ -72,12 +72,15 @@ def from_state_dict(
     shapes do not tell (``nonlinearity`` of an RNN). The names may be those of a torch cell; ``prefix`` stands before
     them, as for ``load_state_dict``. Raises LayoutError for names or shapes that fit none.
     """
-    given = state_dict.part(state_dict.mapping(source), prefix)
+    whole = state_dict.mapping(source)
+    given = state_dict.part(whole, prefix)
     end = "" if state_dict.is_cell(given) else "_l0"
     W, U, M = (f"weight_{kind}{end}" for kind in ("ih", "hh", "hr"))
     if W not in given or U not in given:
-        names = ", ".join(list(given)[:4])
-        raise LayoutError(f"no weight_ih_l0 and weight_hh_l0 among {names}, ...; expected the names of one torch layer")
+        names = ", ".join(map(str, [*given][:4])) or "nothing"
+        said = f"no weight_ih_l0 and weight_hh_l0 among {names}, ...; expected the names of one torch layer"
+        behind = [k[: k.rindex("weight_hh")] for k in map(str, whole) if k.endswith(("weight_hh", "weight_hh_l0"))]
+        raise LayoutError(said + (f": prefix={' or '.join(map(repr, behind))}" if behind else ""))
     shapes = {name: tuple(a.shape) for name, a in given.items()}
     rows, R = shapes[U]
     H = shapes.get(M, (R, R))[1]

@@ -43,16 +43,20 @@ class TorchNames:
 
     def records(self, weights: dict[str, Any]) -> Any:
         """The parameters as records: a tuple over layers of a tuple over directions."""
+        return self.nested([layouts.load("torch", held, self.cell) for held in self.stored(weights)])
 
-        def one(place: str) -> Any:
+    def stored(self, weights: dict[str, Any]) -> list[dict[str, Any]]:
+        """The parameters of each place under the names of a single layer, zeros for biases that it has not."""
+
+        def one(place: str) -> dict[str, Any]:
             kinds = [name.removesuffix(f"_{place}") for name in weights if name.endswith(f"_{place}")]
             held: dict[str, Any] = {f"{kind}_l0": weights[f"{kind}_{place}"] for kind in kinds}
             if not self.bias:
                 zeros = arrays.zeros(held["weight_ih_l0"].shape[:1], held["weight_ih_l0"])
                 held |= {"bias_ih_l0": zeros, "bias_hh_l0": zeros}
-            return layouts.load("torch", held, self.cell)
+            return held
 
-        return self.nested([one(place) for place in self.places])
+        return [one(place) for place in self.places]
 
     def gradients(self, dparams: Any) -> dict[str, Any]:
         """The gradients of the parameters by name, from records."""

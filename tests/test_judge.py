@@ -402,6 +402,7 @@ def test_json(tmp_path: Path) -> None:
         ({"dx": np.ones(3)}, "dx is not expected by case"),
         ({"d_x": np.ones(3)}, r"d_x has shape \(3,\); expected \(\d, \d, \d\)"),
         ({"d_x": "right"}, "d_x has dtype"),
+        ({"d_x": np.ma.ones(3)}, r"d_x is a numpy.ma.MaskedArray; expected a plain array: .filled\(0\) makes one"),
         ({"d_x": np.array(None)}, "d_x has dtype object"),
         ({"d_x": np.ones(2, complex)}, "d_x has dtype complex128"),
     ],

@@ -162,7 +162,10 @@ ERRORS = {
     ): "PATH/x.npz holds no recurrent layer; expected arrays called weight_ih and weight_hh, as in torch, "
     "or lstm/cell/vars/0 and 1, as in Keras",
     ("flow", "m.npz", "--x", "m.npz"): "PATH/m.npz has no array x; expected x of shape (T, B, D)",
-    ("case", "m.npz", "c.json", "--node", "top", "--x", "x.npz"): "x has shape (9, 2, 3); expected (T, B, D=4)",
+    ("case", "m.npz", "c.json", "--node", "top", "--x", "x.npz"): "x has shape (9, 2, 3); expected (T, B, D=4) for top",
+    ("flow", "m.npz", "--x", "x.npz"): "x has shape (9, 2, 3); expected (T, B, D=4) for top",
+    ("flow", "m.npz", "--x", "nan.npz"): "x has numbers that are not finite",
+    ("flow", "m.npz", "--steps", "2"): "x has 2 steps; expected at least 3",
     ("flow", "tied.onnx"): "it has input_forget: no case holds that; onnx.read(path)['it'].network() does",
     ("flow", "two.onnx"): "it has directions with different activations: no case holds that; "
     "onnx.read(path)['it'].network() does",
@@ -176,6 +179,7 @@ def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: t
     enc, top = nl.nn.LSTM(3, 5, 2, rng=RNG).state_dict(), nl.nn.RNN(4, 4, rng=RNG).state_dict()
     np.savez(tmp_path / "m.npz", **{f"enc.{k}": a for k, a in enc.items()}, **{f"top.{k}": a for k, a in top.items()})
     np.savez(tmp_path / "x.npz", x=np.ones((9, 2, 3)))
+    np.savez(tmp_path / "nan.npz", x=np.full((9, 2, 3), np.nan))
     (tmp_path / "short.txt").write_text("no weights")
     arrays = {"W": np.ones((1, 20, 3)), "R": np.ones((1, 20, 5))}
     onnx_file(tmp_path / "tied.onnx", "LSTM", arrays, input_forget=1)

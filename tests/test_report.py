@@ -253,6 +253,23 @@ def test_kinks_nearby_do_no_harm() -> None:
         assert found.verdict == verdict, f"{found}"
 
 
+@pytest.mark.parametrize(
+    ("loss", "right", "verdicts"),
+    [
+        (lambda w: np.sum(np.sin(1e6 * w)), 1e6 * np.cos(1e6 * W), {"pass", "cannot tell"}),
+        (lambda w: np.sum(np.sin(1e4 * w.real)), 1e4 * np.cos(1e4 * W), {"pass"}),
+        (lambda w: np.sum(np.sin(1e13 * w)), 1e13 * np.cos(1e13 * W), {"cannot tell"}),
+        (lambda w: round(float(np.sum(np.sin(w))), 6), np.cos(W), {"pass", "cannot tell"}),
+        (lambda w: np.float32(np.sum(np.sin(w.astype(np.float32)))), np.cos(W), {"pass", "cannot tell"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*imaginary")
+def test_no_right_gradient_fails_for_its_loss(loss: Any, right: Any, verdicts: set[str]) -> None:
+    """However fast the loss varies, and however few digits it has."""
+    assert check.verify(loss, right, W).verdict in verdicts
+    assert check.verify(loss, 1.5 * right, W).verdict != "pass"
+
+
 def test_a_loss_of_any_size() -> None:
     for size in (1e-288, 1e-100, 1e200):
         for right in (1.0, 1.1):
@@ -312,6 +329,18 @@ BAD_CHECKS: dict[str, tuple[Callable[[], Any], str]] = {
     "a gradient of another shape": (
         lambda: check.verify(LOSS, np.ones((3, 1)), W),
         "the gradients do not match in shape: the gradient: (3, 1), expected (3,)",
+    ),
+    "a tolerance that is none": (
+        lambda: check.verify(LOSS, np.ones(3), W, tolerance=np.nan),
+        "tolerance is nan; expected a number between 0 and 1",
+    ),
+    "a chunk of nothing": (
+        lambda: check.verify(LOSS, np.ones(3), W, chunk=0),
+        "chunk is 0; expected how many directions a call takes, at least 1",
+    ),
+    "a masked gradient": (
+        lambda: check.verify(LOSS, np.ma.array(np.ones(3), mask=[0, 1, 0]), W),
+        "the gradient is a numpy.ma.MaskedArray; expected a plain array: .filled(0) makes one",
     ),
     "no gradient": (
         lambda: check.assert_gradients({"w": W, "b": W}, {"w": None, "b": W}),

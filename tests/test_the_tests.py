@@ -129,7 +129,7 @@ SCAN = {
     "cotangents between the ends ignored": ("_asdict()), _at(given, t))", "_asdict()), None)"),
     "cotangent of the last state ignored": ("tree.add(sizes.zeros(cell.State), dlast)", "sizes.zeros(cell.State)"),
     "cell cotangents ignored": ("for k, (_, d) in given.items()})", "for k, (_, d) in given.items() if k != 'c'})"),
-    "time not reversed in the tape": ("_stack(steps[::-1])", "_stack(steps)"),
+    "time not reversed in the tape": ("_stack(traces[::-1])", "_stack(traces)"),
     "initial state taken for zero": (
         "params, _rows(values, t, stop)",
         "params, _rows(values._replace(h_prev=_shifted(values.h)), t, stop)",

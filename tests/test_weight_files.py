@@ -139,6 +139,8 @@ def test_names_of_a_torch_cell(tmp_path: Path, kind: str) -> None:
     assert nl.check.normwise(nl.forward(page, params, x[None]).hs[0], expected) < 1e-15
     for each in (twin, made):
         assert nl.check.normwise(each.forward(x[None]).output[0], expected) < 1e-15
+    with pytest.raises(LayoutError, match=r"expected the names of one torch layer: prefix='encoder\.'$"):
+        nl.nn.from_state_dict(whole)
     with pytest.raises(LayoutError, match=r"weight_ih_l0 is called encoder.weight_ih; say prefix='encoder.'$"):
         twin.load_state_dict(whole)
     with pytest.raises(LayoutError, match=r"^encoder\.bias_hh has shape \(2,\); expected"):

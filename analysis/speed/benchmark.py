@@ -86,21 +86,24 @@ def worker(text: str) -> None:
 
 
 def table(found: dict[str, Any]) -> str:
-    """Medians in milliseconds, the spread, and medians of ratios within a round: torch / fast, say, and fast / floor.
+    """Medians in milliseconds, and medians of ratios within a round: torch / fast, say, and fast / floor.
 
-    torch / floor is the limit: the ratio that no element-wise work at all would give.
+    One row for each problem, both dtypes beside each other. torch / floor is the limit: the ratio that no element-wise
+    work at all would give.
     """
     names = [p for p in peers.PEERS if any(p in r["seconds"] for r in found["rows"])]
     pairs = [(p, "fast") for p in names if p not in {"fast", "floor"}]
     pairs += [(p, "floor") for p in ("torch", "fast") if {p, "floor"} <= set(names)]
-    rows = []
+    rows: dict[str, list[str]] = {}
     for r in found["rows"]:
         s = {p: np.array(v) for p, v in r["seconds"].items()}
-        low, mid, high = np.quantile(s["fast"], [0.25, 0.5, 0.75])
-        cells = [f"{r['cell']} {','.join(map(str, r['shape']))}", r["dtype"]]
-        cells += [f"{1e3 * mid:.3g}", f"{100 * (high - low) / mid:.0f} %"]
-        rows.append([*cells, *(f"{np.median(s[p] / s[q]):.2f}" if {p, q} <= s.keys() else "" for p, q in pairs)])
-    return output.table(["cell T,B,D,H", "dtype", "fast ms", "spread", *map(" / ".join, pairs)], rows)
+        cells = [f"{1e3 * np.median(s['fast']):.3g}"]
+        cells += [f"{np.median(s[p] / s[q]):.2f}" if {p, q} <= s.keys() else "" for p, q in pairs]
+        name = f"{r['cell']} {','.join(map(str, r['shape']))}"
+        rows.setdefault(name, [name]).extend(cells)
+    dtypes = dict.fromkeys(r["dtype"] for r in found["rows"])
+    header = [title for dtype in dtypes for title in (f"{dtype} ms", *map(" / ".join, pairs))]
+    return output.table(["cell T,B,D,H", *header], list(rows.values()))
 
 
 def slopes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import numpy as np
 from .. import layouts, nn, onnx, tree, weight_files
 from ..check.given import CaseError
 from ..pages import GRU, LSTM, RNN, GRUResetBefore, Page
+from ..torch_names import TorchNames
 from .case import Case
 from .network import CELLS, Network
 
@@ -54,6 +55,14 @@ class Model(NamedTuple):
         params = [tree.map(lambda a: a.astype(dtype), p) for p in self._params()]
         return self.network.layer(), self.network.nest(params)
 
+    def fitting(self, x: Any) -> Any:
+        """``x``, if it is (T,B,D) and finite; raises CaseError if it is not."""
+        if x.ndim != 3 or x.shape[2] != self.sizes[0] or 0 in x.shape:
+            raise CaseError(f"x has shape {x.shape}; expected (T, B, D={self.sizes[0]}) for {self.name}")
+        if not np.all(np.isfinite(x)):
+            raise CaseError("x has numbers that are not finite")
+        return x
+
     def ends(self, rng: np.random.Generator, B: int) -> Any:
         """A normal cotangent for the last h of each place: ``dlast`` of a loss that looks there alone."""
         cell = self.network.of_cell()
@@ -63,11 +72,9 @@ class Model(NamedTuple):
     def case(self, T: int, B: int, rng: np.random.Generator, x: Any = None, dtype: str = "float64") -> Case:
         """A case with these weights; what else there is, states, cotangents, and x if it is not given, is drawn."""
         D, H = self.sizes
+        given = {} if x is None else {"x": self.fitting(x)}
         T, B = (T, B) if x is None else x.shape[:2]
         drawn = Case.random(self.network, self.layout, {"T": T, "B": B, "D": D, "H": H}, rng, name=self.name)
-        given = {} if x is None else {"x": x}
-        if x is not None and x.shape != (T, B, D):
-            raise CaseError(f"x has shape {x.shape}; expected (T, B, D={D})")
         for place, arrays in zip(self.network.places(), self.stored, strict=True):
             given |= {place + k: a.astype(np.float64) for k, a in arrays.items()}
         return drawn._replace(arrays=drawn.arrays | given, dtype=dtype)
@@ -135,16 +142,10 @@ def _of_torch(arrays: Mapping[str, Any]) -> Iterator[Model]:
         if not {"weight_hh", "weight_hh_l0"} & group.keys():
             continue
         twin = nn.from_state_dict({name: arrays[name] for name in names}, prefix=prefix)
-        weights, R = twin.state_dict(), twin.cell.R or 0
+        D, H, ways = twin.input_size, twin.hidden_size, 1 + twin.bidirectional
+        stored = TorchNames(twin.cell, D, H, twin.num_layers, ways, twin.bias).stored(twin.state_dict())
         direction = "bidirectional" if twin.bidirectional else "forward"
-        network = Network(twin.cell.core.name, R, False, direction, twin.num_layers)
-        stored = []
-        for layer in range(twin.num_layers):
-            for way in ("", "_reverse")[: 1 + twin.bidirectional]:
-                end = f"_l{layer}{way}"
-                held = {k.removesuffix(end) + "_l0": a for k, a in weights.items() if k.endswith(end)}
-                zeros = np.zeros(len(held["weight_ih_l0"]))
-                stored.append({"bias_ih_l0": zeros, "bias_hh_l0": zeros} | held)
+        network = Network(twin.cell.core.name, twin.cell.R or 0, False, direction, twin.num_layers)
         yield Model(prefix.rstrip("./") or "weights", network, "torch", tuple(stored), str(arrays[names[0]].dtype))
 
 

@@ -15,6 +15,19 @@ class CaseError(ValueError):
     """What was handed to a check, a case or an answer cannot be read or does not fit: what came, what was expected."""
 
 
+def tolerance(value: float | None) -> None:
+    """Raise CaseError unless ``value`` is None, or a number between 0 and 1."""
+    if value is not None and not 0 < value < 1:
+        raise CaseError(f"tolerance is {value}; expected a number between 0 and 1")
+
+
+def unmasked(name: str, value: Any) -> Any:
+    """``value``; raises CaseError for a masked array, whose mask would count for nothing."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise CaseError(f"{name} is a {type_name(value)}; expected a plain array: .filled(0) makes one")
+    return value
+
+
 def floats(point: Any) -> Any:
     """``point``, if it is a tree of NumPy arrays of float64 or finer; raises CaseError for all else."""
     leaves = list(tree.leaves(point, "point"))
@@ -37,7 +50,7 @@ def like(got: Any, want: Any) -> Any:
             raise CaseError(f"{_called(name)} is None; {NO_GRADIENT}")
         if name not in given and any(k.startswith(f"{name}.".lstrip(".")) for k in given):
             raise CaseError(f"{_called(name)} is no array but a list or record of them; expected the shape {a.shape}")
-    arrays = {k: as_numpy(a) for k, a in given.items() if a is not None}
+    arrays = {k: as_numpy(unmasked(_called(k), a)) for k, a in given.items() if a is not None}
     have, need = {k: a.shape for k, a in arrays.items()}, {k: a.shape for k, a in tree.leaves(want)}
     if have != need:
         wrong = sorted(k for k in have.keys() | need.keys() if have.get(k) != need.get(k))

@@ -27,8 +27,7 @@ def assert_gradients(
     ``tolerance`` asks for a normwise error instead, and ``resolution`` says how well ``expected`` itself is known.
     Raises CaseError where the two do not fit. For a case there is ``numpy_lstm.judge.assert_gradients``.
     """
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise CaseError(f"tolerance is {tolerance}; expected a number between 0 and 1")
+    given.tolerance(tolerance)
     if not isinstance(terms, int) or terms < 1:
         raise CaseError(f"terms is {terms!r}; expected how many terms a sum has, at least 1")
     if isinstance(expected, str | PathLike) or hasattr(expected, "problem"):

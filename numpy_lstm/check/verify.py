@@ -18,8 +18,11 @@ COMPLEX_STEP = 90  # unit roundoffs, normwise: what the complex step resolves
 STEPS = [2.0 ** -(4 + k) for k in range(LEVELS + 1)]  # of two extrapolations, whose gap tells the resolution
 SAFETY = 10.0  # such estimates are too small, up to 8.5 times, on some 7 % of components
 DRAWS = 2  # of directions along which the complex step is compared with differences
-REACHES = (1.0, 2.0**-5, 2.0**-10)  # times the steps: tried in turn
-STRAIGHT = 1e-9  # relative to the slopes: no shorter steps are needed
+REACHES = [2.0 ** -(5 * k) for k in range(6)]  # times the steps: tried in turn
+SETTLED, STRAIGHT = (
+    0.1,
+    1e-9,
+)  # two extrapolations so near, relative to the slopes, say something; need no shorter steps
 
 
 def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk: int | None = None) -> Report:
@@ -27,7 +30,7 @@ def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk:
 
     ``loss`` maps a tree of NumPy arrays (float64) to a number. Where it accepts complex arrays, and its complex step
     is what differences say along random directions of each array, the route is the complex step, one call of the loss
-    for each component; else Richardson's extrapolation of differences, 10 to 30 calls. What differences resolve is
+    for each component; else Richardson's extrapolation of differences, 10 to 60 calls. What differences resolve is
     estimated from two step sizes and from the rounding of the loss, an offset of the loss included; what they could
     not see, a small term that is not analytic, is in doubt by either route. An error below that resolution gives
     ``cannot tell``, and so does any subgradient at a kink. ``chunk`` as in the routes.
@@ -36,6 +39,9 @@ def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk:
     Raises CaseError where ``loss`` gives no finite number, ``point`` is no tree of float64 arrays, or ``gradient`` has
     other names or shapes.
     """
+    given.tolerance(tolerance)
+    if chunk is not None and chunk < 1:
+        raise CaseError(f"chunk is {chunk}; expected how many directions a call takes, at least 1")
     if not callable(loss):
         raise CaseError(f"loss is a {type_name(loss)}; expected a function of the point")
     given.floats(point)
@@ -84,23 +90,32 @@ class _Slopes(NamedTuple):
 def _difference(
     loss: Callable[[Any], Any], point: Any, at: float, roundoff: float, chunk: int | None
 ) -> tuple[list[_Slopes], int]:
-    """Each array by the steps that show it best, since a kink may be near; and how often the loss was called."""
-    best: list[_Slopes] = []
-    calls = 0
+    """Each array by the steps that show it best, since a kink may be near; and how often the loss was called.
+
+    Where it varies too fast for all of them, the doubt is infinite.
+    """
+    tried: list[list[_Slopes]] = []
     for reach in REACHES:
-        calls += 2 * len(STEPS)
         floor = SAFETY * roundoff * abs(at) / (reach * STEPS[-1])  # rounding of the loss may be all that shows
         central, bends = zip(*(differences(loss, point, at, reach * step, chunk) for step in STEPS), strict=True)
         trees = (extrapolated(central[:-1]), extrapolated(central[1:]), *bends[-3:])
         here, enough = [], True
         for coarse, fine, *bend in zip(*([a for _, a in tree.leaves(t)] for t in trees), strict=True):
             known, noise = SAFETY * tree.norm(fine - coarse), floor * math.sqrt(fine.size)
-            here.append(_Slopes(known + noise, fine, _jump(bend, floor)))
+            says = known <= max(SETTLED * tree.norm(fine), noise)
+            here.append(_Slopes(known + noise if says else math.inf, fine, _jump(bend, floor)))
             enough = enough and known <= max(STRAIGHT * tree.norm(fine), noise)
-        best = [min(pair, key=lambda one: one.doubt) for pair in zip(best or here, here, strict=True)]
+        tried.append(here)
         if enough:
             break
-    return best, calls
+    return [_best(array) for array in zip(*tried, strict=True)], 2 * len(STEPS) * len(tried)
+
+
+def _best(tried: Sequence[_Slopes]) -> _Slopes:
+    """The least doubtful; in more doubt where another says something else: a loss of few digits, say."""
+    best = min(tried, key=lambda one: one.doubt)
+    gaps = [(tree.norm(one.slopes - best.slopes), one.doubt) for one in tried]
+    return best._replace(doubt=max([best.doubt, *(gap + doubt for gap, doubt in gaps if gap > best.doubt + doubt)]))
 
 
 def _jump(bend: Sequence[Any], floor: float) -> Any:

@@ -119,7 +119,10 @@ def flat(a: Any) -> Any:
 
 
 class Padding(NamedTuple):
-    """Which steps of which rows are padding, (T,B), or None if none is; the rows (B,1) that end at a step, by step."""
+    """Which steps of which rows are padding, (T,B), or None if none is; the rows (B,1) that end at a step, by step.
+
+    Padding stands at the end of rows alone, as ``lengths`` has it: ``Steps`` go the explicit way.
+    """
 
     dead: Any
     ends: dict[int, Any]
@@ -216,7 +219,7 @@ def weight(buffer: Any) -> int:
     held = vars(buffer).values()
     tables = [table for table in held if isinstance(table, list)]
     views = sum(len(row) if isinstance(row, tuple) else 1 for table in tables for row in table)
-    return VIEW * views + sum(a.nbytes for a in held if hasattr(a, "nbytes") and a.base is None)
+    return VIEW * views + sum(int(a.nbytes) for a in held if hasattr(a, "nbytes") and a.base is None)
 
 
 class Tape:

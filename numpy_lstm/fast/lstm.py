@@ -47,9 +47,8 @@ class Work:
             logistic, a_g = A[:3], A[3]
             e = (two(E[k]), flat(E[k]), flat(S[k, :3]))
             g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]))
-            self.ahead.append(
-                (A if L.apart else self.A[k], logistic, *e, *g, S[k + 1, 4], Y[k], two(Y[k]), two(S[k, 0]))
-            )
+            y = (Y[k], two(Y[k]))
+            self.ahead.append((A if L.apart else self.A[k], logistic, *e, *g, S[k + 1, 4], *y, two(S[k, 0])))
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])

@@ -11,7 +11,7 @@ from ..arrays import as_numpy, type_name
 from ..cases import files, precision
 from ..cases.case import Case
 from ..cases.names import parse
-from ..check.given import NO_GRADIENT, CaseError
+from ..check.given import NO_GRADIENT, CaseError, unmasked
 
 
 def checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tuple[dict[str, Any], str]:
@@ -32,6 +32,7 @@ def checked(case: Case, answer: Any, known: dict[str, tuple[int, ...]]) -> tuple
             raise CaseError(f"{k} is not expected by case {case.name}; {hint}")
         if given is None:
             raise CaseError(f"{k} is None; {NO_GRADIENT}")
+        unmasked(k, given)
         half = str(getattr(given, "dtype", "")) == "torch.bfloat16"  # which NumPy lacks
         try:
             a = as_numpy(given.float() if half else given)
