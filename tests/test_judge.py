@@ -22,6 +22,7 @@ from numpy_lstm.judge import rows
 from numpy_lstm.judge.judgement import SCHEMA
 from numpy_lstm.judge.locate import first_cotangent
 from numpy_lstm.judge.suspects import Lineup
+from numpy_lstm.mistakes.masks import MASKS
 from reference import chain_rule, torch_oracle
 
 NETWORKS = {
@@ -87,10 +88,10 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
 def test_every_mistake_stood_in_the_lineup() -> None:
     benches = [mistakes.Workbench(drawn(name, 1, ragged)) for name, ragged in LINEUP]
     benches += [mistakes.Workbench(drawn(name, 1, T=6, B=3, D=5, H=5)) for name in ("LSTM", "LSTM, 2 layers")]
-    for mistake in mistakes.CATALOGUE.values():
+    for mistake in [one for one in mistakes.CATALOGUE.values() if one not in MASKS]:  # those: test_corners
         assert any(
             mistake.shows(b, k) for b in benches for k in mistake.conceivable(b)[:1] + mistake.conceivable(b)[-1:]
-        )
+        ), mistake.name
 
 
 PAIRED = [("LSTM", False, 12), ("GRU", False, 6), ("LSTM, bidirectional", True, 4), ("PeepholeLSTM", False, 4)]
