@@ -86,6 +86,12 @@ def test_trained_resumed_sampled_and_drawn(
         (["--prompt", "ABC"], "the model knows no 'A', 'B', 'C'"),
         (["--sample", "5", "--temperature", "0"], "temperature is 0.0; expected a number above 0"),
         (["--sample", "5", "--file", "none.npz"], "cannot read none.npz as a saved training run: No such file"),
+        (["--parts", "9"], "parts is 9; expected at most 4, the rows of a batch"),
+        (["--file", "model.txt"], "model.txt ends in .txt; expected .safetensors or .npz"),
+        (
+            ["--seed", 20 * "9"],
+            "seed is 99999999999999999999; expected an integer of at least 0, at most 9223372036854775",
+        ),
         (["--tied"], "tied needs embedding = hidden; they are 4 and 6"),
         (["--updates", "5", "--rate", "1e38"], "update 2: loss"),
     ],
@@ -115,6 +121,10 @@ def test_losses_beyond_all_bounds_are_told_and_drawn(
     assert charlm(text, "--updates", "1", "--rate", rate) == 0
     told = capsys.readouterr().out
     assert "perplexity inf" in told or "perplexity nan" in told
+    assert (
+        "the logits of the model are not finite"
+        in train.record.read(tmp_path / "out/charlm.json")["looks"][-1]["sample"]
+    )
     figures_drawn: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "save", lambda figure, stem: figures_drawn.append(figure))

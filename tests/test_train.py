@@ -175,6 +175,60 @@ def test_clipping() -> None:
     assert math.isnan(train.clipping.norm((np.array([1, math.nan]),)))
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e-23, 1e-40, 2e37], ids=str)
+def test_a_norm_is_found_at_any_scale(scale: float) -> None:
+    kind = np.float32
+    grads = (np.array([3, 4], kind) * kind(scale), np.array([[12]], kind) * kind(scale))
+    expected = np.linalg.norm(np.concatenate([a.ravel().astype(float) for a in grads]))
+    assert math.isclose(train.clipping.norm(grads), expected, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.longdouble], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda kind: kind.__name__)
+def test_numbers_of_numpy_do_what_those_of_python_do(number: Any, dtype: Any) -> None:
+    """No dtype changes: a float64 of NumPy would make float64 of all it meets."""
+
+    def told(real: Any, count: Any) -> Any:
+        made = train.language_model(count(6), hidden=count(7), embedding=count(5), dropout=real(0.25))
+        streams = train.Streams(CODES.tolist(), count(4), count(9))
+        cosine = train.warmup(count(3), train.cosine(real(0.125), count(9), real(0.0625)))
+        found = []
+        for optimiser, schedule in (
+            (train.sgd(real(0.5)), cosine),
+            (
+                train.adamw(real(0.5), real(0.75), real(2**-20), real(0.25)),
+                train.Schedule("own", lambda step: real(0.5)),
+            ),
+        ):
+            limits = {"clip": real(0.125), "clip_value": real(0.0625), "parts": count(2), "every": count(1)}
+            looks = {"held_out": lambda params: real(1), "plateau": train.Plateau(real(0.5), count(0))}
+            job = train.Task(made, streams, optimiser, schedule, count(4), **limits, **looks, patience=count(9))
+            *_, (progress, _) = train.train(job, train.begin(job, count(3), dtype))
+            assert {a.dtype for _, a in tree.leaves((progress.params, progress.moments[-1]))} == {np.dtype(dtype)}
+            found.append((job.described(), progress))
+        return found
+
+    for (said, ours), (expected, theirs) in zip(told(number, np.int64), told(float, int), strict=True):
+        assert repr(said) == repr(expected)
+        assert same(ours, theirs)
+
+
+def test_an_optimiser_that_changes_the_dtype_is_refused_by_name() -> None:
+    own = train.sgd()._replace(name="own", update=lambda p, g, state, rate: (tree.scale(np.float64(1), p), state))
+    job = task(own)
+    with pytest.raises(train.TrainingError, match=r"^own makes float64 of params\.0\.W, which was float32$"):
+        train.advance(job, train.begin(job, dtype=np.float32))
+
+
+def test_given_parameters_are_copied_and_of_the_dtype_that_is_named() -> None:
+    mine = model().init(np.random.default_rng(0))
+    for dtype, expected in ((None, np.float64), (np.float32, np.float32)):
+        began = train.begin(task(), dtype=dtype, params=mine)
+        for (_, a), (_, b) in zip(tree.leaves(mine), tree.leaves(began.params), strict=True):
+            assert b.dtype == expected
+            assert not np.shares_memory(a, b)
+
+
 def test_patience_ends_it_and_the_best_is_kept() -> None:
     losses = iter([3.0, 2.0, 2.5, 2.2, 9.0])
     job = replace(task(), every=2, patience=2, held_out=lambda params: next(losses), plateau=train.Plateau(0.5, 0))
@@ -250,11 +304,24 @@ def nothing_counts(seed: int, step: int) -> train.Batch:
         (lambda: task(clip=math.nan), "clip is nan; expected a number above 0"),
         (lambda: task(parts=0), "parts is 0; expected an integer of at least 1"),
         (lambda: train.adam(b1=1.5), "b1 is 1.5; expected a number of at least 0, at most 1"),
+        (lambda: train.constant(np.float64(-1)), "rate is -1.0; expected"),
+        (lambda: train.constant(True), "rate is True; expected"),
+        (lambda: train.sgd("0.9"), "momentum is '0.9'; expected"),
+        (lambda: task(every=np.float64(2)), "every is 2.0; expected an integer"),
+        (
+            lambda: train.begin(task(), 2**63),
+            "seed is 9223372036854775808; expected an integer of at least 0, at most 9",
+        ),
+        (lambda: train.begin(task(parts=5)), "parts is 5; expected at most 4, the rows of a batch"),
+        (
+            lambda: train.Streams(CODES * 1.0, 4, 9),
+            "codes have shape (700,) and dtype float64; expected a row of integers",
+        ),
+        (lambda: train.split(CODES, 0, 4, 9), "share is 0; expected a number above 0, at most 0.99"),
         (lambda: train.Streams(CODES, 100, 9), "100 rows of 9 steps need at least 901"),
         (lambda: train.split(CODES, 0.001, 4, 9), "the text has 700 characters; 4 rows of 9 steps"),
         (lambda: train.language_model(6, tied=True), "tied needs embedding = hidden; they are 64 and 128"),
         (lambda: train.encode("aξb", "ab"), "the model knows no 'ξ'"),
-        (lambda: run(task(parts=5), 1), "parts is 5; expected at most 4, the rows of a batch"),
         (
             lambda: run(replace(task(), batches=nothing_counts), 1),
             "the weights of the losses add up to 0; expected more",
@@ -299,6 +366,9 @@ def test_samples_follow_the_probabilities_of_the_model() -> None:
     }.items():
         with pytest.raises(train.TrainingError, match=says):
             train.sample(model, params, *arguments, np.random.default_rng(0))
+    assert "".join(train.sample(model, params, "abc", "b", 3, np.random.default_rng(0), 1e-310)) == "aaa"
+    with pytest.raises(train.TrainingError, match="the logits of the model are not finite"):
+        list(train.sample(model, tree.scale(math.nan, params), "abc", "a", 3, np.random.default_rng(0)))
     for temperature in (0, -1, math.nan):
         with pytest.raises(train.TrainingError, match="temperature is"):
             train.sample(model, params, "abc", "a", 3, np.random.default_rng(0), temperature)

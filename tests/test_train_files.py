@@ -17,7 +17,7 @@ from training import model, run, same, whole
 
 import numpy_lstm as nl
 from cases import THOROUGH, seeds
-from numpy_lstm import doctor, train
+from numpy_lstm import doctor, train, tree
 
 ROOT = Path(__file__).parent.parent
 KINDS = ["npz", "safetensors"]
@@ -87,6 +87,29 @@ def test_another_dtype_or_number_of_threads_is_refused_by_name(tmp_path: Path, m
     monkeypatch.setattr(doctor, "blas", lambda: doctor.Blas("", None, 7))
     with pytest.raises(train.TrainingError, match=r"threads was \d; here it is 7"):
         train.load(saved, job)
+
+
+def test_without_a_progress_a_run_is_loaded_in_its_own_dtype(tmp_path: Path) -> None:
+    job = replace(whole(), settings={"rate": np.float32(0.5), "rows": np.int64(4)})
+    began = train.begin(job, dtype=np.float32)
+    assert same(train.load(train.save(tmp_path / "run.npz", job, began), job), began)
+
+
+def test_what_a_run_would_not_have_written_is_refused(tmp_path: Path) -> None:
+    job, path = whole(), tmp_path / "run.npz"
+    began = train.begin(job)
+    with pytest.raises(train.TrainingError, match="seed is no array of plain numbers"):
+        train.save(path, job, began._replace(seed=10**30))
+    with pytest.raises(train.TrainingError, match="settings hold a set; expected plain values"):
+        train.save(path, replace(job, settings={"a": {1}}), began)
+    assert not path.exists()
+    bad = began._replace(params=tree.scale(float("nan"), began.params))
+    with pytest.raises(train.TrainingError, match=r"params\.0\.W is not finite"):
+        train.load(train.save(path, job, bad), job)
+    with np.load(train.save(path, job, began)) as file:
+        np.savez_compressed(path, **file)
+    with pytest.raises(train.TrainingError, match="it is compressed; a saved run is not"):
+        train.load(path, job)
 
 
 @pytest.mark.parametrize("kind", KINDS)

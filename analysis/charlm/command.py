@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import train
+from numpy_lstm import files, train
 
 from .. import progress, text
 from . import ngrams, settings
@@ -33,8 +33,8 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     own = settings.chosen(options, corpus)
     fit, held = train.split(corpus.codes, settings.HELD_OUT, own["batch"], own["steps"])
     task = settings.task(own, options, fit, held)
-    for file in (path, written):
-        train.sweep(file)
+    train.sweep(path)
+    files.sweep(written)
     now = train.begin(task, options.seed, own["dtype"])
     _sample(task.model, now.params, corpus.symbols, options, 0)
     looks: list[dict[str, Any]] = []
@@ -108,7 +108,15 @@ def _sample(model: train.Model, params: Any, symbols: str, options: argparse.Nam
     drawn = train.sample(
         model, params, symbols, prompt, length, np.random.default_rng(options.seed), options.temperature
     )
-    return itertools.chain(prompt, drawn)
+    return itertools.chain(prompt, _as_far(drawn))
+
+
+def _as_far(drawn: Iterator[str]) -> Iterator[str]:
+    """The sample of a model that has diverged ends with the reason."""
+    try:
+        yield from drawn
+    except train.TrainingError as error:
+        yield f" ({error})"
 
 
 def _print_sample(model: train.Model, params: Any, symbols: str, options: argparse.Namespace, length: int) -> None:

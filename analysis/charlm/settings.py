@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy_lstm as nl
 from numpy_lstm import train
-from numpy_lstm.command import natural, positive
+from numpy_lstm.command import natural, positive, within
 
 HELD_OUT = 0.1  # the end of the text
 CELLS = {page.name: page for page in nl.PAGES if page.reads == ("x",)}
@@ -38,9 +38,9 @@ class Option(NamedTuple):
 
 SETTINGS = {
     "cell": Option("LSTM", tuple(CELLS), "the recurrent cell"),
-    "layers": Option(1, positive, "recurrent layers"),
-    "hidden": Option(128, positive, "units of each"),
-    "embedding": Option(64, positive, "numbers for each symbol"),
+    "layers": Option(1, within(1, 64), "recurrent layers"),
+    "hidden": Option(128, within(1, 8192), "units of each"),
+    "embedding": Option(64, within(1, 8192), "numbers for each symbol"),
     "tied": Option(False, bool, "the readout's matrix is the embedding's"),
     "dropout": Option(0.0, float, "probability with which what a layer reads is dropped"),
     "engine": Option("fast", ("fast", "explicit", "checkpointed"), "how the cells are computed; all give one result"),

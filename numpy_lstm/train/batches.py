@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import TrainingError, expect_count
+from .errors import TrainingError, expect_count, expect_within
 from .model import Batch
 
 
@@ -24,8 +24,12 @@ class Streams:
     steps: int
 
     def __post_init__(self) -> None:
-        expect_count("batch", self.rows)
-        expect_count("steps", self.steps)
+        codes = np.asarray(self.codes)
+        if codes.ndim != 1 or codes.dtype.kind not in "iu":
+            raise TrainingError(f"codes have shape {codes.shape} and dtype {codes.dtype}; expected a row of integers")
+        own = {"codes": codes, "rows": expect_count("batch", self.rows), "steps": expect_count("steps", self.steps)}
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
         if self.windows < 1:
             least = self.rows * self.steps + 1
             raise TrainingError(
@@ -56,6 +60,8 @@ class Streams:
 
 def split(codes: Any, share: float, rows: int, steps: int) -> tuple[Any, Any]:
     """What to train on, and the last ``share`` of the text, held out. Raises TrainingError if either is too short."""
+    share = expect_within("share", share, 0, 0.99, open_low=True)
+    rows, steps = expect_count("batch", rows), expect_count("steps", steps)
     held = int(len(codes) * share)
     if held < steps + 1 or len(codes) - held < rows * steps + 1:
         raise TrainingError(

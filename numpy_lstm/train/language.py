@@ -27,9 +27,8 @@ def language_model(
     embedding's (Press & Wolf 2017), which needs as many embedding dimensions as hidden units.
     """
     counts = {"symbols": symbols, "layers": layers, "hidden": hidden, "embedding": embedding}
-    for name, count in counts.items():
-        expect_count(name, count)
-    expect_within("dropout", dropout, 0, 1)
+    symbols, layers, hidden, embedding = (expect_count(name, count) for name, count in counts.items())
+    dropout = expect_within("dropout", dropout, 0, 1)
     if tied and embedding != hidden:
         raise TrainingError(f"tied needs embedding = hidden; they are {embedding} and {hidden}")
     return Model(
@@ -47,6 +46,7 @@ def held_out_loss(model: Model, codes: Any, rows: int, steps: int) -> Callable[[
 
     The codes are read in so many rows side by side, from zero states that are carried from window to window.
     """
+    rows, steps = expect_count("batch", rows), expect_count("steps", steps)
     rows = max(1, min(rows, (len(codes) - 1) // steps))
     stride = (len(codes) - 1) // rows
     if stride < 1:
@@ -79,10 +79,11 @@ def sample(
     """``length`` characters that go on after ``prompt``, one by one; the state is carried from each to the next.
 
     The probabilities are those of the logits divided by ``temperature``. Raises TrainingError for an empty prompt, a
-    character that the model does not know, symbols that do not fit it, or a temperature that is not above 0.
+    character that the model does not know, symbols that do not fit it, a temperature that is not above 0, or logits
+    that are not finite.
     """
-    expect_within("temperature", temperature, 0, open_low=True)
-    expect_count("length", length, 0)
+    temperature = expect_within("temperature", temperature, 0, open_low=True)
+    length = expect_count("length", length, 0)
     if len(symbols) != model.sizes[-1]:
         raise TrainingError(f"the vocabulary has {len(symbols)} symbols; the saved model has {model.sizes[-1]}")
     if not prompt:
@@ -100,13 +101,15 @@ def _sampled(
         yield symbols[code]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a model that has diverged gives something too
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused
 def _drawn(
     model: Model, params: Any, codes: Any, carry: Any, rng: np.random.Generator, temperature: float
 ) -> tuple[int, Any]:
     logits, carry = model.outputs(params, codes[:, None], carry)
-    scores = logits[-1, 0].astype(np.float64) / temperature
-    odds = np.exp(scores - np.max(scores))
+    scores = logits[-1, 0].astype(np.float64)
+    odds = np.exp((scores - np.max(scores)) / temperature)
+    if not np.all(np.isfinite(odds)):
+        raise TrainingError("the logits of the model are not finite: there is nothing to sample from")
     code = int(np.searchsorted(np.cumsum(odds), rng.random() * np.sum(odds), side="right"))
     return min(code, len(odds) - 1), carry
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import doctor, tree
 from . import clipping, diagnosis, schedules
-from .errors import Diverged, expect_count, expect_within
-from .model import Batch, Model, gradient
+from .errors import Diverged, TrainingError, expect_count, expect_within
+from .model import Batch, Model, expect_parts, gradient
 from .optimisers import Optimiser
 from .schedules import Plateau, Schedule, Watch
 
@@ -42,13 +42,13 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("updates", "parts", "every"):
-            expect_count(name, getattr(self, name))
-        for name in ("clip", "clip_value"):
-            if getattr(self, name) is not None:
-                expect_within(name, getattr(self, name), 0, open_low=True)
-        if self.patience is not None:
-            expect_count("patience", self.patience)
+        for name in ("updates", "parts", "every", "patience", "clip", "clip_value"):
+            if (value := getattr(self, name)) is None and name in ("patience", "clip", "clip_value"):
+                continue
+            number = expect_within(name, value, 0, open_low=True) if "clip" in name else expect_count(name, value)
+            object.__setattr__(self, name, number)
+        if self.plateau is not None:
+            object.__setattr__(self, "plateau", schedules.checked(self.plateau))
 
     def described(self) -> dict[str, Any]:
         """All settings by name, as a saved run keeps them; more updates may follow, so their number is not among."""
@@ -121,11 +121,18 @@ class Report(NamedTuple):
         )
 
 
-def begin(task: Task, seed: int = 0, dtype: Any = np.float64, params: Any = None) -> Progress:
-    """Before the first update: parameters drawn from ``seed``, or those given, as the best so far."""
-    expect_count("seed", seed, 0)
-    params = task.model.init(np.random.default_rng(seed), dtype) if params is None else params
-    carry = task.model.zero_carry(params, task.batches(seed, 0).targets.shape[1])
+def begin(task: Task, seed: int = 0, dtype: Any = None, params: Any = None) -> Progress:
+    """Before the first update: parameters drawn from ``seed``, or copies of those given, as the best so far.
+
+    ``dtype`` is float64, or what the given ones have, unless it is named. Raises TrainingError for a seed that is not
+    an integer from 0 to 2^63 - 1, or more parts than rows.
+    """
+    seed = expect_count("seed", seed, 0)
+    params = task.model.init(np.random.default_rng(seed), dtype or np.float64) if params is None else params
+    params = tree.map(lambda a: np.array(a, dtype), params)
+    rows = task.batches(seed, 0).targets.shape[1]
+    expect_parts(task.parts, rows)
+    carry = task.model.zero_carry(params, rows)
     history = History(*(np.zeros(0) for _ in History._fields))
     best = Best(math.inf, 0, 0, params)
     threads = doctor.blas().threads or 0
@@ -166,18 +173,19 @@ def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     if not (math.isfinite(loss) and math.isfinite(norm)):
         found = diagnosis.first_wrong(model, progress.params, batch, carry, masks)
         raise Diverged(f"update {step + 1}: loss {loss:g}, norm of its gradient {norm:g}; first wrong: {found}")
-    clipped, rate = 0.0, task.schedule(step) * progress.plateau.factor
+    clipped, rate = 0.0, float(task.schedule(step)) * progress.plateau.factor
     if task.clip is not None:
         grads, clipped = clipping.by_norm(grads, task.clip, norm)
     if task.clip_value is not None:
         grads, share = clipping.by_value(grads, task.clip_value)
         clipped = max(clipped, share)
     params, moments = task.optimiser.update(progress.params, grads, progress.moments, rate)
+    _expect_dtypes(task, progress.params, params)
     speed = batch.targets.size / (time.perf_counter() - start)
     held, plateau, best = math.nan, progress.plateau, progress.best
     look = (step + 1) % task.every == 0 or step + 1 == task.updates
     if look and task.held_out is not None:
-        held = task.held_out(params)
+        held = float(task.held_out(params))
         plateau = plateau if task.plateau is None else schedules.watch(task.plateau, plateau, held)
         best = Best(held, step + 1, 0, params) if held < best.loss else best._replace(waited=best.waited + 1)
     history = tree.map(np.append, progress.history, History(loss, norm, clipped, rate, held))
@@ -186,6 +194,12 @@ def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
         params=params, moments=moments, step=step + 1, carry=last, plateau=plateau, best=best, history=history
     )
     return after, _report(task, after, speed, gates, look)
+
+
+def _expect_dtypes(task: Task, before: Any, after: Any) -> None:
+    for (name, a), (_, b) in zip(tree.leaves(before), tree.leaves(after), strict=True):
+        if a.dtype != b.dtype:
+            raise TrainingError(f"{task.optimiser.name} makes {b.dtype} of params.{name}, which was {a.dtype}")
 
 
 def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, Any], look: bool) -> Report:

@@ -158,8 +158,7 @@ def gradient(
     total, loss, grads, lasts = float(np.sum(weights)), 0.0, None, []
     if not total > 0:
         raise TrainingError(f"the weights of the losses add up to {total:g}; expected more than 0")
-    if parts > B:
-        raise TrainingError(f"parts is {parts}; expected at most {B}, the rows of a batch")
+    expect_parts(parts, B)
     for k in range(parts):
         which = slice(k * B // parts, (k + 1) * B // parts)
         own = None if masks is None else tuple(None if m is None else m[:, which] for m in masks)
@@ -170,6 +169,12 @@ def gradient(
         grads = found if grads is None else tree.add(grads, found)
         lasts.append(run.last)
     return loss, grads, lasts[0] if parts == 1 else tree.map(lambda *rows: np.concatenate(rows), *lasts)
+
+
+def expect_parts(parts: int, rows: int) -> None:
+    """Raise TrainingError if there are more parts than rows."""
+    if parts > rows:
+        raise TrainingError(f"parts is {parts}; expected at most {rows}, the rows of a batch")
 
 
 def _with(params: Any, place: tuple[int, str], value: Any) -> Any:

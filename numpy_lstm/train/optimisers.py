@@ -38,9 +38,10 @@ class Moments(NamedTuple):
 
 def sgd(momentum: float = 0.0) -> Optimiser:
     """v <- momentum v + g; p <- p - rate v."""
-    expect_within("momentum", momentum, 0, 1)
+    momentum = expect_within("momentum", momentum, 0, 1)
 
     def update(params: Any, grads: Any, state: Velocity, rate: float) -> tuple[Any, Velocity]:
+        rate = float(rate)
         v = tree.map(lambda v, g: momentum * v + g, state.v, grads)
         return tree.map(lambda p, v: p - rate * v, params, v), Velocity(v)
 
@@ -60,16 +61,14 @@ def adamw(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: f
 
     Loshchilov & Hutter 2019, arXiv:1711.05101.
     """
-    expect_within("b1", b1, 0, 1)
-    expect_within("b2", b2, 0, 1)
-    expect_within("eps", eps, 0)
-    expect_within("weight_decay", weight_decay, 0)
+    b1, b2 = expect_within("b1", b1, 0, 1), expect_within("b2", b2, 0, 1)
+    eps, weight_decay = expect_within("eps", eps, 0), expect_within("weight_decay", weight_decay, 0)
 
     def init(params: Any) -> Moments:
         return Moments(np.asarray(0), _zeros(params), _zeros(params))
 
     def update(params: Any, grads: Any, state: Moments, rate: float) -> tuple[Any, Moments]:
-        t = int(state.t) + 1
+        t, rate = int(state.t) + 1, float(rate)
         step, root = rate / (1 - b1**t), math.sqrt(1 - b2**t)
 
         def moved(p: Any, m: Any, v: Any) -> Any:

@@ -28,20 +28,22 @@ class Saved(NamedTuple):
 
 def save(path: Path, task: Task, progress: Progress) -> Path:
     """Write ``.safetensors`` (extra ``files``) or ``.npz``, by the name; whole, or not at all."""
-    header = json.dumps({"format": FORMAT, "settings": task.described()})
+    header = json.dumps({"format": FORMAT, "settings": _described(task)})
     arrays = {name: np.asarray(a, order="C") for name, a in tree.leaves(progress)}
+    if objects := [name for name, a in arrays.items() if a.dtype.hasobject]:
+        raise TrainingError(f"{objects[0]} is no array of plain numbers; only those are saved")
     return files.write(Path(path), lambda temporary: _writer(path)(temporary, arrays, header))
 
 
 def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
     """The progress saved there, to go on with ``task``.
 
-    ``progress`` is any of this task, ``begin(task)`` if absent: it says what is expected. Raises TrainingError for a
-    file that cannot be read, or was written with another model, other settings, another dtype or number of threads:
-    says which, and what it was.
+    ``progress`` is any of this task: it says what is expected; if absent, ``begin(task)`` in the dtype of the file.
+    Raises TrainingError for a file that cannot be read, is damaged, or was written with another model, other settings,
+    another dtype or number of threads: says which, and what it was.
     """
-    found, like = read(path), begin(task) if progress is None else progress
-    here = json.loads(json.dumps(task.described()))
+    found = read(path)
+    like, here = begin(task, dtype=_dtype(found)) if progress is None else progress, _described(task)
     for name in {**here, **found.settings}:
         if (came := found.settings.get(name)) != (expected := here.get(name)):
             raise TrainingError(f"{path}: {name} was {came!r}; here it is {expected!r}")
@@ -61,8 +63,25 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
 def load_best(path: Path, model: Model) -> Any:
     """The best parameters saved there, by held-out loss. Raises TrainingError as ``load``."""
     found = read(path)
-    dtype = next((a.dtype for name, a in found.arrays.items() if name.startswith(BEST)), np.float64)
-    return _restored(path, found, model.init(np.random.default_rng(0), dtype), BEST)
+    return _restored(path, found, model.init(np.random.default_rng(0), _dtype(found)), BEST)
+
+
+def _described(task: Task) -> dict[str, Any]:
+    """The settings as JSON gives them back."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TrainingError(f"settings hold a {type(value).__name__}; expected plain values, which JSON has")
+
+    settings: dict[str, Any] = json.loads(json.dumps(task.described(), default=plain))
+    return settings
+
+
+def _dtype(found: Saved) -> Any:
+    """That of the parameters saved."""
+    kinds = [a.dtype for name, a in found.arrays.items() if name.startswith(BEST)]
+    return kinds[0] if kinds and kinds[0] in (np.float32, np.float64, np.longdouble) else np.dtype(np.float64)
 
 
 def _restored(path: Path, found: Saved, like: Any, prefix: str) -> Any:
@@ -77,6 +96,8 @@ def _restored(path: Path, found: Saved, like: Any, prefix: str) -> Any:
             raise TrainingError(f"{path} is of another model: {name} was {came.shape}; here it is {expected.shape}")
         if came.dtype != expected.dtype:
             raise TrainingError(f"{path}: {name} was {came.dtype}; here it is {expected.dtype}")
+        if "params" in name and not np.all(np.isfinite(came)):
+            raise TrainingError(f"{path}: {name} is not finite: that run has diverged, or the file is damaged")
         return came if isinstance(a, np.ndarray) else type(a)(came)
 
     return tree.map(restored, like)
@@ -97,7 +118,11 @@ def read(path: Path) -> Saved:
 
 
 def sweep(path: Path) -> list[Path]:
-    """Remove what a killed run left half written beside ``path``; nobody else may be writing it."""
+    """Remove what a killed run left half written beside ``path``; nobody else may be writing it.
+
+    Raises TrainingError for a name under which ``save`` writes nothing.
+    """
+    _writer(path)
     return files.sweep(Path(path))
 
 
@@ -141,4 +166,6 @@ def _write_npz(path: Path, arrays: Mapping[str, Any], header: str) -> None:
 
 def _read_npz(path: Path) -> tuple[str, dict[str, Any]]:
     with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        if any(entry.compress_type for entry in file.zip.infolist()):  # a small file may unpack to any size
+            raise ValueError("it is compressed; a saved run is not")
         return bytes(file[KEY]).decode(), {name: file[name] for name in file.files if name != KEY}

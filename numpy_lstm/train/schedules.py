@@ -20,15 +20,14 @@ class Schedule(NamedTuple):
 
 def constant(rate: float) -> Schedule:
     """The same at every update."""
-    expect_within("rate", rate, 0, open_low=True)
+    rate = expect_within("rate", rate, 0, open_low=True)
     return Schedule(f"constant({rate:g})", lambda step: rate)
 
 
 def cosine(rate: float, updates: int, floor: float = 0.0) -> Schedule:
     """From ``rate`` down to ``floor`` along half a cosine (Loshchilov & Hutter 2017), and there it stays."""
-    expect_within("rate", rate, 0, open_low=True)
-    expect_within("floor", floor, 0, rate)
-    expect_count("updates", updates)
+    rate = expect_within("rate", rate, 0, open_low=True)
+    floor, updates = expect_within("floor", floor, 0, rate), expect_count("updates", updates)
 
     def at(step: int) -> float:
         return floor + (rate - floor) * (1 + math.cos(math.pi * min(step / updates, 1.0))) / 2
@@ -38,7 +37,7 @@ def cosine(rate: float, updates: int, floor: float = 0.0) -> Schedule:
 
 def warmup(updates: int, then: Schedule) -> Schedule:
     """(step+1)/updates of what ``then`` says, over the first ``updates``."""
-    expect_count("warmup", updates)
+    updates = expect_count("warmup", updates)
     return Schedule(f"warmup({updates}, {then.name})", lambda step: then(step) * min((step + 1) / updates, 1.0))
 
 
@@ -60,12 +59,17 @@ class Watch(NamedTuple):
     factor: float = 1.0
 
 
+def checked(rule: Plateau) -> Plateau:
+    """The rule in plain numbers. Raises TrainingError unless 0 < factor <= 1 and patience >= 0."""
+    factor = expect_within("factor", rule.factor, 0, 1, open_low=True)
+    return Plateau(factor, expect_count("patience", rule.patience, 0))
+
+
 def watch(rule: Plateau, seen: Watch, loss: float) -> Watch:
     """After another look at the held-out loss. NaN is never better."""
-    expect_within("factor", rule.factor, 0, 1, open_low=True)
-    expect_count("patience", rule.patience, 0)
+    factor, patience = checked(rule)
     if loss < seen.lowest * (1 - 1e-4):
         return Watch(loss, 0, seen.factor)
-    if seen.waited < rule.patience:
+    if seen.waited < patience:
         return seen._replace(waited=seen.waited + 1)
-    return Watch(seen.lowest, 0, seen.factor * rule.factor)
+    return Watch(seen.lowest, 0, seen.factor * factor)
