@@ -234,6 +234,11 @@ def put_along(a: Array, codes: Array, by: Array) -> Array:
     return cast(Array, changed)
 
 
+def widened(a: Array) -> Array | None:
+    """NumPy's float32 numbers as float64; None for all others."""
+    return a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == np.float32 else None
+
+
 def in_blocks(f: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
     """f(a, b), elementwise on a, for NumPy arrays by blocks of the first axis: what lies between stays in the cache."""
     rows = max(1, BLOCK // max(1, a.shape[-1] * (a.shape[-2] if a.ndim > 2 else 1)))

@@ -153,8 +153,11 @@ def others(a: Array, codes: Array) -> Array:
 def exp_difference(a: Array, b: Array) -> Array:
     """exp(a - b) of a (...,B,N) and b (...,B,1), any size: what a - b rounds away (Knuth's TwoSum) is put back.
 
-    exp(a - b) alone is off by as many units as a - b is large. An a far below b, -inf say, gives 0.
+    exp(a - b) alone is off by as many units as a - b is large. An a far below b, -inf say, gives 0. Of float32 numbers
+    nothing that counts is rounded away in float64.
     """
+    if (wide := arrays.widened(a)) is not None:
+        return arrays.astype(exp(wide - where(b < -3e38, arrays.zeros(b.shape, b), b)), a)
     return arrays.in_blocks(_exp_difference, a, b)
 
 

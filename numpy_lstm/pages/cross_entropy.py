@@ -10,7 +10,7 @@ row: what is averaged, and over what, is the cotangent that one sends.
 from typing import Any, NamedTuple
 
 from ..arrays import keep_last, log1p
-from ..ops import exp_difference, largest, others, pick, replaced, without
+from ..ops import exp_difference, largest, others, pick, replaced, sum_columns, without
 from ..shapes import BD, CODES, B
 from .page import Page
 
@@ -46,8 +46,8 @@ def adjoint(F: Functions, p: Params, v: Trace, d: Trace) -> Trace:
     """The same page read upward. d.loss (B,): 1 for the sum of all rows, 1/n for the mean of n."""
     dm, ds = d.loss, d.loss / (1 + v.s)                             # (X4')
     de = without(0 * v.e + keep_last(ds), largest(v.x))             # (X3')
-    dx = keep_last(ds) * v.e                                        # (X2')
-    dx = replaced(dx, v.target, -others(dx, v.target))              # (X1')   what X1 and X2 send to the largest adds up
+    dx = without(keep_last(ds) * v.e, v.target)                     # (X2')
+    dx = replaced(dx, v.target, -sum_columns(dx))                   # (X1')   what X1 and X2 send to the largest adds up
     return Trace(x=dx, target=None, m=dm, e=de, s=ds, loss=d.loss)
 
 

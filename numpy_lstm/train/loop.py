@@ -15,6 +15,10 @@ from .model import Batch, Model, expect_parts, gradient
 from .optimisers import Optimiser
 from .schedules import Plateau, Schedule, Watch
 
+# Bytes. glibc keeps freed memory for later, up to twice the largest block of at most this size that was freed so far;
+# without one it hands most of it back to the system, and every update pays for new pages.
+FREED = 2**25 - 2**16
+
 
 @dataclass(frozen=True)
 class Task:
@@ -127,6 +131,7 @@ def begin(task: Task, seed: int = 0, dtype: Any = None, params: Any = None) -> P
     ``dtype`` is float64, or what the given ones have, unless it is named. Raises TrainingError for a seed that is not
     an integer from 0 to 2^63 - 1, or more parts than rows.
     """
+    np.empty(FREED, np.uint8)
     seed = expect_count("seed", seed, 0)
     params = task.model.init(np.random.default_rng(seed), dtype or np.float64) if params is None else params
     params = tree.map(lambda a: np.array(a, dtype), params)
