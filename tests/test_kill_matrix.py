@@ -76,7 +76,8 @@ def test_the_matrix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_survivor_is_told(tmp_path: Path) -> None:
-    failed = kill_matrix.run(tmp_path, 0, [RIGHT._replace(name="cannot-be-seen")])
+    within = Edits(answer=lambda out: out | {k: 2 * a for k, a in out.items() if k.startswith("cotangents.")})
+    failed = kill_matrix.run(tmp_path, 0, [RIGHT._replace(name="cannot-be-seen", edit=within)])
     assert failed == ["our suite misses cannot-be-seen"]
     with pytest.raises(LookupError, match="no network"):
         kill_matrix.home_of(RIGHT._replace(where=lambda b: []), 0)
