@@ -1,12 +1,13 @@
 """Networks at initialisation, named by a setting: ``LSTM:uniform:1`` is the LSTM, PyTorch-like, with forget bias 1."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import flow, init
+from numpy_lstm import command, flow, init
 
 from . import text
 
@@ -50,9 +51,9 @@ def setting(name: str) -> Setting:
     if not forget or forget == "chrono":
         return Setting(cell, how, forget or None)
     try:
-        return Setting(cell, how, float(forget))
-    except ValueError:
-        raise text.InputError(f"network {name!r}: the forget bias is a number or chrono") from None
+        return Setting(cell, how, command.number(forget))
+    except argparse.ArgumentTypeError as error:
+        raise text.InputError(f"network {name!r}: the forget bias {error}; expected one, or chrono") from None
 
 
 def require(names: Sequence[str], instrument: Callable[..., Any]) -> None:

@@ -2,7 +2,8 @@
 
 Every result is saved to a file of its own as soon as it is known. A sweep that was interrupted, or lost a worker,
 resumes from the saved results unless the code changed: the name of a file covers the point and the code of this
-project.
+project. A file holds a digest of its name and its result: one that was damaged, or is of another point, counts as
+absent.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy_lstm
+from numpy_lstm.files import regular
 
 from . import output
 from .progress import bar
@@ -39,15 +41,34 @@ def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: st
     jobs : processes on this machine; -1 for all cores
     dask : address of a Dask scheduler, whose workers can import ``analysis``; ``jobs`` then does not count
 
-    Raises SweepError if the workers died in every attempt or cannot be reached; what the task raises is raised here.
+    Raises SweepError if the workers died in every attempt or cannot be reached, or a file of a result can be neither
+    read nor replaced; what the task raises is raised here.
     """
     paths = [folder / f"{_key(task, point)}.json" for point in points]
-    left = {str(path): point for path, point in zip(paths, points, strict=True) if not path.exists()}
+    found = {str(path): _saved(path) for path in paths}
+    left = {str(path): point for path, point in zip(paths, points, strict=True) if found[str(path)] is None}
     with bar(total=len(left), desc=folder.name) as shown:
         for path, result in _results(task, left, jobs, dask):
-            output.write_text(Path(path), json.dumps(result) + "\n")
+            text = json.dumps(result)
+            output.write_text(Path(path), f'{{"sha256": "{_digest(path, text)}", "result": {text}}}\n')
+            found[path] = [json.loads(text)]
             shown.update()
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [found[str(path)][0] for path in paths]
+
+
+def _saved(path: Path) -> Any:
+    """The result in a file, in a list; None where there is none, or it is not what was written there."""
+    try:
+        said = json.loads(regular(path).read_text(encoding="utf-8"))
+        return [said["result"]] if said["sha256"] == _digest(path, json.dumps(said["result"])) else None
+    except (FileNotFoundError, ValueError, TypeError, LookupError, RecursionError):
+        return None
+    except OSError as error:
+        raise SweepError(f"{path}: {error.strerror}; expected a result, or nothing") from None
+
+
+def _digest(path: Path | str, text: str) -> str:
+    return hashlib.sha256(f"{Path(path).name} {text}".encode()).hexdigest()
 
 
 @cache

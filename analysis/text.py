@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_lstm.files import regular
+
 
 class InputError(ValueError):
     """A text that cannot be used; says why."""
@@ -33,7 +35,7 @@ def load(path: str | None = None) -> Corpus:
 
         return _corpus("pydoc_data.topics", "\n".join(topics[key] for key in sorted(topics)))
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = regular(Path(path)).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

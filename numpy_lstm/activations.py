@@ -2,7 +2,8 @@
 
 A page asks for nothing more, so another function, a gate that is always open, or a clipped pre-activation is
 another pair and never a flag. The named ones and their parameters are those of ONNX. relu'(0) = 0, as in PyTorch;
-branches look at the real part only.
+branches look at the real part only. At infinite pre-activations, also those of an overflow, each has its limit; NaN
+stays NaN.
 """
 
 import inspect
@@ -12,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 from . import ops
-from .arrays import Array, exp, expm1, log1p, real, where
+from .arrays import Array, constant, exp, expm1, log1p, real, where
 
 Function = Callable[[Array], Array]
 
@@ -99,24 +100,28 @@ class Normalisation:
         return f"<Normalisation {self.name}, eps {self.eps:g}>"
 
 
+def _apart(blocks: Sequence[Array], eps: float) -> list[Array]:
+    return [ops.normalise([v], eps)[0] for v in blocks]
+
+
+def _apart_adjoint(d: Sequence[Array], blocks: Sequence[Array], eps: float) -> list[Array]:
+    return [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)]
+
+
+def _unchanged(blocks: Sequence[Array], *_: Any) -> list[Array]:
+    return list(blocks)
+
+
 TOGETHER = Normalisation("together", ops.normalise, ops.normalise_adjoint)
-APART = Normalisation(
-    "apart",
-    lambda blocks, eps: [ops.normalise([v], eps)[0] for v in blocks],
-    lambda d, blocks, eps: [ops.normalise_adjoint([a], [v], eps)[0] for a, v in zip(d, blocks, strict=True)],
-)
-UNCHANGED = Normalisation("unchanged", lambda blocks, eps: list(blocks), lambda d, blocks, eps: list(d))
+APART = Normalisation("apart", _apart, _apart_adjoint)
+UNCHANGED = Normalisation("unchanged", _unchanged, _unchanged)
 SIGMOID = Activation("sigmoid", ops.sigmoid, ops.dsigmoid, lambda a: ops.sigmoid(-a))
 TANH = activation("tanh", ops.tanh, ops.dtanh)
-RELU = activation("relu", lambda a: _positive(a, a, 0 * a), lambda a: _positive(a, 1 + 0 * a, 0 * a))
-IDENTITY = activation("identity", lambda a: a, lambda a: 1 + 0 * a)
-ONE = Activation("one", lambda a: 1 + 0 * a, lambda a: 0 * a, lambda a: 0 * a)
-SOFTSIGN = activation(
-    "softsign",
-    lambda a: a / (1 + ops.magnitude(a)),
-    lambda a: 1 / ((1 + ops.magnitude(a)) * (1 + ops.magnitude(a))),
-)
-SOFTPLUS = activation("softplus", lambda a: _positive(a, a, 0 * a) + log1p(exp(-ops.magnitude(a))), ops.sigmoid)
+RELU = activation("relu", lambda a: _bend(a, constant(a, 0), a), lambda a: _bend(a, constant(a, 0), constant(a, 1)))
+IDENTITY = activation("identity", lambda a: a, lambda a: constant(a, 1))
+ONE = Activation("one", lambda a: constant(a, 1), lambda a: constant(a, 0), lambda a: constant(a, 0))
+SOFTSIGN = activation("softsign", lambda a: _softsign(a), lambda a: _inverse(a) * _inverse(a))
+SOFTPLUS = activation("softplus", lambda a: _bend(a, constant(a, 0), a) + log1p(exp(-ops.magnitude(a))), ops.sigmoid)
 
 for _name, _named in list(globals().items()):
     if isinstance(_named, Activation):  # the named ones are found again by their names
@@ -126,14 +131,14 @@ for _name, _named in list(globals().items()):
 @_maker
 def affine(alpha: float = 1.0, beta: float = 0.0) -> Activation:
     """alpha a + beta."""
-    return activation("affine", lambda a: alpha * a + beta, lambda a: alpha + 0 * a)
+    return activation("affine", lambda a: alpha * a + beta, lambda a: constant(a, alpha))
 
 
 @_maker
 def leaky_relu(alpha: float = 0.01) -> Activation:
     """a, or alpha a where a is negative."""
     return activation(
-        "leaky_relu", lambda a: _positive(a, a, alpha * a), lambda a: _positive(a, 1 + 0 * a, alpha + 0 * a)
+        "leaky_relu", lambda a: _bend(a, alpha * a, a), lambda a: _bend(a, constant(a, alpha), constant(a, 1))
     )
 
 
@@ -142,8 +147,8 @@ def thresholded_relu(alpha: float = 1.0) -> Activation:
     """a where a >= alpha, else 0: as in the text of ONNX's LSTM. (The operator ThresholdedRelu has a > alpha.)"""
     return activation(
         "thresholded_relu",
-        lambda a: where(real(a) >= alpha, a, 0 * a),
-        lambda a: where(real(a) >= alpha, 1 + 0 * a, 0 * a),
+        lambda a: where(real(a) < alpha, constant(a, 0), a),
+        lambda a: where(real(a) < alpha, constant(a, 0), constant(a, 1)),
     )
 
 
@@ -158,13 +163,13 @@ def hard_sigmoid(alpha: float = 0.2, beta: float = 0.5) -> Activation:
     """max(0, min(1, alpha a + beta)). Keras 3 has alpha = 1/6."""
 
     def between(a: Array, inside: Array, below: Array, above: Array) -> Array:
-        line = real(alpha * a + beta)
-        return where(line > 0, where(line < 1, inside, above), below)
+        line = alpha * a + beta
+        return _bend(line, below, where(real(line) >= 1, above, inside))
 
     return activation(
         "hard_sigmoid",
-        lambda a: between(a, alpha * a + beta, 0 * a, 1 + 0 * a),
-        lambda a: between(a, alpha + 0 * a, 0 * a, 0 * a),
+        lambda a: between(a, alpha * a + beta, constant(a, 0), constant(a, 1)),
+        lambda a: between(a, constant(a, alpha), constant(a, 0), constant(a, 0)),
     )
 
 
@@ -174,8 +179,8 @@ def elu(alpha: float = 1.0) -> Activation:
 
     return activation(  # -magnitude(a) is a where it is used, and cannot overflow where it is not
         "elu",
-        lambda a: _positive(a, a, alpha * expm1(-ops.magnitude(a))),
-        lambda a: _positive(a, 1 + 0 * a, alpha * exp(-ops.magnitude(a))),
+        lambda a: _bend(a, alpha * expm1(-ops.magnitude(a)), a),
+        lambda a: _bend(a, alpha * exp(-ops.magnitude(a)), constant(a, 1)),
     )
 
 
@@ -188,12 +193,11 @@ def clipped(inner: Activation, limit: float, straight_through: bool = False) -> 
     """
 
     def clip(a: Array) -> Array:
-        low = where(real(a) < -limit, -limit + 0 * a, a)
-        return where(real(a) > limit, limit + 0 * a, low)
+        return where(real(a) > limit, constant(a, limit), where(real(a) < -limit, constant(a, -limit), a))
 
     def d(a: Array) -> Array:
         slope = inner.d(clip(a))
-        return slope if straight_through else where(real(ops.magnitude(a)) > limit, 0 * slope, slope)
+        return slope if straight_through else where(real(ops.magnitude(a)) > limit, constant(slope, 0), slope)
 
     return replace(
         inner,
@@ -216,5 +220,19 @@ def complement(inner: Activation) -> Activation:
     return Activation(f"1 - {inner.name}", inner.complement, lambda a: -inner.d(a), inner.f)
 
 
-def _positive(a: Array, then: Array, otherwise: Array) -> Array:
-    return where(real(a) > 0, then, otherwise)
+def _bend(a: Array, below: Array, above: Array) -> Array:
+    """``above`` where a > 0, else ``below``, where a is NaN too."""
+    return where(real(a) > 0, above, below)
+
+
+def _softsign(a: Array) -> Array:
+    """a / (1 + |a|): for large ones sign(a) (1 - 1/(1 + |a|)), which has a limit."""
+    m, one = ops.magnitude(a), constant(a, 1)
+    small = where(real(m) > 1, one, m)
+    value = where(real(m) > 1, 1 - _inverse(a), small / (1 + small))
+    return where(real(a) < 0, -value, value)
+
+
+def _inverse(a: Array) -> Array:
+    """1 / (1 + |a|)."""
+    return 1 / (1 + ops.magnitude(a))

@@ -320,6 +320,12 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return cast(Array, namespace(like).zeros(shape, dtype=like.dtype))
 
 
+def constant(a: Array, value: float) -> Array:
+    """``value`` wherever ``a`` has a number, infinities included; NaN where it has NaN (but for numbers as objects)."""
+    filled = zeros(tuple(a.shape), a) + value
+    return filled if _holds_objects(a) else where(a == a, filled, a)  # type: ignore[arg-type]
+
+
 def astype(a: Any, like: Array) -> Array:
     """``a`` in the dtype of ``like``, an array of the same library."""
     convert = getattr(namespace(a), "astype", None)  # a function in the standard, a method in older CuPy

@@ -23,14 +23,14 @@ __all__ = ["Checkpoints", "backward", "forward"]
 
 
 class Checkpoints(NamedTuple):
-    """The ``values`` of a checkpointed run: the caller's own ``xs``, which must not change before ``backward``, the
-    ``bounds`` of the segments, the state before each (``firsts``), and the engine.
+    """The ``values`` of a checkpointed run: ``xs``, the ``bounds`` of the segments, the state before each
+    (``firsts``), and the name of the engine. All are copies.
     """
 
     xs: Any
     bounds: tuple[int, ...]
     firsts: tuple[Any, ...]
-    engine: ModuleType
+    engine: str
 
 
 def forward(
@@ -55,7 +55,9 @@ def forward(
     module = _engine(engine)
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     (alive, resets), T = steps.bind(lengths, sizes), sizes["T"]
-    module = module if resets is None else scan
+    xs, first = tree.map(arrays.copy, (xs, first))
+    if resets is not None:
+        engine, module = "explicit", scan
     bounds = _bounds(T, module.grain(cell, sizes.like, sizes["B"], sizes["H"] if cell.carries else 0), segments)
     hs, firsts, state = sizes.zeros(cell.Outputs, "T")[0], [], first
     for start, stop in itertools.pairwise(bounds):
@@ -64,7 +66,7 @@ def forward(
             cell, params, _cut(xs, start, stop), state, _cut(alive, start, stop), *_again(resets, start, stop, first)
         )
         hs[start:stop, ...], state = span[:2]
-    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), module), alive, resets)
+    return Forward(hs, state, Checkpoints(xs, bounds, tuple(firsts), engine), alive, resets)
 
 
 def backward(
@@ -82,10 +84,11 @@ def backward(
     Raises TypeError for a run that ``checkpointed.forward`` did not make.
     """
     scan.expect_run(run, "numpy_lstm.checkpointed")
-    xs, bounds, firsts, engine = run.values
+    xs, bounds, firsts, name = run.values
+    engine = _engine(name)
     sizes, _ = scan.bind_inputs(cell, params, xs, None)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
-    dstate, sums = tree.add(sizes.zeros(cell.State), dlast), None
+    dstate, sums = tree.add(sizes.zeros(cell.State), tree.plain(dlast)), None
     dxs = tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs)
     dxs, held = apart(dxs)
     dagain = sizes.zeros(cell.State)

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, check, doctor, flow, layouts, mistakes, onnx
+from . import __version__, check, doctor, flow, layouts, mistakes, onnx, tree
 from . import judge as judging
 from .cases import RECORDS, Case, files, models
 from .cases.network import CELLS, DIRECTIONS, Network
 from .cases.precision import ROUNDOFF
 from .check import CaseError
-from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, positive, run
+from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run, within
 from .layouts.table import TABLE
 from .mistakes import vectors
 
 STATUS = {"pass": RIGHT, "fail": WRONG}  # all other verdicts: none
+SIZE, STEPS = 20, 10_000  # the largest networks and runs that are drawn here
 Options = argparse.Namespace
 
 
@@ -64,6 +65,8 @@ def look_into(options: Options) -> int:
     rng, report = np.random.default_rng(options.seed), []
     for model in found.values() if options.node is None else [models.choose(found, options.node)]:
         layer, params = model.layer()
+        if bad := [k for k, a in tree.leaves(params) if not np.all(np.isfinite(a))]:
+            raise CaseError(f"{options.model}: {model.name} has numbers that are not finite, in {len(bad)} arrays")
         drawn = None if options.x else rng.standard_normal((options.steps, options.rows, model.sizes[0]))
         x = model.fitting(_input(options) if drawn is None else drawn)
         if len(x) < 3:
@@ -182,8 +185,10 @@ def _parser() -> Parser:
             one.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
         one.add_argument("--node", metavar="NAME", help="the name of one layer, or a part of it")
         one.add_argument("--x", metavar="FILE", type=Path, help="inputs x (T,B,D), in a file; default: normal numbers")
-        one.add_argument("--steps", type=positive, default=steps, help=f"T where x is not given; default: {steps}")
-        one.add_argument("--rows", type=positive, default=rows, help=f"B where x is not given; default: {rows}")
+        one.add_argument(
+            "--steps", type=within(1, STEPS), default=steps, help=f"T where x is not given; default: {steps}"
+        )
+        one.add_argument("--rows", type=within(1, STEPS), default=rows, help=f"B without x; default: {rows}")
 
     one = command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
     one.add_argument("--json", action="store_true", help="print the measurements as JSON")
@@ -192,8 +197,10 @@ def _parser() -> Parser:
     one.add_argument("--cell", choices=list(CELLS), metavar="CELL", help=f"one of {', '.join(CELLS)}")
     one.add_argument("--layout", default=RECORDS, help=f"default: {RECORDS}")
     one.add_argument("--direction", choices=DIRECTIONS, default="forward")
-    one.add_argument("--layers", type=int, default=1)
-    one.add_argument("--projection", type=int, default=0, metavar="R")
+    one.add_argument("--layers", type=within(0, SIZE), default=1, help=f"at most {SIZE}; default: 1")
+    one.add_argument(
+        "--projection", type=within(0, SIZE), default=0, metavar="R", help=f"at most {SIZE}; default: none"
+    )
     one.add_argument("--zoneout", action="store_true")
     return parser
 

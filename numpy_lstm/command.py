@@ -1,6 +1,7 @@
 """What every command line of this project shares: exit statuses, how a command ends, and types of options."""
 
 import argparse
+import math
 import os
 import sys
 import textwrap
@@ -8,6 +9,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import util
 from typing import Any, NoReturn
+
+from .files import shortened
 
 RIGHT, WRONG, NO_VERDICT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3, 130
 STATUSES = (
@@ -53,19 +56,21 @@ def run(
 
     ``refused`` are the errors, beside OSError, whose text says what was wrong with what was given; any other is called
     unexpected. The environment variable NUMPY_LSTM_TRACEBACK, if set, adds the traceback. Where the reader of stdout
-    has gone (``| head -1``), the rest is thrown away and the command ends with the status it would have had.
+    has gone (``| head -1``), or stderr cannot be written, the rest is thrown away and the status is what it would be.
     """
-    stdout = sys.stdout
-    try:
-        if stdout is not None:
-            sys.stdout = _Outlet(stdout)
-        status = _status(command, argv, refused)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = INTERRUPTED
-    finally:
-        sys.stdout = stdout
-    return status
+    streams = sys.stdout, sys.stderr
+    with open(os.devnull, "w") as nowhere:  # for streams that are closed
+        out, err = _Outlet(sys.stdout or nowhere, BrokenPipeError), _Outlet(sys.stderr or nowhere, OSError)
+        try:
+            sys.stdout, sys.stderr = out, err
+            return _status(command, argv, refused)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+        finally:
+            out.close_quietly()
+            err.close_quietly()
+            sys.stdout, sys.stderr = streams
 
 
 def need(*modules: str) -> None:
@@ -81,6 +86,11 @@ def install(missing: Sequence[str]) -> str:
     return f"{' and '.join(missing)} {are} not installed; pip install 'numpy-lstm[{','.join(extras)}]'"
 
 
+def first_line(documentation: str | None) -> str:
+    """What a module says of itself; nothing under ``python -OO``, which has no documentation."""
+    return (documentation or "").partition("\n")[0]
+
+
 def wrapped(text: str) -> str:
     """For a help page whose lines argparse leaves alone."""
     return textwrap.fill(text, 100)
@@ -88,16 +98,37 @@ def wrapped(text: str) -> str:
 
 def natural(text: str) -> int:
     """An integer of at least 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a natural number")
+    if not text.isdecimal() or len(text) > 1000:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not a natural number")
     return int(text)
 
 
+def within(least: int, most: int) -> Callable[[str], int]:
+    """An integer from ``least`` to ``most``, for argparse."""
+
+    def bounded(text: str) -> int:
+        if not least <= (number := natural(text)) <= most:
+            said = f"less than {least}" if number < least else f"more than {most}"
+            raise argparse.ArgumentTypeError(f"{number} is {said}")
+        return number
+
+    return bounded
+
+
 def positive(text: str) -> int:
-    """An integer of at least 1, for argparse."""
-    if (number := natural(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
+    """An integer from 1 to a million, for argparse."""
+    return within(1, 10**6)(text)
+
+
+def number(text: str) -> float:
+    """A finite number, for argparse."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return found
 
 
 def jobs(text: str) -> int:
@@ -115,24 +146,23 @@ def _status(
 ) -> int:
     try:
         status = command(argv)
-        sys.stdout.flush() if sys.stdout is not None else None
+        sys.stdout.flush()
         return status
     except SystemExit as left:  # argparse: 0 after --help, 3 from Parser.error
-        return left.code if isinstance(left.code, int) else RIGHT if left.code is None else BAD_INPUT
+        return BAD_INPUT if left.code else RIGHT
     except NoVerdict as error:
         print(f"no verdict: {_line(error)}")
         return NO_VERDICT
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of a library in Rust is no Exception
         if os.environ.get(TRACEBACK):
             traceback.print_exception(error)
         print(f"error: {_said(error, refused)}", file=sys.stderr)
         return BAD_INPUT
-    finally:
-        if isinstance(sys.stdout, _Outlet):
-            sys.stdout.close_quietly()
 
 
-def _said(error: Exception, refused: tuple[type[Exception], ...]) -> str:
+def _said(error: BaseException, refused: tuple[type[Exception], ...]) -> str:
     if isinstance(error, (OSError, *refused)) or (isinstance(error, ImportError) and "pip install" in str(error)):
         return _line(error)
     if isinstance(error, ModuleNotFoundError) and (top := str(error.name).partition(".")[0]) in EXTRAS:
@@ -143,15 +173,15 @@ def _said(error: Exception, refused: tuple[type[Exception], ...]) -> str:
     return f"unexpected {said} ({place}; {TRACEBACK}=1 shows the traceback)"
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _line(error: BaseException) -> str:
+    return shortened(" ".join(str(error).split()))
 
 
 class _Outlet:
-    """Standard output; what is written after its reader has gone is thrown away."""
+    """A standard stream; what follows an error of a kind that is not to be told is thrown away."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any, untold: type[OSError]) -> None:
+        self._stream, self._untold = stream, untold
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -159,14 +189,14 @@ class _Outlet:
     def write(self, text: str) -> int:
         try:
             self._stream.write(text)
-        except BrokenPipeError:
+        except self._untold:
             self._throw_away()
         return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except self._untold:
             self._throw_away()
 
     def close_quietly(self) -> None:

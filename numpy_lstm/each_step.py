@@ -20,10 +20,11 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
     (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
     fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
-    x = scan.where_alive(alive, xs)
+    params, xs = tree.plain((params, xs))
+    x = scan.where_alive(alive, tree.map(arrays.copy, xs))
     v = cell.values(cell.functions, params, _folded(x) if fold else x, first)
     values = scan.where_alive(alive, _unfolded(v, T, B) if fold else v)
-    return Forward(getattr(values, cell.gives[0]), first, values, alive)
+    return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
 
 
 def backward(
@@ -42,6 +43,7 @@ def backward(
     scan.expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
+    params, given = tree.plain((params, given))
     given = scan.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
     v = _folded(run.values)
     if held := shared(cell.Input):
@@ -53,7 +55,7 @@ def backward(
     else:
         d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
         ds = _unfolded(d, sizes["T"], sizes["B"])
-    return Backward(cell.input(ds), run.last, cell.gradients(cell.functions, params, v, d), ds)
+    return Backward(tree.map(arrays.copy, cell.input(ds)), run.last, cell.gradients(cell.functions, params, v, d), ds)
 
 
 def _expect_memoryless(cell: Any) -> None:

@@ -124,6 +124,9 @@ class Masked(_Around):
             if cell is None or set(others) != set(cell.reads[1:]):
                 expected = ", ".join(getattr(cell, "reads", ("x",)))
                 raise TypeError(f"masks are {', '.join(self.masks)}; expected some of {expected}, as it reads")
+        for k, mask in self.masks.items():
+            wiring.shape(f"masks[{k!r}]", mask)  # raises where it is no array
+        object.__setattr__(self, "masks", tree.map(arrays.copy, dict(self.masks)))
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
         """``xs`` is the plain array x."""

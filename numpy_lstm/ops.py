@@ -153,18 +153,20 @@ def others(a: Array, codes: Array) -> Array:
 def exp_difference(a: Array, b: Array) -> Array:
     """exp(a - b) of a (...,B,N) and b (...,B,1), any size: what a - b rounds away (Knuth's TwoSum) is put back.
 
-    exp(a - b) alone is off by as many units as a - b is large. An a below -3e38, -inf say, gives 0.
+    exp(a - b) alone is off by as many units as a - b is large. An a far below b, -inf say, gives 0.
     """
     return arrays.in_blocks(_exp_difference, a, b)
 
 
 def _exp_difference(a: Array, b: Array) -> Array:
     b = where(real(b) < -3e38, arrays.zeros(b.shape, b), b)
-    a = where(real(a) < -3e38, b - 12000, a)  # whose exp is 0 in every float
+    far = 0.5 * real(a) - 0.5 * real(b) < -1e30  # exp is 0 there, and a - b may overflow
+    a = where(far, b, a)
     d = a - b
     back = d - a
     lost = (a - (d - back)) - (b + back)
-    return exp(d) * (1 + lost)
+    found = exp(d) * (1 + lost)
+    return where(far, arrays.zeros(found.shape, found), found)
 
 
 def softmax(e: Array) -> Array:

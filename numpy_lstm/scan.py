@@ -27,7 +27,8 @@ class Forward(NamedTuple):
 
     ``hs`` (T,B,R) the outputs, the first of what the page gives; ``last`` the State after the final step (of each row);
     ``values`` a Trace with a time axis in front, so ``values.c`` (T,B,H) is every cell; ``alive`` (T,B,1), False on
-    padding, or None; ``resets`` where Steps were given.
+    padding, or None; ``resets`` where Steps were given. A run shares no memory with what was given, nor ``hs`` and
+    ``last`` with ``values``.
     """
 
     hs: Array
@@ -73,12 +74,13 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     ValueError : codes that are negative or too large
     """
     sizes, first = bind_inputs(cell, params, xs, first, lengths)
-    alive, resets = steps.bind(lengths, sizes)
+    (alive, resets), first = steps.bind(lengths, sizes), tree.map(arrays.copy, first)
     if not sizes["T"]:
-        given = {k: getattr(cell.as_input(xs), k) for k in (*codes(cell.Input), *shared(cell.Input))}
+        given = {k: arrays.copy(getattr(cell.as_input(xs), k)) for k in (*codes(cell.Input), *shared(cell.Input))}
         values = sizes.zeros(cell.Trace, "T")._replace(**given)
-        return Forward(getattr(values, cell.gives[0]), tree.map(arrays.copy, first), values, alive, resets)
-    return Forward(*span_forward(cell, params, xs, first, alive, resets), alive, resets)
+        return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive, resets)
+    hs, last, values = span_forward(cell, params, xs, first, alive, resets)
+    return Forward(arrays.copy(hs), last, values, alive, resets)
 
 
 def backward(
@@ -110,13 +112,13 @@ def backward(
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
 
-    dstate = tree.add(sizes.zeros(cell.State), dlast)
+    dstate = tree.plain(tree.add(sizes.zeros(cell.State), dlast))
     if not sizes["T"]:
         ds = sizes.zeros(cell.Trace, "T")
-        return Backward(cell.input(ds), dstate, total(cell, params, None), ds)
+        return Backward(tree.map(arrays.copy, cell.input(ds)), dstate, total(cell, params, None), ds)
     dxs, dfirst, sums, ds = span_backward(cell, params, run.values, run.alive, given, dstate, None, run.resets)
     dfirst = tree.add(dfirst, restarted(cell, run.resets, ds, sizes.zeros(cell.State)))
-    return Backward(dxs, dfirst, total(cell, params, sums), ds)
+    return Backward(tree.map(arrays.copy, dxs), dfirst, total(cell, params, sums), ds)
 
 
 def grain(cell: Page, like: Array, B: int, H: int) -> int:
@@ -135,8 +137,9 @@ def span_forward(
     ``first`` is a State, ``alive`` (T,B,1) or None; ``start`` the State of restarts, ``first`` if absent. Nothing is
     checked here: ``forward`` does that.
     """
+    params, xs, first = tree.plain((params, xs, first))
     xs, held = apart(xs)
-    held = _where_ever(alive, held)
+    held = _where_ever(alive, tree.map(arrays.copy, held))
     state, traces, start = first, [], first if start is None else start
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
         prev = state if resets is None else _where(resets.kept, t, state)  # (S1)
@@ -166,6 +169,7 @@ def span_backward(
     State: what arrives after the last step. ``sums`` is the parameter gradient of the steps after it, or None, and
     ``shares`` the cotangents of what all steps share. A sequence cut at multiples of ``grain`` gives the same bits.
     """
+    params, given, dstate = tree.plain((params, given, dstate))
     values, held = apart(values)
     traces: list[Any] = []
     T = next(a.shape[0] for _, a in tree.leaves(values))
@@ -229,7 +233,7 @@ def bind_inputs(cell: Page, params: Any, xs: Any, first: Any, lengths: Any = Non
     if first is None:
         first = sizes.zeros(cell.State)
     sizes.bind_record("first", first, cell.State)
-    return sizes, first
+    return sizes, tree.plain(first)
 
 
 def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, dstates: Any = None) -> Any:

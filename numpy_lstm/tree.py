@@ -54,6 +54,11 @@ def scale(factor: Any, tree: Tree) -> Tree:
     return map(lambda a: factor * a, tree)
 
 
+def plain(tree: Tree) -> Tree:
+    """The same memory without subclasses of ``numpy.ndarray`` (a memmap, say), whose results would be of them too."""
+    return map(lambda a: a.view(np.ndarray) if isinstance(a, np.ndarray) else a, tree)
+
+
 def size(tree: Any) -> int:
     """The number of components."""
     return sum(math.prod(a.shape) for _, a in leaves(tree))

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .files import regular
 from .layouts import LayoutError
 
 Arrays = dict[str, Any]
@@ -30,7 +31,7 @@ def read(path: str | PathLike[str]) -> Arrays:
     name, suffix, start = fspath(path), Path(path).suffix, b""
     kind, reader = READERS.get(suffix, ("weights", _refuse))
     try:
-        expect_regular(name)
+        regular(Path(name))
         with open(name, "rb") as file:
             start = file.read(4)
         return reader(name)
@@ -42,12 +43,6 @@ def read(path: str | PathLike[str]) -> Arrays:
         if pickled and kind in ("safetensors", "weights") and not isinstance(error, OSError):
             raise LayoutError(f"{name} is a pickle of torch, {UNPICKLED}") from None
         raise LayoutError(f"cannot read {name} as {kind}: {said}") from None
-
-
-def expect_regular(path: str | PathLike[str]) -> None:
-    """Raise OSError for what is no file of bytes: a pipe waits for ever, a device never ends."""
-    if Path(path).exists() and not Path(path).is_file():
-        raise OSError(0, "expected a regular file")
 
 
 def _from_safetensors(path: str) -> Arrays:

@@ -1,5 +1,6 @@
-"""What the suite shares: the option --thorough, and which array library a test runs on."""
+"""What the suite shares: the option --thorough, random numbers, and which array library a test runs on."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,18 @@ import cases
 from strict_cupy import cupy as cupy
 
 torch.set_num_threads(1)  # the arrays here are small: more threads only wait for one another
+
+
+DRAW, UNSEEDED = np.random.default_rng, itertools.count()
+np.random.default_rng = lambda seed=None: DRAW(next(UNSEEDED) if seed is None else seed)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """A test that seeds nothing draws the same numbers whatever ran before it."""
+    global UNSEEDED
+    UNSEEDED = itertools.count()
+    torch.manual_seed(0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,7 @@
 """What both command lines share: exit statuses, one line for whatever goes wrong, and commands without the extras."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -53,6 +54,13 @@ BAD = [  # a call, and the text of its one line
     ("cli", ["judge", SET, "WRONG"], "plain.npz: abc is not expected by case RNN torch plain; "),
     ("cli", ["mistakes", "--seed", "-1"], "'-1' is not a natural number (see numpy-lstm mistakes --help)"),
     ("cli", ["mistakes", "--layers", "2"], "a network needs --cell"),
+    ("cli", ["mistakes", "--cell", "LSTM", "--layers", "200000000"], "argument --layers: 200000000 is more than 20"),
+    ("cli", ["mistakes", "--cell", "LSTM", "--layers", "-1"], "argument --layers: '-1' is not a natural number"),
+    ("cli", ["mistakes", "--cell", "LSTM", "--projection", "9" * 5000], "9999' is not a natural number"),
+    ("analysis", ["flow", "--seeds", "1" * 30], f"{'1' * 30} is more than 1000000"),
+    ("analysis", ["flow", "--forget-bias", "1", "inf"], "argument --forget-bias: 'inf' is not a finite number"),
+    ("analysis", ["flow", "gain", "--gains", "nan"], "argument --gains: 'nan' is not a finite number"),
+    ("analysis", ["flow", "--text", "/dev/zero"], "cannot read /dev/zero: expected a regular file"),
     ("cli", ["vectors", "."], "the directory is this one; expected a name for the set"),
     ("analysis", ["nonsense"], "no command 'nonsense'; expected all, verify, coverage, flow, kill_matrix, "),
     ("analysis", ["--seeds", "0"], "0 is less than 1 (see python -m analysis --help)"),
@@ -137,11 +145,13 @@ def test_a_set_and_a_folder_of_answers(answers: Path, tmp_path: Path, capsys: py
         (text.InputError("a text"), "a text\n"),
         (ModuleNotFoundError("No module named 'mpmath'", name="mpmath.libmp"), "mpmath is not installed; pip install "),
         (ModuleNotFoundError("No module named 'abc'", name="abc"), "unexpected ModuleNotFoundError: No module named"),
+        (type("PanicException", (BaseException,), {})("index out of range"), "unexpected PanicException: index out of"),
+        (text.InputError("name " * 4000 + "the end"), "name name "),
     ],
     ids=lambda v: type(v).__name__,
 )
 def test_an_error_is_one_line(
-    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: Sequence[str] | None) -> int:
         raise error
@@ -151,6 +161,7 @@ def test_an_error_is_one_line(
     line = capsys.readouterr().err
     assert line.startswith(f"error: {says}")
     assert line.count("\n") == 1
+    assert len(line) < 500
     monkeypatch.setenv(command.TRACEBACK, "1")
     assert command.run(fail, [], (text.InputError,)) == 3
     assert capsys.readouterr().err.startswith("Traceback ")
@@ -169,6 +180,8 @@ def test_the_other_ends(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(nothing, []) == 2
     assert capsys.readouterr() == ("no verdict: no device\n", "")
     assert [command.run(lambda _, status=status: status, []) for status in (0, 1, 2)] == [0, 1, 2]
+    left = [command.run(lambda _, code=code: sys.exit(code), []) for code in (None, 0, 1, 2, "a line")]
+    assert left == [0, 0, 3, 3, 3]
     assert sys.stdout is out
 
 
@@ -180,15 +193,41 @@ def start(*arguments: str, **more: Any) -> subprocess.Popen[str]:
 
 
 def test_a_reader_that_leaves_changes_no_verdict(answers: Path) -> None:
-    for arguments, status in (
-        (["numpy_lstm", "judge", str(SET), str(answers)], 1),
-        (["numpy_lstm", "mistakes"], 0),
-        (["analysis", "--help"], 0),
-    ):
+    """Nor do both leave, nor streams that are closed from the start."""
+    wrong = ["numpy_lstm", "judge", str(SET / "large.json"), str(answers / "large.npz")]
+    for arguments, status in ((wrong, 1), (["numpy_lstm", "mistakes"], 0), (["analysis", "--help"], 0)):
         with start(*arguments, stdout=subprocess.PIPE) as process:
             process.stdout.close()
             assert process.stderr.read() == ""
         assert process.returncode == status, arguments
+    for arguments, status in ((wrong, 1), (["numpy_lstm", "judge", "absent.json", "absent.json"], 3)):
+        with start(*arguments, stdout=subprocess.PIPE) as process:
+            process.stdout.close()
+            process.stderr.close()
+        shell = shlex.join([sys.executable, "-m", *arguments])
+        closed = subprocess.run(f"{shell} >&- 2>&-", shell=True, cwd=ROOT, check=False)
+        assert (process.returncode, closed.returncode) == (status, status), arguments
+
+
+def test_no_option_of_python_changes_a_status(answers: Path) -> None:
+    """Neither the loss of documentation and assertions nor warnings as errors."""
+    run = [
+        "from numpy_lstm.cli import main",
+        f"c, a = {str(SET)!r}, {str(answers)!r}",
+        "judge = lambda k, answer: main(['judge', f'{c}/{k}.json', answer])",
+        "print([judge('plain', f'{a}/plain.npz'), judge('large', f'{a}/large.npz'), judge('plain', 'absent.npz')])",
+        "from analysis import __main__ as studies",
+        "from analysis.examples import own_text, torch_lstm",
+        "said = [main([name, '--help']) for name in ('judge', 'vectors', 'mistakes', 'doctor')]",
+        "said += [studies.main([name, '--help']) for name in ('all', 'flow')]",
+        "print(set(said + [one.main(['--help']) for one in (own_text, torch_lstm)]))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-OO", "-W", "error", "-c", "\n".join(run)], capture_output=True, text=True, cwd=ROOT
+    )
+    lines = done.stdout.splitlines()
+    assert "[0, 1, 3]" in lines, done.stderr
+    assert lines[-1] == "{0}", done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

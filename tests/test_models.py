@@ -166,6 +166,7 @@ ERRORS = {
     ("flow", "m.npz", "--x", "x.npz"): "x has shape (9, 2, 3); expected (T, B, D=4) for top",
     ("flow", "m.npz", "--x", "nan.npz"): "x has numbers that are not finite",
     ("flow", "m.npz", "--steps", "2"): "x has 2 steps; expected at least 3",
+    ("flow", "inf.npz"): "PATH/inf.npz: top has numbers that are not finite, in 1 arrays",
     ("flow", "tied.onnx"): "it has input_forget: no case holds that; onnx.read(path)['it'].network() does",
     ("flow", "two.onnx"): "it has directions with different activations: no case holds that; "
     "onnx.read(path)['it'].network() does",
@@ -180,6 +181,7 @@ def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: t
     np.savez(tmp_path / "m.npz", **{f"enc.{k}": a for k, a in enc.items()}, **{f"top.{k}": a for k, a in top.items()})
     np.savez(tmp_path / "x.npz", x=np.ones((9, 2, 3)))
     np.savez(tmp_path / "nan.npz", x=np.full((9, 2, 3), np.nan))
+    np.savez(tmp_path / "inf.npz", **{f"top.{k}": np.where(k == "weight_hh_l0", np.inf, a) for k, a in top.items()})
     (tmp_path / "short.txt").write_text("no weights")
     arrays = {"W": np.ones((1, 20, 3)), "R": np.ones((1, 20, 5))}
     onnx_file(tmp_path / "tied.onnx", "LSTM", arrays, input_forget=1)

@@ -6,6 +6,7 @@ import array_api_strict
 import mpmath
 import numpy as np
 import pytest
+import torch
 
 import numpy_lstm as nl
 from cases import LAYERS, seeds, standard
@@ -374,3 +375,30 @@ def test_what_is_refused(call: Any, error: type[Exception], message: str) -> Non
 def test_codes_of_padding_may_be_anything() -> None:
     run = embed(np.array([[0, 99, -3]]), lengths=[1, 0, 0])
     np.testing.assert_array_equal(run.hs, [[[1] * 4, [0] * 4, [0] * 4]])
+
+
+EXTREMES = [  # logits, and the target
+    ([0.0, -np.inf, 1.0], 0),
+    ([0.0, -np.inf, 1.0], 1),
+    ([1e12, -np.inf, 0.0], 0),
+    ([3e38, -np.inf, -3e38], 0),
+    ([-2e38, 3e38, 0.0], 1),
+    ([-2e38, 3e38, 0.0], 0),
+    ([-3.4e38, 3.4e38, 3.4e38], 2),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(("logits", "target"), EXTREMES, ids=str)
+def test_logits_at_the_ends_of_the_range(logits: list[float], target: int, dtype: type) -> None:
+    """A masked class has no share beside the largest logit there is: PyTorch's loss and gradient."""
+    x, codes = np.array([[logits]], dtype), np.array([[target]])
+    with np.errstate(over="ignore"):
+        run = nl.forward(nl.CrossEntropy, nl.CrossEntropy.Params(), nl.CrossEntropy.Input(x, codes))
+        back = nl.backward(nl.CrossEntropy, nl.CrossEntropy.Params(), run, dhs=np.ones_like(run.hs))
+    leaf = torch.tensor(x[0], requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(leaf, torch.tensor(codes[0]), reduction="sum")
+    loss.backward()
+    close = {"rtol": 8 * np.finfo(dtype).eps, "atol": 0}
+    np.testing.assert_allclose(run.hs[0, 0], loss.detach().numpy(), **close)
+    np.testing.assert_allclose(back.dxs.x[0], leaf.grad.numpy(), **close)

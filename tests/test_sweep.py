@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sweep_tasks
 
@@ -62,6 +63,37 @@ def test_results_of_older_code_are_not_taken(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr(module, "_code", lambda code=code: code)
         sweep(sweep_tasks.slow, points, tmp_path / "sweep")
     assert len((tmp_path / "log").read_text().splitlines()) == 2 * 3
+
+
+def damaged(whole: bytes, rng: np.random.Generator) -> Iterator[bytes]:
+    """What disks, editors and other programs make of a file."""
+    n = len(whole)
+    yield from (b"", bytes(n), b"null", b'"x"', b"[]", b"NaN", b"{}", b"[" * 5000, b'{"sha256": "", "result": 1}')
+    yield from (whole[: rng.integers(1, n - 1)] for _ in range(3))
+    for k in rng.integers(0, n - 1, 20):
+        yield whole[:k] + bytes([whole[k] ^ 1 << int(rng.integers(8))]) + whole[k + 1 :]
+    for k in [k for k in range(n) if whole[k : k + 1].isdigit()][:: n // 20 + 1]:
+        yield whole[:k] + b"%d" % ((whole[k] - 47) % 10) + whole[k + 1 :]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_damaged_result_is_computed_again(seed: int, tmp_path: Path) -> None:
+    """Whatever its bytes: never taken as a result, unless it still says the same. So is that of another point."""
+    points = slow_points(tmp_path, 3, 0.0)
+    right = sweep(sweep_tasks.slow, points, tmp_path / "sweep")
+    kept = sorted((tmp_path / "sweep").iterdir())
+    whole = kept[0].read_bytes()
+    for data in (*damaged(whole, np.random.default_rng(seed)), kept[1].read_bytes()):
+        kept[0].write_bytes(data)
+        assert sweep(sweep_tasks.slow, points, tmp_path / "sweep") == right, data
+    assert kept[0].read_bytes() == whole
+    for make in (Path.mkdir, os.mkfifo):
+        kept[0].unlink()
+        make(kept[0])
+        with pytest.raises(SweepError, match=f"{kept[0].name}: .*; expected a result, or nothing"):
+            sweep(sweep_tasks.slow, points, tmp_path / "sweep")
+        kept[0].rmdir() if kept[0].is_dir() else None
+        kept[0].touch()
 
 
 def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
@@ -161,6 +193,11 @@ def test_no_scheduler_is_one_clear_error(tmp_path: Path) -> None:
 def test_networks_by_name() -> None:
     assert networks.setting("LSTM") == networks.Setting("LSTM", "uniform", None)
     assert networks.setting("LSTM:orthogonal:chrono").label == "orth. LSTM, chrono"
-    for name in ("LTSM", "RNN:normal", "GRU:uniform:1", "LSTM:uniform:high"):
+    for name in (
+        "LTSM",
+        "RNN:normal",
+        "GRU:uniform:1",
+        *(f"LSTM:uniform:{k}" for k in ("high", "nan", "-inf", "1e999")),
+    ):
         with pytest.raises(ValueError, match=f"network '{name}'"):
             networks.setting(name)

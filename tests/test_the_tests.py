@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import numpy_lstm as nl
 from cases import equation_error, equation_ids, standard
@@ -147,6 +148,19 @@ def test_a_wrong_scan_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     mutant._shifted = lambda hs: np.concatenate([0 * hs[:1], hs[:-1]])
     monkeypatch.setattr("numpy_lstm.check.problem.scan", mutant)
     assert check_fails(standard(nl.LSTM))
+
+
+DRAWN: list[Any] = []
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_what_is_not_seeded_is_the_same_in_every_order(before: int) -> None:
+    """Twins and torch modules that are made without a generator; two of them differ."""
+    twins = [nl.nn.GRU(2, 3).state_dict()["weight_hh_l0"] for _ in range(2)]
+    DRAWN.append([*twins, torch.nn.GRU(2, 3).weight_hh_l0.detach().numpy(), np.random.default_rng().random()])
+    assert not np.array_equal(*twins)
+    assert all(np.array_equal(a, b) for a, b in zip(DRAWN[0], DRAWN[-1], strict=True))
+    [(np.random.default_rng(), torch.rand(1)) for _ in range(before)]
 
 
 ONE_STEP: dict[str, tuple[nl.Page, str, str]] = {

@@ -149,8 +149,8 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
-    kept = {"run.npz", ".run.npz", "other.npz", ".other.npz-abc.npz", ".hidden"}
-    for name in {*kept, ".run.npz-a1b2.npz", ".run.npz-x.npz"}:
+    kept = {"run.npz", ".run.npz", "other.npz", ".run.npz-2.npz-a1b2c3d4.npz", ".hidden"}
+    for name in {*kept, ".run.npz-a1b2c3d4.npz", ".run.npz-00000000.npz"}:
         (tmp_path / name).touch()
     assert len(train.sweep(tmp_path / "run.npz")) == 2
     assert {f.name for f in tmp_path.iterdir()} == kept

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     """Print a diagnosis of each network, and save its norms as a table and a figure."""
-    parser = command.Parser(prog="python -m analysis.examples.own_text", description=__doc__.splitlines()[0])
+    parser = command.Parser(prog="python -m analysis.examples.own_text", description=command.first_line(__doc__))
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text; default: the topics of Python's help")
     parser.add_argument(
         "--steps", type=command.positive, default=100, help="characters read before the loss; default: 100"

@@ -14,25 +14,25 @@ import numpy as np
 
 import numpy_lstm as nl
 from numpy_lstm import command, flow
-from numpy_lstm.layouts import LayoutError
+from numpy_lstm.files import regular
 
 from .. import figures
 
 
 def read(path: Path, prefix: str = "") -> dict[str, Any]:
     """The arrays of a file whose names start with ``prefix``, without it. Raises ValueError if there are none."""
-    if path.suffix == ".safetensors":
+    if path.suffix not in {".safetensors", ".npz", ".pt", ".pth"}:
+        raise ValueError(f"{path}: expected a file .safetensors, .npz, .pt or .pth")
+    if regular(path).suffix == ".safetensors":
         from safetensors.numpy import load_file
 
         arrays = load_file(path)
     elif path.suffix == ".npz":
         arrays = dict(np.load(path))
-    elif path.suffix in {".pt", ".pth"}:
+    else:
         from reference.torch_oracle import read_state_dict
 
         arrays = read_state_dict(path)
-    else:
-        raise ValueError(f"{path}: expected a file .safetensors, .npz, .pt or .pth")
     chosen = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     chosen = {name: a for name, a in chosen.items() if name.startswith(("weight_", "bias_"))}
     if "weight_hh_l0" not in chosen:
@@ -53,12 +53,12 @@ def look(twin: nl.nn.Twin, xs: Any, rng: np.random.Generator) -> tuple[flow.Pass
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the example; returns the exit status."""
-    return command.run(_main, argv)
+    return command.run(_main, argv, (ValueError,))
 
 
 def _main(argv: Sequence[str] | None) -> int:
     """Print the flow of every layer and direction, by torch's suffix, and save tables and figures."""
-    parser = command.Parser(prog="python -m analysis.examples.torch_lstm", description=__doc__.splitlines()[0])
+    parser = command.Parser(prog="python -m analysis.examples.torch_lstm", description=command.first_line(__doc__))
     parser.add_argument("weights", type=Path)
     parser.add_argument("--prefix", default="", help="of the layer's names within a larger model, such as lstm.")
     parser.add_argument("--nonlinearity", choices=["tanh", "relu"], default="tanh", help="of an RNN; default: tanh")
@@ -68,15 +68,11 @@ def _main(argv: Sequence[str] | None) -> int:
     options = parser.parse_args(argv)
     command.need("matplotlib")
     rng = np.random.default_rng(options.seed)
-    try:
-        twin = nl.nn.from_state_dict(read(options.weights, options.prefix), options.nonlinearity)
-        given = options.inputs is not None
-        xs = np.load(options.inputs) if given else rng.standard_normal((100, 16, twin.input_size))
-        passes = look(twin, xs.astype(np.float64), rng)
-        options.out.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError, LayoutError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return command.BAD_INPUT
+    twin = nl.nn.from_state_dict(read(options.weights, options.prefix), options.nonlinearity)
+    given = options.inputs is not None
+    xs = np.load(regular(options.inputs)) if given else rng.standard_normal((100, 16, twin.input_size))
+    passes = look(twin, xs.astype(np.float64), rng)
+    options.out.mkdir(parents=True, exist_ok=True)
     for p in passes:
         print(flow.diagnose(p), "\n")
         if flow.gates(p.cell, p.params, p.run):

@@ -82,8 +82,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the flow studies."""
     group = parser.add_argument_group("flow studies")
     group.add_argument("--networks", nargs="+", metavar="CELL[:INIT[:FORGET]]", help="RNN, LSTM:uniform:chrono, ...")
-    group.add_argument("--forget-bias", nargs="+", type=float, metavar="B", help="of the forget-bias ladder")
-    group.add_argument("--gains", nargs="+", type=float, metavar="G", help="factors of U in the gain studies")
+    group.add_argument("--forget-bias", nargs="+", type=command.number, metavar="B", help="of the forget-bias ladder")
+    group.add_argument("--gains", nargs="+", type=command.number, metavar="G", help="factors of U in the gain studies")
     group.add_argument(
         "--jobs", type=command.jobs, default=1, help="processes on this machine, -1 for all cores; default: 1"
     )

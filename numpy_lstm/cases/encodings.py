@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..check.given import CaseError
+from ..files import regular
 
 SECTIONS = ("arrays", "expected")
 LARGEST = 2**26  # bytes of a file, also once unpacked
@@ -38,8 +39,8 @@ def encode(suffix: str, document: Document, finite: bool = True) -> bytes:
 def decode(path: Path, finite: bool = True) -> Document:
     """What the file says. Raises CaseError, without the name of the file, for whatever cannot be read, and OSError."""
     reader = _known(path.suffix, READERS)
-    if path.is_file() and path.stat().st_size > LARGEST:
-        raise CaseError(f"holds {path.stat().st_size} bytes; expected at most {LARGEST}")
+    if (size := regular(path).stat().st_size) > LARGEST:
+        raise CaseError(f"holds {size} bytes; expected at most {LARGEST}")
     kind = path.suffix[1:]
     try:
         document: Document = reader(path)
@@ -189,7 +190,9 @@ def _from_npz(path: Path) -> Document:
     text = arrays.pop(NPZ_KEY, None)
     if text is not None and (text.dtype.kind != "U" or text.size != 1):
         raise CaseError(f"{NPZ_KEY} has shape {text.shape} and dtype {text.dtype}; expected one text")
-    return _split(None if text is None else str(text.reshape(())), arrays)
+    if text is not None:  # NumPy would make a string of any numbers
+        text = text.astype(text.dtype.newbyteorder("<")).tobytes().decode("utf-32-le").rstrip("\0")
+    return _split(text, arrays)
 
 
 def _from_npy(name: str, data: bytes) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from .. import layouts
 from ..arrays import type_name
 from ..check.given import NO_GRADIENT, CaseError
-from ..files import write
+from ..files import shortened, write
 from .case import Case
 from .encodings import WRITERS, Document, decode, encode
 from .inputs import INTEGERS, STEPS
@@ -141,7 +141,7 @@ def naming(path: FilePath, done: str) -> Iterator[None]:
     try:
         yield
     except CaseError as error:
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shortened(str(error)))
         raise CaseError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
         reason = getattr(error, "strerror", None) or error

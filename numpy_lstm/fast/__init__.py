@@ -104,7 +104,7 @@ def backward(
             sizes.bind(f"run.values.{name}", array, letters)
     given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     absent = cell.partial_state() if dlast is None else dlast  # the kernels count what is absent as zero
-    dstate = absent if on_gpu else tree.add(sizes.zeros(cell.State), dlast)
+    dstate = absent if on_gpu else tree.add(sizes.zeros(cell.State), tree.plain(dlast))
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)
     return Backward(dxs, dfirst, total(cell, params, sums), None)
 

@@ -29,6 +29,8 @@ class Pass(NamedTuple):
 def passes(layer: Any, *arguments: Any, **options: Any) -> tuple[Pass, ...]:
     """Run a cell, a layer or a twin forward and back: one Pass for each cell in it, from the bottom up.
 
+    A page that carries nothing, a readout say, has none.
+
     ``passes(layer, params, xs, first=None, lengths=None, dhs=None, dcs=None, dlast=None)``
         for a Page, or any layer, with the arguments of ``numpy_lstm.forward`` and ``backward``.
     ``passes(twin, x, hx=None, lengths=None, d_output=None, d_h_n=None, d_c_n=None, d_c=None)``
@@ -114,6 +116,8 @@ def _cells(
         yield from _cells(layer.layer, params, run, cotangents, dhs, dcs, dlast, name)
         return
     if isinstance(layer, layers.Recurrent):
+        if not layer.cell.carries:
+            return
         if cotangents is None or not isinstance(run.values, layer.cell.Trace):
             raise TypeError(
                 f"back keeps no cotangents of {layer.cell.name}; expected those of numpy_lstm.backward, which the fast "

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import weight_files
+from ..files import regular
 from ..layers import Parallel
 from . import running
 from .attributes import OnnxError, plain
@@ -90,8 +91,7 @@ def _load(path: FilePath) -> Constants:
         from onnx import inliner
     except ImportError as error:
         raise ImportError(f"reading {path} needs the onnx package: pip install 'numpy-lstm[onnx]'") from error
-    weight_files.expect_regular(path)
-    model = onnx.load(fspath(path))
+    model = onnx.load(fspath(regular(Path(path))))
     model = inliner.inline_local_functions(model) if model.functions else model
     if not model.graph.node:
         raise OnnxError("it has no graph")

@@ -6,7 +6,7 @@ that carries none is a layer of one step: a linear map, a loss.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +60,10 @@ class Page:
     def name(self) -> str:
         """What messages and tables call it: ``LSTM``, ``projected(LSTM, 3)``."""
         return self.title.format(**self.functions._asdict())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of; not what was only remembered, so that equal pages pickle alike."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def __str__(self) -> str:
         return self.name

@@ -40,15 +40,15 @@ def write(path: Path, record: Mapping[str, Any]) -> Path:
 def read(path: Path) -> dict[str, Any]:
     """The record at ``path``. Raises TrainingError, which says where, for what is no record of this version."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(files.regular(Path(path)).read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TrainingError(f"{path} is not JSON: {error}") from error
     try:
         check(found)
     except TrainingError as error:
-        raise TrainingError(f"{path} is no run record: {error}") from None
+        raise TrainingError(f"{path} is no run record: {files.shortened(str(error))}") from None
     record: dict[str, Any] = found
     return record
 

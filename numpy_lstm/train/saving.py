@@ -1,7 +1,6 @@
 """A training run as one file: every array of its Progress, and the settings that it must agree with. Never a pickle."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +48,8 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
     loaded: Progress = _restored(path, found, like, "")
     if surplus := found.arrays.keys() - {name for name, _ in tree.leaves(like)}:
         raise TrainingError(f"{path} is of another model: it has {min(surplus)}, which this one has not")
+    if min(loaded.step, loaded.seed) < 0 or {a.shape for a in loaded.history} != {(loaded.step,)}:
+        raise TrainingError(f"{path} is damaged: step {loaded.step}, seed {loaded.seed}, or another history")
     if loaded.threads != like.threads:
         raise TrainingError(
             f"{path}: threads was {loaded.threads}; here it is {like.threads}, which gives other bits "
@@ -83,13 +84,14 @@ def _restored(path: Path, found: Saved, like: Any, prefix: str) -> Any:
 
 def read(path: Path) -> Saved:
     """Settings and arrays of a saved run, whatever its model. Raises TrainingError if it cannot be read."""
+    reader = _reader(path)
     try:
-        header, arrays = _reader(path)(path)
+        header, arrays = reader(files.regular(Path(path)))
         said = json.loads(header)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    except Exception as error:  # there are many ways to be damaged
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else files.shortened(str(error))
         raise TrainingError(f"cannot read {path} as a saved training run: {reason}") from error
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
+    if not isinstance(said, dict) or said.get("format") != FORMAT or not isinstance(said.get("settings"), dict):
         raise TrainingError(f"{path} is no saved training run of format {FORMAT}")
     return Saved(said["settings"], arrays)
 
