@@ -100,7 +100,7 @@ def _difference(
         central, bends = zip(*(differences(loss, point, at, reach * step, chunk) for step in STEPS), strict=True)
         trees = (extrapolated(central[:-1]), extrapolated(central[1:]), *bends[-3:])
         here, enough = [], True
-        for coarse, fine, *bend in zip(*([a for _, a in tree.leaves(t)] for t in trees), strict=True):
+        for coarse, fine, *bend in zip(*([as_numpy(a) for _, a in tree.leaves(t)] for t in trees), strict=True):
             known, noise = SAFETY * tree.norm(fine - coarse), floor * math.sqrt(fine.size)
             says = known <= max(SETTLED * tree.norm(fine), noise)
             here.append(_Slopes(known + noise if says else math.inf, fine, _jump(bend, floor)))
