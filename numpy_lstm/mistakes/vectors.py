@@ -98,8 +98,8 @@ def write_set(
     directory = Path(directory)
     stems = {recipe.name for recipe in RECIPES}
     names = {"index.json", "FORMAT.md", *stems, *(f"{stem}.{suffix}" for stem in stems for suffix in files.FORMATS)}
-    made = cases(cell, layout, dtype, seed, mistakes=format != "onnx", **options)
     with replacing(directory, names) as new:
+        made = cases(cell, layout, dtype, seed, mistakes=format != "onnx", **options)
         written = _write(new, made, {"cell": str(cell), "layout": layout, "dtype": dtype, "seed": seed}, format)
     return [directory / path.relative_to(new) for path in written]
 
