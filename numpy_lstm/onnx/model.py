@@ -95,7 +95,8 @@ def _load(path: FilePath) -> Constants:
     except ImportError as error:
         raise ImportError(f"reading {path} needs the onnx package: pip install 'numpy-lstm[onnx]'") from error
     model = onnx.load(fspath(regular(Path(path))))
-    size = max(Path(path).stat().st_size, sum(len(tensor.raw_data) for tensor in model.graph.initializer))
+    given = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute if a.HasField("t"))]
+    size = max(Path(path).stat().st_size, sum(len(tensor.raw_data) for tensor in given))  # some may lie in other files
     if model.functions:
         if (count := _spelled_out(model)) > MOST_NODES:
             raise OnnxError(f"its functions spell out {count:.3g} nodes; expected at most {MOST_NODES}")
