@@ -147,12 +147,12 @@ def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str
 
     def ragged(of: Any) -> float:
         """Gradient, complex step, S and the textbook's, of a page or a layer, masks of NumPy within."""
-        page, width, masks = isinstance(of, nl.Page), 1 if isinstance(of, nl.Page) else 2, rng.random((T, B, D))
+        page, width, masks = isinstance(of, nl.Page), 1 if isinstance(of, nl.Page) else 2, rng.random((3, B, D))
         wired = of if page else layers.Masked(of, {"x": masks})
-        params, xs = of.init(D, 3, rng), rng.standard_normal((T, B, D))
-        dhs, found = rng.standard_normal((T, B, 3 * width)), []
+        params, xs = of.init(D, 3, rng), rng.standard_normal((3, B, D))
+        dhs, found = rng.standard_normal((3, B, 3 * width)), []
         for p, x, d in (there((params, xs, dhs)), (params, xs, dhs)):
-            problem = check.Problem.of(wired, p, x, dhs=d, lengths=LENGTHS)
+            problem = check.Problem.of(wired, p, x, dhs=d, lengths=[3, 1, 2, 0])
             stepped = check.complex_step(problem.loss, problem.point)
             found.append((problem.gradient(), stepped, problem.absolute_paths(), problem.textbook_paths()))
         (got, got_step, *got_paths), (want, _, *want_paths) = found
