@@ -67,6 +67,11 @@ def regular(path: Path) -> Path:
     return path
 
 
+def unpacked(size: int) -> int:
+    """How many bytes may be made of a file of that many: 16 times as many, and 64 MiB at least."""
+    return max(2**26, 16 * size)
+
+
 def shortened(text: str, most: int = 400) -> str:
     """``text``, or its beginning and its end: what a message may repeat of a file."""
     return text if len(text) <= most else f"{text[: most - 105]} ... {text[-100:]}"

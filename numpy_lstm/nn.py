@@ -73,7 +73,7 @@ def from_state_dict(
     them, as for ``load_state_dict``. Raises LayoutError for names or shapes that fit none.
     """
     whole = state_dict.mapping(source)
-    given = state_dict.part(whole, prefix)
+    given = state_dict.Part(whole, prefix)
     end = "" if state_dict.is_cell(given) else "_l0"
     W, U, M = (f"weight_{kind}{end}" for kind in ("ih", "hh", "hr"))
     if W not in given or U not in given:

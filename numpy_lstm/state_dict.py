@@ -1,6 +1,6 @@
 """A state_dict held against the names and shapes that a twin expects; what does not fit is told in one line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -21,7 +21,7 @@ def read(source: Any, expected: Shapes, dtype: Any, cell: Page, prefix: str = ""
     Raises LayoutError if a name is missing or surplus, a shape or dtype does not fit, or the file cannot be read.
     """
     whole = mapping(source)
-    given = part(whole, prefix)
+    given = Part(whole, prefix)
     single = all(name.endswith("_l0") for name in expected)
     spelled = {name: name.removesuffix("_l0") if single and is_cell(given) else name for name in expected}
     if missing := [name for name, spelling in spelled.items() if spelling not in given]:
@@ -56,11 +56,23 @@ def mapping(source: Any) -> Mapping[Any, Any]:
     return layouts.as_mapping("source", source, ", or the path of a .safetensors or .npz file")
 
 
-def part(whole: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
-    """What begins with ``prefix``, without it."""
-    if not isinstance(prefix, str):
-        raise layouts.LayoutError(f"prefix is a {type_name(prefix)}; expected a text such as 'encoder.lstm.'")
-    return {k.removeprefix(prefix): a for k, a in whole.items() if str(k).startswith(prefix)}
+class Part(Mapping[Any, Any]):
+    """What begins with ``prefix``, without it. No array is read before it is asked for."""
+
+    def __init__(self, whole: Mapping[Any, Any], prefix: str) -> None:
+        if not isinstance(prefix, str):
+            raise layouts.LayoutError(f"prefix is a {type_name(prefix)}; expected a text such as 'encoder.lstm.'")
+        self._whole = whole
+        self._names = {k.removeprefix(prefix) if prefix else k: k for k in whole if str(k).startswith(prefix)}
+
+    def __getitem__(self, name: Any) -> Any:
+        return self._whole[self._names[name]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def is_cell(given: Mapping[str, Any]) -> bool:
@@ -81,7 +93,8 @@ def _missing(
             return f"{first} is called {' and '.join(p + wanted[0] for p in behind)}; say {spelled}"
     if prefix and not given:
         return f"no name begins with prefix={prefix!r}; there are {_some(names)}"
-    if nested := [str(k) for k, a in whole.items() if isinstance(a, Mapping)]:
+    entries = whole.items() if isinstance(whole, dict) else ()  # other mappings may have to read or compute each
+    if nested := [str(k) for k, a in entries if isinstance(a, Mapping)]:
         inside = _some([str(k) for k in whole[nested[0]]])
         return f"{nested[0]} is itself a mapping, of {inside}; hand over source[{nested[0]!r}]"
     if is_cell(given):

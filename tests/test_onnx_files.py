@@ -239,3 +239,57 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     saved(path, [bad, lstm("V", "R")], tensors(weights(10)))
     with pytest.raises(OnnxError, match=r"model: Concat join cannot be computed: "):
         nl.onnx.read(path)
+
+
+W, LARGE = numpy_helper.from_array(weights(10)["W"], "W"), numpy_helper.from_array(np.array([1 << 12] * 3), "large")
+DEPTH, PAIR = (numpy_helper.from_array(np.array(a), k) for k, a in (("depth", 1 << 30), ("pair", [0, 1])))
+ONE, FAR = numpy_helper.from_array(np.ones(1), "V"), numpy_helper.from_array(np.array([10**9]), "at")
+OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+LAUGHS = [
+    helper.make_function(
+        *("own", f"f{k}", ["a"], ["b"]),
+        [make(f"f{k - 1}", ["a"], ["c"], domain="own"), make(f"f{k - 1}", ["c"], ["b"], domain="own")],
+        OPSETS,
+    )
+    for k in range(1, 40)
+]
+LAUGHS.append(helper.make_function("own", "f0", ["a"], ["b"], [make("Identity", ["a"], ["b"])], OPSETS))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ([make("ConstantOfShape", ["large"], ["V"])], r"V would hold 2\.75e\+11 bytes"),
+        ([make("Tile", ["W", "large"], ["V"])], "V would hold .* bytes"),
+        ([make("OneHot", ["large", "depth", "pair"], ["V"])], r"V would hold 2\.58e\+10 bytes"),
+        ([make("Concat", [f"W{k or ''}"] * 2, [f"W{k + 1}"], axis=0) for k in range(40)], "W1[0-9] would hold"),
+        ([make("f39", ["W"], ["V"], domain="own")], r"its functions spell out 5\.5e\+11 nodes; expected at most 10000"),
+    ],
+)
+def test_a_few_bytes_that_ask_for_all_memory_are_refused(tmp_path: Path, nodes: list[Any], said: str) -> None:
+    initial = [W, LARGE, DEPTH, PAIR, *tensors({"R": weights(10)["R"]})]
+    functions = LAUGHS if nodes[0].domain else []
+    nodes[-1].output[0] = "V"
+    path = saved(tmp_path / "m.onnx", [*nodes, lstm("V", "R")], initial, functions=functions)
+    with pytest.raises(OnnxError, match=rf"^{path} cannot be read as an ONNX model: ({said})"):
+        nl.onnx.read(path)
+
+
+@pytest.mark.parametrize(
+    ("dims", "said"), [([1 << 20] * 2, r"it would hold 8\.8e\+12 bytes"), ([2, 2], "index 1000000000 is out of bounds")]
+)
+def test_a_sparse_array_that_lies_is_refused_by_its_name(tmp_path: Path, dims: list[int], said: str) -> None:
+    made = graph([lstm("V", "R")], "main", ("X",))
+    made.initializer.extend(tensors({"R": weights(10)["R"]}))
+    made.sparse_initializer.append(helper.make_sparse_tensor(ONE, FAR, dims))
+    library.save(helper.make_model(made, opset_imports=OPSETS, ir_version=8), tmp_path / "m.onnx")
+    with pytest.raises(OnnxError, match=rf"model: V cannot be read: {said}"):
+        nl.onnx.read(tmp_path / "m.onnx")
+
+
+def test_a_dense_array_that_lies_is_refused_by_its_name(tmp_path: Path) -> None:
+    arrays = tensors({"V": weights(10)["W"], "R": weights(10)["R"]})
+    arrays[0].dims[1] += 1
+    path = saved(tmp_path / "m.onnx", [lstm("V", "R")], arrays)
+    with pytest.raises(OnnxError, match=r"model: V cannot be read: cannot reshape"):
+        nl.onnx.read(path)

@@ -352,6 +352,16 @@ def test_two_processes_do_not_write_one_set(tmp_path: Path) -> None:
     assert not new.exists()
 
 
+def test_a_set_is_written_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    for text in "ab":
+        with replacing(tmp_path / "link", {"index.json"}) as new:
+            (new / "index.json").write_text(text)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real" / "index.json").read_text() == text
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_options_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(vectors, "_mistakes", lambda case, known: ([], []))
     command = ["vectors", str(tmp_path / "set"), "--cell", "RNN", "--format", "npz", "--no-state", "--no-bias"]
@@ -363,6 +373,9 @@ def test_options_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         assert not [k for k in case.arrays if "bias" in k or k.endswith("_0")]
         for a in case.arrays.values():  # eight bits each
             assert np.array_equal(a, a.astype(np.float32).view(np.uint32).__and__(0xFFFF0000).view(np.float32))
+    for huge, said in (("10001,1,1,1", "T=10001"), ("50,50,3,1000", "= 2500000"), ("1,1,3000000,1", "3000000 numbers")):
+        assert cli.main([*command, "--sizes", huge]) == 3
+        assert said in capsys.readouterr().err
     assert cli.main([*command, "--sizes", "3,2,1"]) == 3
     assert "'3,2,1' is not T,B,D,H: four numbers of at least 1" in capsys.readouterr().err
 

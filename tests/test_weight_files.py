@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,50 @@ def test_a_header_that_lies_is_refused(tmp_path: Path, entry: Any) -> None:
         weight_files.read(path)
 
 
+def zipped(path: Path, members: list[tuple[str, Any]], zeros: int = 0) -> Path:
+    """An .npz of these arrays, each with so many zeros behind it, whose headers say that they are longer by these."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, a in members:
+            with file.open(f"{name}.npy", "w") as member:
+                fields = {"descr": "<f8", "fortran_order": False, "shape": (a.size + zeros,)}
+                np.lib.format.write_array_header_1_0(member, fields)
+                member.write(a.tobytes() + bytes(8 * zeros))
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_stands_twice_and_bytes_of_two_arrays_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    entry = '{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}'
+    for second, said in (("a", "a stands there twice"), ("b", "those before 8 are another's")):
+        text = f'{{"a": {entry}, "{second}": {entry}}}'.encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
+        with pytest.raises(LayoutError, match=said):
+            weight_files.read(path)
+    with pytest.raises(LayoutError, match=r"w\.npz as npz: a stands there twice"):
+        weight_files.read(zipped(tmp_path / "w.npz", [("a", RNG.random(2)), ("a", RNG.random(2))]))
+
+
+def test_an_array_is_unpacked_when_it_is_asked_for_and_if_it_is_no_bomb(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "w.npz", [("a", RNG.random(2))], zeros=2**23)
+    read = weight_files.read(path)
+    assert [*read] == ["a"]
+    with pytest.raises(LayoutError, match=r"npz: a: it unpacks to 67109008 bytes; expected at most 67108864$"):
+        read["a"]
+
+
+def test_arrays_are_copies_and_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
+    entries = {k: ("F64", (2,), np.full(2, 1.0).tobytes()) for k in "ab"}
+    for change in (lambda path: safetensors(path, entries), lambda path: os.truncate(path, 200)):
+        read = weight_files.read(path := safetensors(tmp_path / "w.safetensors", entries))
+        first = read["a"]
+        os.utime(path, ns=(0, 0))
+        change(path)
+        assert first.tolist() == [1, 1]
+        with pytest.raises(LayoutError, match=r"w\.safetensors as safetensors: b: "):
+            read["b"]
+
+
 def mutated(raw: bytes, rng: np.random.Generator) -> bytes:
     """Some bytes replaced, and perhaps an end cut off."""
     data = bytearray(raw)
@@ -101,7 +146,8 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
     initial = [library.numpy_helper.from_array(a.numpy()[None], k) for k, a in tensors.items()]
     graph = library.helper.make_graph([node], "g", *ends, initial)
     library.save(library.helper.make_model(graph), tmp_path / "w.onnx")
-    for name, reader in (("safetensors", weight_files.read), ("npz", weight_files.read), ("onnx", nl.onnx.read)):
+    weights = lambda path: dict(weight_files.read(path))  # noqa: E731
+    for name, reader in (("safetensors", weights), ("npz", weights), ("onnx", nl.onnx.read)):
         raw = (tmp_path / f"w.{name}").read_bytes()
         for _ in range(60):
             (tmp_path / f"bad.{name}").write_bytes(mutated(raw, rng))
@@ -154,6 +200,6 @@ def test_npz_and_the_names_in_it(tmp_path: Path) -> None:
     assert made.num_layers == 2
     for name, a in twin.state_dict().items():
         np.testing.assert_array_equal(made.state_dict()[name], a)
-    np.savez(tmp_path / "bad.npz", a=np.array([{}], object))
-    with pytest.raises(LayoutError, match=r"^cannot read .*bad\.npz as npz: Object arrays cannot be loaded"):
+    np.savez(tmp_path / "bad.npz", **{k: np.array([{}], object) for k in made.state_dict()})
+    with pytest.raises(LayoutError, match=r"bad\.npz as npz: weight_ih_l0: Object arrays cannot be loaded"):
         made.load_state_dict(tmp_path / "bad.npz")

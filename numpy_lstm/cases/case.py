@@ -29,7 +29,7 @@ from ..arrays import type_name
 from ..check.given import CaseError
 from ..check.problem import Outputs, Point, Problem
 from ..pages.page import Page
-from ..shapes import Sizes, axes
+from ..shapes import axes
 from ..steps import Steps
 from ..wiring import walk
 from . import inputs
@@ -73,13 +73,13 @@ class Case(NamedTuple):
         """T, B, D and H."""
         T, B, D = self._array("x").shape
         cell, place = self.network.of_cell(), self.network.places()[0]
-        if all(place + k in self.arrays for k in inputs.names(self.layout, cell)):
-            sizes = Sizes(cell.name, cell.R)
-            sizes.bind_record("params", self._params(self.arrays, place), cell.Params)
-            return {"T": T, "B": B, "D": D, "H": sizes["H"]}
+        stored = inputs.names(self.layout, cell)
+        if all(place + k in self.arrays for k in stored):
+            shapes = tuple((k, self.arrays[place + k].shape) for k in stored)
+            return {"T": T, "B": B, "D": D, "H": inputs.units(self.layout, cell, shapes)}
         wide = [k for k, letters in axes(cell.State).items() if letters[-1] == "H" or cell.R is None]
         if not wide:
-            raise CaseError(f"case {self.name} has no {' or no '.join(inputs.names(self.layout, cell))}")
+            raise CaseError(f"case {self.name} has no {' or no '.join(stored)}")
         return {"T": T, "B": B, "D": D, "H": self._array(f"{place}d_{wide[0]}_n").shape[-1]}
 
     @property

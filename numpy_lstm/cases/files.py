@@ -184,12 +184,14 @@ def _check_size(network: Network, arrays: dict[str, Any]) -> None:
     T, B = (*getattr(arrays.get("x"), "shape", ()), 0, 0)[:2]
     widths = [a.shape[-1] for k, a in arrays.items() if k.rpartition(".")[2].startswith("d_") and a.ndim]
     places = min(network.layers * (1 + (network.direction == "bidirectional")), len(arrays))
-    run = T * B * max(widths, default=0) * places
+    expect_short(T, T * B * max(widths, default=0) * places, ", unless large cases are asked for: large=True, --large")
+
+
+def expect_short(T: int, run: int, unless: str = "") -> None:
+    """Raise CaseError for a run of more than 10 000 steps, or if ``run``, T * B * H of all layers, is beyond 2^21."""
     if T > MOST_STEPS or run > LARGEST_RUN:
-        raise CaseError(
-            f"has T={T} and T * B * H * layers = {run}; expected at most {MOST_STEPS} and {LARGEST_RUN}, unless large "
-            "cases are asked for: large=True, --large"
-        )
+        most = f"at most {MOST_STEPS} and {LARGEST_RUN}"
+        raise CaseError(f"has T={T} and T * B * H * layers = {run}; expected {most}{unless}")
 
 
 def _check(case: Case) -> None:

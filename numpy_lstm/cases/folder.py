@@ -12,12 +12,12 @@ from .files import naming
 
 @contextmanager
 def replacing(directory: Path, names: Container[str]) -> Iterator[Path]:
-    """A new folder to be filled, which then takes the place of ``directory``.
+    """A new folder to be filled, which then takes the place of ``directory``; of the folder that a link leads to.
 
     What a writing left behind that was killed is removed, or put back where it had taken the old folder away.
     Raises CaseError for a ``directory`` that is a file, holds anything but ``names``, or is being written already.
     """
-    directory = Path(os.path.abspath(directory))
+    directory = Path(os.path.realpath(directory))
     new, old = (directory.parent / f".{directory.name}.{kind}" for kind in ("new", "old"))
     with naming(directory, "written"):
         directory.parent.mkdir(parents=True, exist_ok=True)

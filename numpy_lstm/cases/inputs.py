@@ -1,13 +1,13 @@
 """Every array that goes into a case: its name, its shape, what it is, and whether it may be left out."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import layouts
 from ..pages.page import Page
-from ..shapes import axes
+from ..shapes import Sizes, axes
 from .network import Network
 
 RECORDS = "records"  # the layout of a cell's own Params, one array for each field
@@ -38,8 +38,7 @@ def inputs(network: Network, layout: str, T: int, B: int, D: int, H: int) -> dic
             found[k] = Input((T, *(size[n] for n in letters)), MASK)
     for place, width in zip(places, network.widths(D, H), strict=True):
         found |= {f"{place}{k}_0": Input(shape, FIRST) for k, shape in states.items()}
-        stored, biases = dump(layout, filled(cell, width, H), cell), names(layout, cell)
-        found |= {place + k: Input(a.shape, BIAS if biases[k] else PARAMETER) for k, a in stored.items()}
+        found |= {place + k: of for k, of in _stored(layout, cell, width, H).items()}
     found["d_output"] = Input((T, B, network.layer().width(H)), COTANGENT)
     for place in places:
         found |= {f"{place}d_{k}_n": Input(shape, COTANGENT) for k, shape in states.items()}
@@ -48,6 +47,20 @@ def inputs(network: Network, layout: str, T: int, B: int, D: int, H: int) -> dic
     if "c" in states:
         found |= {f"{place}d_c": Input((T, *states["c"]), CELLS) for place in places}
     return found
+
+
+@lru_cache(256)  # the catalogue asks for the same few hundreds of times
+def _stored(layout: str, cell: Page, D: int, H: int) -> dict[str, Input]:
+    biases, stored = names(layout, cell), dump(layout, filled(cell, D, H), cell)
+    return {k: Input(a.shape, BIAS if biases[k] else PARAMETER) for k, a in stored.items()}
+
+
+@lru_cache(256)
+def units(layout: str, cell: Page, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> int:
+    """H, where the stored parameters have these shapes by name. Raises LayoutError where they do not fit."""
+    sizes = Sizes(cell.name, cell.R)
+    sizes.bind_record("params", load(layout, {k: np.zeros(shape) for k, shape in shapes}, cell), cell.Params)
+    return sizes["H"]
 
 
 def filled(cell: Page, D: int, H: int, **values: float) -> Any:

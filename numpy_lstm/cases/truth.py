@@ -13,7 +13,7 @@ from ..check.truth import Truth, rounded
 from .case import Case
 from .inputs import INTEGERS
 
-LARGE = 10**6  # products of a pass, beyond which 50 digits take seconds
+LARGE = 2 * 10**5  # products of a pass, beyond which 50 digits take more than a second
 
 
 def results(case: Case, digits: int = 50, certify: bool | None = None) -> Truth:
@@ -41,7 +41,7 @@ def fill(case: Case, digits: int = 50, certify: bool | None = None) -> Case:
 
 
 def fill_soon(case: Case) -> Case:
-    """``fill``; a case so large that 50 digits take seconds in ``longdouble``, where that has more digits than float64.
+    """``fill``; by ``longdouble``, where that has more digits than float64, if 50 digits take more than a second.
 
     11 more bits do for judging: what they leave in doubt is a two-thousandth of what rounding the inputs does.
     """

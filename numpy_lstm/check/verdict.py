@@ -85,7 +85,7 @@ class Yardstick(NamedTuple):
 
     def _out_of_range(self) -> float:
         """What a sum may lose where its terms underflow: 16 least numbers, times the largest path."""
-        return BOUND * LEAST.get(self.unit_roundoff, 0.0) * max(1.0, worst(np.ravel(self.paths)))
+        return BOUND * LEAST.get(self.unit_roundoff, 0.0) * max(1.0, worst([np.max(self.paths, initial=0)]))
 
     def _allowed(self) -> Iterator[tuple[str, Any, float]]:
         """A reason, what each component may be off, and the whole array, normwise, before the bound."""

@@ -61,6 +61,7 @@ def verify(loss: Any, gradient: Any, point: Any, tolerance: float = 1e-7, chunk:
         route = "complex step"
     else:
         found, calls = _difference(numbers, point, float(at), roundoff, chunk)
+        found = _confirmed(found, numbers, point, float(at), roundoff)
         finest, doubt = 0.0, [one.doubt for one in found]
         both = list(zip(found, tree.leaves(got), strict=True))
         kinks = {name for one, (name, _) in both if np.any(one.jump)}
@@ -100,7 +101,7 @@ def _difference(
         central, bends = zip(*(differences(loss, point, at, reach * step, chunk) for step in STEPS), strict=True)
         trees = (extrapolated(central[:-1]), extrapolated(central[1:]), *bends[-3:])
         here, enough = [], True
-        for coarse, fine, *bend in zip(*([a for _, a in tree.leaves(t)] for t in trees), strict=True):
+        for coarse, fine, *bend in zip(*([as_numpy(a) for _, a in tree.leaves(t)] for t in trees), strict=True):
             known, noise = SAFETY * tree.norm(fine - coarse), floor * math.sqrt(fine.size)
             says = known <= max(SETTLED * tree.norm(fine), noise)
             here.append(_Slopes(known + noise if says else math.inf, fine, _jump(bend, floor)))
@@ -116,6 +117,34 @@ def _best(tried: Sequence[_Slopes]) -> _Slopes:
     best = min(tried, key=lambda one: one.doubt)
     gaps = [(tree.norm(one.slopes - best.slopes), one.doubt) for one in tried]
     return best._replace(doubt=max([best.doubt, *(gap + doubt for gap, doubt in gaps if gap > best.doubt + doubt)]))
+
+
+def _confirmed(
+    found: list[_Slopes], loss: Callable[[Any], Any], point: Any, at: float, roundoff: float
+) -> list[_Slopes]:
+    """In infinite doubt where differences along a random direction of the array say something else.
+
+    A loss of a high frequency may look smooth at steps that are all near multiples of its period.
+    """
+    rng = np.random.default_rng(0)
+    ways = tree.map(lambda v: v * (rng.uniform(0.5, 1) / tree.norm(v)), tree.random_like(point, rng))
+    each = _difference(_along(loss, point, ways), [np.zeros(()) for _ in found], at, roundoff, None)[0]
+    confirmed = []
+    for one, other, (_, way) in zip(found, each, tree.leaves(ways), strict=True):
+        gap = abs(float(other.slopes) - float(np.vdot(as_numpy(way), one.slopes)))
+        agrees = gap <= one.doubt + other.doubt < math.inf or np.any(one.jump)
+        confirmed.append(one if agrees else one._replace(doubt=math.inf))
+    return confirmed
+
+
+def _along(loss: Callable[[Any], Any], point: Any, ways: Any) -> Callable[[Any], Any]:
+    """``loss`` as a function of how far each array goes its way."""
+
+    def moved(steps: Any) -> Any:
+        each = iter(steps)
+        return loss(tree.map(lambda a, way: a + next(each) * way, point, ways))
+
+    return moved
 
 
 def _jump(bend: Sequence[Any], floor: float) -> Any:
@@ -143,11 +172,7 @@ def _in_doubt(loss: Callable[[Any], Any], point: Any, at: float, roundoff: float
     for _ in range(DRAWS):
         drawn = tree.random_like(point, rng)
         ways = tree.map(lambda v: v / tree.norm(v), drawn)
-
-        def along(steps: Any, ways: Any = ways) -> Any:
-            each = iter(steps)
-            return loss(tree.map(lambda a, way: a + next(each) * way, point, ways))
-
+        along = _along(loss, point, ways)
         try:
             value = along([s + 1e-30j for s in still])
             stepped = complex_step(along, still) if value.dtype.kind == "c" else None

@@ -15,7 +15,8 @@ EXPLAINS = 0.01  # of the error may be left over where a mistake is named
 SHOWN = 5
 SEEN = 400  # numbers of an array that are looked at
 SMALL = 100_000  # numbers in an answer in which pairs of mistakes are sought
-PAIRS = 1800  # pairs that are made, at most, times the steps of all layers and directions
+PAIRS = 1800  # pairs that are made, at most, times the steps of all layers and directions, or
+A_STEP = 10_000  # so many numbers in an answer
 SAME = 1e-6  # of an array's typical number: so much of a difference is none
 
 Arrays = Mapping[str, Any]
@@ -70,7 +71,7 @@ class Lineup:
         ``single``: every error is as small as float32 would make it. Nobody's roundings are the same as ours, so that
         mistake is then named without being matched.
         """
-        small = sum(np.size(a) for a in self.bench.right.values()) <= SMALL
+        small = self._numbers() <= SMALL
         got = self.seen(got)
         ahead = [k for k in got if not is_gradient(k)]
         values_wrong = any(np.any(np.abs(got[k] - self.truth[k]) > SAME * _typical(self.truth[k])) for k in ahead)
@@ -107,7 +108,8 @@ class Lineup:
         size = {k: max(_norm(a), _norm(self.truth[k])) or 1.0 for k, a in got.items()}
         error = _distance(got, self.truth, size)
         edits = [m.mistake.edits(self.bench, m.variant) for m in made]
-        most = max(20, PAIRS // max(1, self.bench.sizes["T"] * len(self.bench.places)))
+        steps = max(1, self.bench.sizes["T"] * len(self.bench.places), self._numbers() // A_STEP)
+        most = max(20, PAIRS // steps)
         for i, j in likely_pairs([m.answer for m in made], [e.passes for e in edits], self.truth, got, size, most):
             try:
                 answer = self.seen(self.bench.answer(edits[i].and_then(edits[j])))
@@ -122,6 +124,9 @@ class Lineup:
                 if left < SAME:
                     break
         return found
+
+    def _numbers(self) -> int:
+        return sum(np.size(a) for a in self.bench.right.values())
 
 
 def likely_pairs(

@@ -64,6 +64,8 @@ def cases(
     chosen = [r for r in RECIPES if (r.name in only if only is not None else corners or not r.corner)]
     chosen = [r for r in chosen if _possible(cell, layout, r)]
     more: dict[str, Any] = ({} if state else {"first": "absent"}) | ({} if bias else {"bias": False})
+    for recipe in chosen:  # before the long work
+        _expect_small(Network(cell, **recipe.network), recipe, _sizes(recipe, sizes))
     made: list[Case] = []
     known: set[str] = set()
     for recipe in chosen:
@@ -159,11 +161,23 @@ def _possible(cell: str | Page, layout: str, recipe: Recipe) -> bool:
         return False
 
 
+def _sizes(recipe: Recipe, sizes: Mapping[str, int] | None) -> dict[str, int]:
+    usual = {**(SMALL if recipe.corner else SIZES), **(sizes or {})}
+    return usual | {k: n if isinstance(n, int) else usual[n] for k, n in recipe.sizes.items()}
+
+
+def _expect_small(network: Network, recipe: Recipe, sizes: Mapping[str, int]) -> None:
+    """Raise CaseError for what ``files.read_case`` would not read."""
+    T, B, D, H = (sizes[k] for k in "TBDH")
+    with files.naming(f"case {recipe.name}", "drawn"):
+        files.expect_short(T, T * B * H * len([*network.places()]))
+        if (numbers := max(T * B * D, H * max(D, H))) > files.LARGEST_RUN:
+            raise CaseError(f"has an array of {numbers} numbers; expected at most {files.LARGEST_RUN}")
+
+
 def _case(cell: str | Page, layout: str, dtype: str, seed: int, recipe: Recipe, sizes: Any, more: Any) -> Case:
     network = Network(cell, **recipe.network)
-    fields = network.of_cell().Params._fields
-    usual = {**(SMALL if recipe.corner else SIZES), **(sizes or {})}
-    usual |= {k: n if isinstance(n, int) else usual[n] for k, n in recipe.sizes.items()}
+    fields, usual = network.of_cell().Params._fields, _sizes(recipe, sizes)
     rng = np.random.default_rng([seed, zlib.crc32(recipe.name.encode())])
     drawn = recipe.drawn | more
     drawn |= {"lengths": steps_of(drawn.get("lengths"), usual["T"], usual["B"])}

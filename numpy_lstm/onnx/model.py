@@ -3,21 +3,23 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import regular
+from ..files import regular, shortened, unpacked
 from ..layers import Parallel
 from . import running
 from .attributes import OnnxError, plain
-from .constants import Constants
+from .constants import Constants, Room
 from .held import Held
 from .operators import OPERATORS, OUTPUTS, QUANTISED_INPUTS
 
 FilePath = str | PathLike[str]
+MOST_NODES = 10_000  # that functions may stand for
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def read(path: FilePath, dtype: Any = None) -> dict[str, Node]:
     Nodes inside the bodies of If, Loop and Scan and of the model's own functions are found, and what does not depend on
     the model's inputs is computed: initialisers through Slice, Concat, Unsqueeze, Identity, DequantizeLinear and any
     other operator. A node without a name goes by that of its first output; where two have one name, the path of the
-    bodies stands before it. Raises OnnxError for what is no ONNX model, ImportError without the onnx package.
+    bodies stands before it. All that is computed takes at most 16 times the size of the file, 64 MiB at least.
+    Raises OnnxError for more, and for what is no ONNX model; ImportError without the onnx package.
     """
     found: dict[str, Node] = {}
     with _naming(path):
@@ -92,10 +95,31 @@ def _load(path: FilePath) -> Constants:
     except ImportError as error:
         raise ImportError(f"reading {path} needs the onnx package: pip install 'numpy-lstm[onnx]'") from error
     model = onnx.load(fspath(regular(Path(path))))
-    model = inliner.inline_local_functions(model) if model.functions else model
+    given = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute if a.HasField("t"))]
+    size = max(Path(path).stat().st_size, sum(len(tensor.raw_data) for tensor in given))  # some may lie in other files
+    if model.functions:
+        if (count := _spelled_out(model)) > MOST_NODES:
+            raise OnnxError(f"its functions spell out {count:.3g} nodes; expected at most {MOST_NODES}")
+        model = inliner.inline_local_functions(model)
     if not model.graph.node:
         raise OnnxError("it has no graph")
-    return Constants(model.graph, model.opset_import)
+    return Constants(model.graph, model.opset_import, Room(unpacked(size)))
+
+
+def _spelled_out(model: Any) -> int:
+    """How many nodes there are where every call of a function stands for the nodes of its body."""
+    bodies = {(f.domain, f.name, f.overload): f.node for f in model.functions}
+
+    @cache
+    def called(name: tuple[str, str, str]) -> int:
+        return count(bodies[name])
+
+    def count(nodes: Any) -> int:
+        names = [(node.domain, node.op_type, node.overload) for node in nodes]
+        inner = [a.g.node for node in nodes for a in node.attribute if a.HasField("g")]
+        return sum(called(name) if name in bodies else 1 for name in names) + sum(map(count, inner))
+
+    return count(model.graph.node)
 
 
 @contextmanager
@@ -107,7 +131,7 @@ def _naming(path: FilePath) -> Iterator[None]:
         raise
     except Exception as error:  # the libraries have many ways to dislike bytes
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise OnnxError(f"{path} cannot be read as an ONNX model: {said}") from None
+        raise OnnxError(f"{path} cannot be read as an ONNX model: {shortened(said)}") from None
 
 
 def _nodes(constants: Constants, place: str) -> Iterator[tuple[str, Constants, Any]]:
