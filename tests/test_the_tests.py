@@ -171,11 +171,7 @@ ONE_STEP: dict[str, tuple[nl.Page, str, str]] = {
     "question without gradient": (nl.Attention, "dx = dx + dq @ p.W_a", "dx = dx"),
     "softmax as a sigmoid": (nl.Attention, "softmax_adjoint(dw, v.w)", "dw * v.w * (1 - v.w)"),
     "1 + s forgotten": (nl.CrossEntropy, "d.loss / (1 + v.s)", "d.loss"),
-    "probability of the target forgotten": (
-        nl.CrossEntropy,
-        "-others(dx, v.target)",
-        "others(dx, v.target) * 0 - d.loss",
-    ),
+    "probability of the target forgotten": (nl.CrossEntropy, "-sum_columns(dx)", "-d.loss"),
     "2 forgotten": (nl.SquaredError, "2 * keep_last", "keep_last"),
     "sign of the target": (nl.SquaredError, "dr, -dr", "dr, dr"),
 }
@@ -191,7 +187,7 @@ def test_mistakes_in_pages_of_one_step_are_caught(name: str) -> None:
 
 
 def test_a_difference_in_the_softmax_is_caught_once_the_target_leads() -> None:
-    edit = ("-others(dx, v.target)", "pick(dx, v.target) - d.loss")
+    edit = ("-sum_columns(dx)", "pick(keep_last(ds) * v.e, v.target) - d.loss")
     wrong = replace(nl.CrossEntropy, adjoint=mutate(import_module(nl.CrossEntropy.values.__module__), edit).adjoint)
     assert not check_fails(regimes.softmax_problem(0, 0)._replace(cell=wrong))
     assert check_fails(regimes.softmax_problem(10, 0)._replace(cell=wrong))
