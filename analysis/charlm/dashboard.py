@@ -68,7 +68,7 @@ def _losses(axes: Any, updates: Any, curves: dict[str, Any], looks: Any, baselin
     axes.plot(updates[looks], curves["held_out"][looks], **figures.style(1), label="held out")
     for name, loss in baselines.items():
         axes.axhline(loss, color=figures.GREY, linewidth=0.5, linestyle=":")
-        axes.annotate(name, (1, loss), xycoords=("axes fraction", "data"), fontsize=5.5, ha="right", va="bottom")
+        axes.annotate(name, (1.01, loss), xycoords=("axes fraction", "data"), fontsize=5.5, va="center")
     axes.set_title("loss, nats per character", loc="left")
 
 
