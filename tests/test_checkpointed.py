@@ -74,7 +74,7 @@ def peak(work: Any) -> int:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_memory_beside_the_results_is_a_small_part_of_the_tape(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numpy_lstm.fast.blocks.KEEP", 0)
-    params, xs, first, _, given = problem(nl.LSTM, (4000 if engine == "fast" else 600, 4, 3, 16))
+    params, xs, first, _, given = problem(nl.LSTM, (6000 if engine == "fast" else 600, 4, 3, 16))
 
     def full() -> Any:
         run = ENGINES[engine].forward(nl.LSTM, params, xs, first)
