@@ -26,7 +26,7 @@ LOANS = 64  # tapes whose blocks come back
 VIEW = 160  # bytes of a view of an array
 # Whether NumPy takes cosh of a vector at once, as it does with AVX-512 on Linux; elsewhere exp is quicker
 COSH = sys.platform == "linux" and not {"AVX512_SKX", "X86_V4"}.isdisjoint(
-    np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", ())
 )
 
 
