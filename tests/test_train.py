@@ -33,7 +33,7 @@ def near_torch() -> Any:
 def by_torch(job: train.Task, updates: int, name: str, seed: int = 0) -> Any:
     start = train.begin(job, seed)
     batches = [job.batches(seed, step) for step in range(updates)]
-    masks = [job.model.masks(np.random.default_rng([seed, k]), b.xs, np.float64) for k, b in enumerate(batches)]
+    masks = [job.model.masks(np.random.default_rng([seed, k]), b, np.float64) for k, b in enumerate(batches)]
     pairs = zip(batches, masks, strict=True)
     return torch_training.train(start.params, pairs, name, job.clip, lr=1e-3, **OPTIMISERS[name][1])
 
@@ -104,7 +104,7 @@ def test_the_gradient_of_a_tied_model_with_masks_lengths_and_weights_is_that_of_
     codes = rng.integers(0, 6, (2, 8, 3))
     batch = train.Batch(*codes, weights=rng.random((8, 3)), lengths=[8, 3, 5])
     carry = tree.random_like(model.zero_carry(params, 3), rng)
-    masks = model.masks(rng, batch.xs, np.float64)
+    masks = model.masks(rng, batch, np.float64)
     alive = np.arange(8)[:, None] < np.array(batch.lengths)
     weights = batch.weights * alive / np.sum(batch.weights * alive)
 

@@ -7,7 +7,7 @@
         ...
     train.save("model.npz", task, progress)
 
-model        Model (layers and a loss page), Batch, gradient; language_model, held_out_loss, sample, encode, gate_map
+model        Model (layers and a loss page), Batch, gradient; Trainable, Rows: what any model, any batch is; language_model, held_out_loss, sample, encode, gate_map
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
@@ -23,6 +23,7 @@ from .language import encode, gate_map, held_out_loss, language_model, sample
 from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
 from .model import Batch, Model, gradient
 from .optimisers import Optimiser, adam, adamw, sgd
+from .protocols import Rows, Trainable
 from .saving import Saved, load, load_best, read, save, sweep
 from .schedules import Plateau, Schedule, Watch, constant, cosine, warmup
 
@@ -36,10 +37,12 @@ __all__ = [
     "Plateau",
     "Progress",
     "Report",
+    "Rows",
     "Saved",
     "Schedule",
     "Streams",
     "Task",
+    "Trainable",
     "TrainingError",
     "Watch",
     "adam",

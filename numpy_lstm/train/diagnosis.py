@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import flow, tree
-from .model import Batch, Model
+from .protocols import Rows, Trainable
 
 # Of the norm of the gradient of a loss that is a mean over tokens, in nats, by which it is about 0.2 (between 0.05 and
 # 1) while a character model learns. Of a sum over a sequence of T steps it is T times that, and these would not hold.
@@ -27,7 +27,7 @@ def of_norms(norms: Any) -> str:
     return ""
 
 
-def gates(model: Model, params: Any, batch: Batch, carry: Any) -> Mapping[str, Any]:
+def gates(model: Trainable, params: Any, batch: Rows, carry: Any) -> Mapping[str, Any]:
     """``flow.saturation`` of every cell that has gates, by the explicit path over the first rows, without dropout."""
     which = slice(0, ROWS)
     run = model.having("explicit").forward(params, batch.rows(which), tree.map(lambda a: a[which], carry))
@@ -38,7 +38,7 @@ def gates(model: Model, params: Any, batch: Batch, carry: Any) -> Mapping[str, A
     return found
 
 
-def first_wrong(model: Model, params: Any, batch: Batch, carry: Any = None, masks: Any = None) -> str:
+def first_wrong(model: Trainable, params: Any, batch: Rows, carry: Any = None, masks: Any = None) -> str:
     """The first array that is not finite, in the order in which one update computes them, on the explicit path.
 
     Parameters, first states, then the values of each layer from the bottom up and step by step, the losses, and back:

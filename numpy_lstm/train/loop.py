@@ -11,8 +11,9 @@ import numpy as np
 from .. import doctor, tree
 from . import clipping, diagnosis, schedules
 from .errors import Diverged, TrainingError, expect_count, expect_within
-from .model import Batch, Model, expect_parts, gradient
+from .model import expect_parts, gradient
 from .optimisers import Optimiser
+from .protocols import Rows, Trainable
 from .schedules import Plateau, Schedule, Watch
 
 # Bytes. glibc keeps freed memory for later, up to twice the largest block of at most this size that was freed so far;
@@ -31,8 +32,8 @@ class Task:
     training. ``settings`` are whatever else a saved run must agree with to be resumed: names and plain values.
     """
 
-    model: Model
-    batches: Callable[[int, int], Batch]
+    model: Trainable
+    batches: Callable[[int, int], Rows]
     optimiser: Optimiser
     schedule: Schedule
     updates: int
@@ -135,7 +136,7 @@ def begin(task: Task, seed: int = 0, dtype: Any = None, params: Any = None) -> P
     seed = expect_count("seed", seed, 0)
     params = task.model.init(np.random.default_rng(seed), dtype or np.float64) if params is None else params
     params = tree.map(lambda a: np.array(a, dtype), params)
-    rows = task.batches(seed, 0).targets.shape[1]
+    rows = task.batches(seed, 0).counts().shape[1]
     expect_parts(task.parts, rows)
     carry = task.model.zero_carry(params, rows)
     history = History(*(np.zeros(0) for _ in History._fields))
@@ -169,10 +170,11 @@ def perplexity(loss: float) -> float:
 def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     model, step, start = task.model, progress.step, time.perf_counter()
     batch = task.batches(progress.seed, step)
-    fresh = np.broadcast_to(batch.fresh, batch.targets.shape[1:2])[:, None]
+    counted = batch.counts()
+    fresh = np.broadcast_to(batch.fresh, counted.shape[1:])[:, None]
     carry = tree.map(lambda a: np.where(fresh, 0, a), progress.carry)
     dtype = next(a.dtype for _, a in tree.leaves(progress.params))
-    masks = model.masks(np.random.default_rng([progress.seed, step]), batch.xs, dtype)
+    masks = model.masks(np.random.default_rng([progress.seed, step]), batch, dtype)
     loss, grads, last = gradient(model, progress.params, batch, carry, masks, task.parts)
     norm = clipping.norm(grads)
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -186,7 +188,7 @@ def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
         clipped = max(clipped, share)
     params, moments = task.optimiser.update(progress.params, grads, progress.moments, rate)
     _expect_dtypes(task, progress.params, params)
-    speed = batch.targets.size / (time.perf_counter() - start)
+    speed = np.count_nonzero(counted) / (time.perf_counter() - start)
     held, plateau, best = math.nan, progress.plateau, progress.best
     look = (step + 1) % task.every == 0 or step + 1 == task.updates
     if look and task.held_out is not None:

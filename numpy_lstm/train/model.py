@@ -10,6 +10,7 @@ from .. import each_step, layers, scan, tree, wiring
 from ..pages.page import Page, take
 from ..scan import Forward
 from .errors import TrainingError
+from .protocols import Rows, Trainable
 
 
 class Batch(NamedTuple):
@@ -30,6 +31,12 @@ class Batch(NamedTuple):
         arrays = {k: getattr(self, k) for k in ("xs", "targets", "weights")}
         some = {k: None if a is None else a[:, which] for k, a in arrays.items()}
         return self._replace(**some, lengths=None if self.lengths is None else self.lengths[which])
+
+    def counts(self) -> Any:
+        """How much each loss (T,B) counts: ``weights``, and 0 from a row's length on."""
+        T, B = self.xs.shape[:2]
+        weights = np.ones((T, B)) if self.weights is None else self.weights
+        return weights if self.lengths is None else weights * (np.arange(T)[:, None] < np.asarray(self.lengths))
 
 
 class Run(NamedTuple):
@@ -74,14 +81,14 @@ class Model:
         """States of zeros for so many rows."""
         return _zero_states(layers.Stack(self.layers), self.full(params), rows)
 
-    def masks(self, rng: np.random.Generator, xs: Any, dtype: Any) -> tuple[Any, ...] | None:
+    def masks(self, rng: np.random.Generator, batch: Batch, dtype: Any) -> tuple[Any, ...] | None:
         """Dropout masks of one update, one for each layer (None without); every row has its own."""
         if not self.dropout or not any(self.dropout):
             return None
         widths = [layer.width(size) for layer, size in zip(self.layers, self.sizes, strict=True)]
         reads = [self.inputs, *widths]
         return tuple(
-            layers.dropout_mask(rng, (*xs.shape[:2], N), p, dtype, self.variational) if p else None
+            layers.dropout_mask(rng, (*batch.xs.shape[:2], N), p, dtype, self.variational) if p else None
             for N, p in zip(reads, self.dropout, strict=False)
         )
 
@@ -144,24 +151,22 @@ class Model:
 
 
 def gradient(
-    model: Model, params: Any, batch: Batch, carry: Any = None, masks: Any = None, parts: int = 1
+    model: Trainable, params: Any, batch: Rows, carry: Any = None, masks: Any = None, parts: int = 1
 ) -> tuple[float, Any, Any]:
     """The mean loss over all that counts, its gradient, and the last states.
 
     The rows are taken in ``parts``, one after the other, and their gradients added: less memory, the same result.
     Raises TrainingError if nothing counts, or there are more parts than rows.
     """
-    T, B = batch.xs.shape[:2]
-    weights = np.ones((T, B)) if batch.weights is None else batch.weights
-    if batch.lengths is not None:
-        weights = weights * (np.arange(T)[:, None] < np.asarray(batch.lengths))
+    weights = batch.counts()
+    B = weights.shape[1]
     total, loss, grads, lasts = float(np.sum(weights)), 0.0, None, []
     if not total > 0:
         raise TrainingError(f"the weights of the losses add up to {total:g}; expected more than 0")
     expect_parts(parts, B)
     for k in range(parts):
         which = slice(k * B // parts, (k + 1) * B // parts)
-        own = None if masks is None else tuple(None if m is None else m[:, which] for m in masks)
+        own = tree.map(lambda m, w=which: m[:, w], masks)
         run = model.forward(params, batch.rows(which), tree.map(lambda a, w=which: a[w], carry), own)
         part = (weights[:, which] / total).astype(run.losses.dtype)
         loss += float(np.sum(run.losses * part, dtype=np.float64))
