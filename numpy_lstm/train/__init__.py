@@ -7,7 +7,8 @@
         ...
     train.save("model.npz", task, progress)
 
-model        Model (layers and a loss page), Batch, gradient; Trainable, Rows: what any model, any batch is; language_model, held_out_loss, sample, encode, gate_map
+model        Model (layers and a loss page), Batch, gradient; Trainable and Rows: what any model and batch must have
+language     language_model, held_out_loss, sample, encode, gate_map
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
