@@ -9,6 +9,8 @@
 
 model        Model (layers and a loss page), Batch, gradient; Trainable and Rows: what any model and batch must have
 language     language_model, held_out_loss, sample, encode, gate_map
+classifier   classifier, predict, confusion, held_out_error: the class of each of many sequences of unequal length
+ragged       Ragged (such sequences), Labelled (a batch), Buckets: batches of like length
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
@@ -19,24 +21,30 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 
 from . import clipping, record
 from .batches import Streams, split
+from .classifier import Classifier, classifier, confusion, held_out_error, predict
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
 from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
 from .model import Batch, Model, gradient
 from .optimisers import Optimiser, adam, adamw, sgd
 from .protocols import Rows, Trainable
+from .ragged import Buckets, Labelled, Ragged
 from .saving import Saved, load, load_best, read, save, sweep
 from .schedules import Plateau, Schedule, Watch, constant, cosine, warmup
 
 __all__ = [
     "Batch",
     "Best",
+    "Buckets",
+    "Classifier",
     "Diverged",
     "History",
+    "Labelled",
     "Model",
     "Optimiser",
     "Plateau",
     "Progress",
+    "Ragged",
     "Report",
     "Rows",
     "Saved",
@@ -50,18 +58,22 @@ __all__ = [
     "adamw",
     "advance",
     "begin",
+    "classifier",
     "clipping",
+    "confusion",
     "constant",
     "cosine",
     "encode",
     "gate_map",
     "gradient",
+    "held_out_error",
     "held_out_loss",
     "language_model",
     "load",
     "load_best",
     "read",
     "perplexity",
+    "predict",
     "record",
     "sample",
     "save",

@@ -94,7 +94,7 @@ class Model:
 
     def forward(self, params: Any, batch: Batch, first: Any = None, masks: Any = None) -> Run:
         """The loss of every row at every step; ``first`` states are zeros if absent."""
-        stack, full = layers.Stack(self._masked(masks)), self.full(params)
+        stack, full = layers.Stack(self.masked(masks)), self.full(params)
         run = stack.forward(full, batch.xs, first, batch.lengths)
         reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, batch.targets), strict=True)))
         loss = each_step.forward(self.loss, self.loss.Params(), reads, lengths=batch.lengths)
@@ -143,7 +143,8 @@ class Model:
         (low, field), upper = self.tied
         return _with(params, upper, getattr(params[low], field))
 
-    def _masked(self, masks: Any) -> tuple[Any, ...]:
+    def masked(self, masks: Any) -> tuple[Any, ...]:
+        """The layers, each with its mask of ``masks``, if there are any."""
         if masks is None:
             return self.layers
         pairs = zip(self.layers, masks, strict=True)
