@@ -92,6 +92,13 @@ COMMANDS = {
         ("matplotlib",),
         judges=False,
     ),
+    "classify": Command(
+        "classes of texts by an LSTM, depths and poolings compared, beside naive Bayes",
+        "classify.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
     "updates": Command(
         "updates per second of a character model, beside PyTorch",
         "charlm.updates",
