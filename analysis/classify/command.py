@@ -78,7 +78,8 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     curves = [[name, one["seed"], *look] for name, one in each for look in one["curve"]]
     output.write_csv(out / "classify_curves.csv", ["model", "seed", "update", "training_loss", "accuracy"], curves)
     tested = {name: wilson(runs) for name, runs in models.items()}
-    figures.drawn(lambda f: figure.draw(f, models, tested, shares, counts, Path(texts.name).name), (250, 85), out / "classify")
+    caption = Path(texts.name).name
+    figures.drawn(lambda f: figure.draw(f, models, tested, shares, counts, caption), (250, 85), out / "classify")
     return []
 
 

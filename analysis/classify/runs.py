@@ -76,7 +76,7 @@ def prepared(point: dict[str, Any]) -> data.Parts:
 
 def _task(point: dict[str, Any], found: data.Parts) -> train.Task:
     sizes = {k: point[k] for k in ("layers", "hidden", "embedding", "pooling", "dropout")}
-    model = train.classifier(len(found.symbols), len(found.classes), **sizes)
+    model = train.sequence_classifier(len(found.symbols), len(found.classes), **sizes)
     return train.Task(
         model,
         train.Buckets(found.fit, point["batch"]),

@@ -9,8 +9,8 @@
 
 model        Model (layers and a loss page), Batch, gradient; Trainable and Rows: what any model and batch must have
 language     language_model, held_out_loss, sample, encode, gate_map
-classifier   classifier, predict, confusion, held_out_error: the class of each of many sequences of unequal length
-ragged       Ragged (such sequences), Labelled (a batch), Buckets: batches of like length
+classifier   sequence_classifier, predict, confusion, held_out_error: the class of each row
+ragged       Ragged (rows of unequal length), Labelled (a batch), Buckets (batches of like length)
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
@@ -21,7 +21,7 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 
 from . import clipping, record
 from .batches import Streams, split
-from .classifier import Classifier, classifier, confusion, held_out_error, predict
+from .classifier import Classifier, confusion, held_out_error, predict, sequence_classifier
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
 from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
@@ -58,7 +58,6 @@ __all__ = [
     "adamw",
     "advance",
     "begin",
-    "classifier",
     "clipping",
     "confusion",
     "constant",
@@ -78,6 +77,7 @@ __all__ = [
     "sample",
     "save",
     "sgd",
+    "sequence_classifier",
     "split",
     "sweep",
     "train",

@@ -122,7 +122,7 @@ class Classifier:
         return [(leaf.cell, state) for _, leaf, state in wiring.walk(self.network.layers[-2], run.last[-1])]
 
 
-def classifier(
+def sequence_classifier(
     symbols: int,
     classes: int,
     cell: Page = pages.LSTM,
