@@ -55,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(out: Path, options: argparse.Namespace) -> list[str]:
     """Train one model, or all that are to be compared; print and write tables and a figure. Nothing can fail."""
     texts = data.load(options.csv, options.text, options.label)
-    points = _points(options, texts.sha256)
+    points = asked(options, texts.sha256)
     print(f"{texts.name}, sha256 {texts.sha256[:12]}: {data.described(runs.prepared(points[0]))}\n", flush=True)
     if len(points) == 1:
         found = [runs.run(points[0], out / FILE, options.resume, lambda line: print(line, flush=True))]
@@ -91,10 +91,11 @@ def wilson(found: list[dict[str, Any]]) -> tuple[float, float, float]:
     right, rows = (sum(one[k] for one in found) for k in ("right", "rows"))
     z, p = 1.959963984540054, right / rows
     middle, half = p + z * z / (2 * rows), z * math.sqrt(p * (1 - p) / rows + (z / (2 * rows)) ** 2)
-    return p, (middle - half) / (1 + z * z / rows), (middle + half) / (1 + z * z / rows)
+    low, high = ((middle + side) / (1 + z * z / rows) for side in (-half, half))
+    return p, min(low, p), max(high, p)  # they are p, but for rounding, where none or all are right
 
 
-def _points(options: argparse.Namespace, sha256: str) -> list[dict[str, Any]]:
+def asked(options: argparse.Namespace, sha256: str) -> list[dict[str, Any]]:
     """Each depth with the first pooling, each pooling with the first depth; the seeds of a model after one another."""
     symbols = options.symbols or ("words" if options.csv else "characters")
     same = {k: getattr(options, k) for k in ("csv", "text", "label", "steps", "batch")}

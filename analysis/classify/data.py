@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import platform
 import re
 import sys
@@ -70,7 +71,10 @@ def names() -> Texts:
 
 def table(path: str, text: str, label: str) -> Texts:
     """Two columns of a CSV file with a header. Raises InputError, which names the row, counted after the header."""
-    reader = csv.DictReader(read(path).removeprefix("\ufeff").splitlines(keepends=True), strict=True)
+    content = read(path).removeprefix("\ufeff")
+    if "\0" in content:
+        raise InputError(f"{path} is no CSV file: a byte of it is 0")
+    reader = csv.DictReader(io.StringIO(content), strict=True)
     found: dict[str, list[str]] = {text: [], label: []}
     try:
         there = reader.fieldnames or []
@@ -90,8 +94,7 @@ def table(path: str, text: str, label: str) -> Texts:
 def parts(texts: Texts, symbols: str, steps: int, seed: int) -> Parts:
     """The rows as codes, at most ``steps`` of each, in three parts drawn from ``seed``.
 
-    Raises InputError for fewer than two classes, rows without a symbol, too few rows, and a label that does not occur
-    among the rows to train on.
+    Raises InputError for fewer than two classes, too few rows, and a label that none of the rows to train on has.
     """
     classes, N = sorted(set(texts.labels)), len(texts.labels)
     if len(classes) < 2:
@@ -100,8 +103,6 @@ def parts(texts: Texts, symbols: str, steps: int, seed: int) -> Parts:
     if N < 2 * SHARE:
         raise InputError(f"{texts.name} has {N} rows; expected at least {2 * SHARE}")
     rows = [SYMBOLS[symbols](text)[:steps] for text in texts.texts]
-    if empty := [k for k, row in enumerate(rows, 1) if not row]:
-        raise InputError(f"{texts.name}, row {empty[0]}: {texts.texts[empty[0] - 1]!r} has no {symbols}")
     order = np.random.default_rng(seed).permutation(N)
     drawn = np.split(order, [N - 2 * (N // SHARE), N - N // SHARE])
     seen = {texts.labels[k] for k in drawn[0]}
