@@ -140,6 +140,21 @@ def test_the_known_mistakes_of_pooling_break_the_law_of_ragged_rows(
     assert apart(model(pooling))[0] > 1e-3
 
 
+def test_the_last_output_is_not_the_last_state_of_the_direction_that_reads_backward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has read one symbol. Rows one by one do the same, so that law cannot see it; PyTorch does."""
+
+    def at_the_end(self: Any, run: Any) -> Any:
+        return run.hs[np.array(run.lengths) - 1, range(len(run.lengths))][None]
+
+    monkeypatch.setattr(train.Classifier, "_pooled", at_the_end)
+    it = model("both")
+    loss, _ = gradient(it, batch())
+    assert apart(it)[0] <= 1e-14
+    assert abs(loss - torch_training.classified(params_of(it), batch(), "both")[0]) > 1e-3
+
+
 @pytest.mark.parametrize("wrong", ["last, to every step", "mean, not divided"])
 def test_a_wrong_cotangent_of_the_pooled_vector_is_seen(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pooling, right = wrong.split(",")[0], train.Classifier._spread
