@@ -61,26 +61,32 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
         found = [runs.run(points[0], out / FILE, options.resume, lambda line: print(line, flush=True))]
     else:
         found = sweep(runs.trained, points, out / "sweep" / "classify", options.jobs)
-    models = {_name(point): found[k : k + options.seeds] for k, point in enumerate(points) if k % options.seeds == 0}
-    first, of_first = next(iter(models.items()))
-    shares = {name: [one["baselines"][name] for one in of_first] for name in found[0]["baselines"]}
-    print("".join(f"{name}: accuracy {_over(of)}\n" for name, of in shares.items()))
-    print(f"{output.table(HEADER, [[name, *_row(runs)] for name, runs in models.items()])}\n")
-    counts = np.sum([one["confusion"] for one in of_first], axis=0)
+    n = options.seeds
+    models = {_name(point): found[k : k + n] for k, point in enumerate(points) if k % n == 0}
+    baselines = {name: [one["baselines"][name] for one in found[:n]] for name in found[0]["baselines"]}
+    counts = np.sum([one["confusion"] for one in found[:n]], axis=0)
     confusion = [[name, *row] for name, row in zip(found[0]["classes"], counts.tolist(), strict=True)]
     header = ["true class", *found[0]["classes"]]
-    print(f"Predicted classes across; {first}\n\n{output.table(header, [[str(v) for v in row] for row in confusion])}")
+    print("".join(f"{name}: accuracy {_over(shares)}\n" for name, shares in baselines.items()))
+    print(f"{output.table(HEADER, [[name, *_row(own)] for name, own in models.items()])}\n")
+    print(f"Predicted classes across; {_name(points[0])}\n")
+    print(output.table(header, [[str(v) for v in row] for row in confusion]))
     output.write_csv(out / "classify_confusion.csv", header, confusion)
-    each = [(name, one) for name, runs in models.items() for one in runs]
+    _write(out, models)
+    tested, caption = {name: wilson(own) for name, own in models.items()}, Path(texts.name).name
+    figures.drawn(lambda f: figure.draw(f, models, tested, baselines, counts, caption), (250, 85), out / "classify")
+    return []
+
+
+def _write(out: Path, models: dict[str, list[dict[str, Any]]]) -> None:
+    """Every run, and its learning curve."""
+    each = [(name, one) for name, own in models.items() for one in own]
     keys = ["seed", "right", "rows", "update", "parameters", "processor_seconds"]
+    header = ["model", "accuracy", "low", "high", *keys, *each[0][1]["baselines"]]
     rows = [[name, *wilson([one]), *(one[k] for k in keys), *one["baselines"].values()] for name, one in each]
-    output.write_csv(out / "classify.csv", ["model", "accuracy", "low", "high", *keys, *shares], rows)
+    output.write_csv(out / "classify.csv", header, rows)
     curves = [[name, one["seed"], *look] for name, one in each for look in one["curve"]]
     output.write_csv(out / "classify_curves.csv", ["model", "seed", "update", "training_loss", "accuracy"], curves)
-    tested = {name: wilson(runs) for name, runs in models.items()}
-    caption = Path(texts.name).name
-    figures.drawn(lambda f: figure.draw(f, models, tested, shares, counts, caption), (250, 85), out / "classify")
-    return []
 
 
 HEADER = ["model", "parameters", "accuracy", "95 % of rows", "of seeds", "best update"]
