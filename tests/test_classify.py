@@ -4,6 +4,7 @@ import csv
 import json
 import unicodedata
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,13 @@ def test_a_saved_run_of_other_settings_or_rows_is_refused(table: Path, capsys: p
     (point,) = command.asked(command_line.parse(["classify", "--csv", str(table)])[1], "other")
     with pytest.raises(data.InputError, match=r"rows.csv has changed since the comparison began"):
         runs.trained(json.loads(json.dumps(point)))
+
+
+def test_the_comparison_in_the_gallery_is_above_counting() -> None:
+    rows = read(Path(command.__file__).parent.parent / "gallery" / "classify.csv")
+    assert [k for k, _ in groupby(rows, lambda row: row["model"])] == [
+        *("1 layer, last", "2 layers, last", "3 layers, last", "1 layer, mean", "1 layer, both"),
+    ]
+    for row in rows:
+        assert float(row["accuracy"]) >= (0.93 if row["model"].startswith("1") else 0.92)
+        assert float(row["low"]) > float(row["naive Bayes, 2 and 3-grams of characters"]) > 0.89
