@@ -169,7 +169,16 @@ def test_networks_are_what_they_are_called() -> None:
 
 
 def test_a_tiny_delay_is_learnt_and_training_stops() -> None:
-    point = {"task": "copy", "delay": 3, "symbols": 1, "network": "RNN", "updates": 300, "every": 20, "seed": 0}
+    point = {
+        "task": "copy",
+        "delay": 3,
+        "symbols": 1,
+        "network": "RNN",
+        "updates": 300,
+        "every": 20,
+        "rate": 0.01,
+        "seed": 0,
+    }
     found = runs.measure(point)
     assert found["solved"]
     assert found["updates"] == found["looks"][-1][0] < 300
@@ -221,6 +230,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         ("copy --symbols 0", "argument --symbols: 0 is less than 1"),
         ("copy --delays 0", "argument --delays: 0 is less than 1"),
         ("copy --updates 0", "argument --updates: 0 is less than 1"),
+        ("copy --rate 0", "rate is 0.0; expected"),
         ("copy --jobs 0", "argument --jobs: '0' is no number of processes"),
     ],
 )
@@ -241,11 +251,11 @@ def test_what_is_planned() -> None:
     assert [s.stem for s in planned(names=["adding", "copy"], symbols=3)] == ["copy3", "adding"]
     assert planned(symbols=3)[0].updates == command.STUDIES["copy5"].updates
     assert planned(symbols=1, updates=7) == [command.STUDIES["copy"]._replace(updates=7, every=7)]
-    assert planned(delays=[20, 10, 20])[0].delays == (10, 20)
+    assert planned(delays=[20, 10, 20], rate=0.5)[0][2:] == ((10, 20), 600, 25, 0.5)
 
 
 class Options:
-    names, symbols, delays, updates = (), None, None, None
+    names, symbols, delays, updates, rate = (), None, None, None, None
 
     def __init__(self, **given: Any) -> None:
         self.__dict__.update(given)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpy_lstm import command
+from numpy_lstm import command, train
 
 from .. import figures, output, text
 from ..sweep import sweep
@@ -19,13 +19,14 @@ TRACES = ["network", "when", "sequence", "step", "marked", "slope", "carried"]
 
 
 class Study(NamedTuple):
-    """One task at several delays, with so many updates at most and a look after ``every`` of them."""
+    """One task at several delays: so many updates at most, at this ``rate``, and a look after ``every`` of them."""
 
     task: str
     symbols: int
     delays: tuple[int, ...]
     updates: int
     every: int
+    rate: float
 
     @property
     def stem(self) -> str:
@@ -39,10 +40,10 @@ class Study(NamedTuple):
 
 # Copying one symbol is the cheap one, in which most is seen.
 STUDIES = {
-    "copy": Study("copy", 1, (10, 50, 100, 200), 600, 25),
-    "copy5": Study("copy", 5, (50,), 2500, 50),
-    "order": Study("order", 1, (20, 50, 100), 2000, 50),
-    "adding": Study("adding", 1, (100, 200), 2500, 50),
+    "copy": Study("copy", 1, (10, 50, 100, 200), 600, 25, 1e-2),
+    "copy5": Study("copy", 5, (50,), 2500, 50, 1e-2),
+    "order": Study("order", 1, (20, 50, 100), 2000, 50, 2e-3),
+    "adding": Study("adding", 1, (100, 200), 2500, 50, 2e-3),
 }
 
 
@@ -59,7 +60,7 @@ class Run(NamedTuple):
         """What is to be measured."""
         s = self.study
         own = {"network": self.network, "delay": self.delay, "seed": self.seed}
-        return own | {"task": s.task, "symbols": s.symbols, "updates": s.updates, "every": s.every}
+        return own | {"task": s.task, "symbols": s.symbols, "updates": s.updates, "every": s.every, "rate": s.rate}
 
 
 Found = dict[Run, dict[str, Any]]
@@ -73,6 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--delays", metavar="T", nargs="+", type=command.within(1, 10**4), help="default: of the task")
     parser.add_argument("--updates", type=command.positive, help="at most; default: 600 to 2500, by the task")
+    parser.add_argument("--rate", type=command.number, help="of Adam; default: 0.01 for copy, 0.002 for the others")
     parser.add_argument("--seeds", type=command.positive, default=3, help="networks of each kind; default: 3")
     parser.add_argument("--jobs", type=command.jobs, default=1, help="processes here, -1 for all cores; default: 1")
     parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
@@ -116,6 +118,8 @@ def planned(o: argparse.Namespace) -> list[Study]:
         chosen = [s._replace(delays=tuple(sorted(set(o.delays)))) for s in chosen]
     if o.updates:
         chosen = [s._replace(updates=o.updates, every=min(s.every, o.updates)) for s in chosen]
+    if o.rate is not None:
+        chosen = [s._replace(rate=train.constant(o.rate)(0)) for s in chosen]
     for s in chosen:
         s.problem(s.delays[0])
     return chosen
@@ -152,7 +156,7 @@ def caption(study: Study) -> str:
     p = study.problem(study.delays[0])
     what = f"copy, K={study.symbols}" if study.task == "copy" else study.task
     return (
-        f"{what}: {p.hidden} units, batches of {p.rows}, Adam at {p.rate:g}, norm clipped at 1, float32, at most "
+        f"{what}: {p.hidden} units, batches of {p.rows}, Adam at {study.rate:g}, norm clipped at 1, float32, at most "
         f"{study.updates} updates. One number for each seed: @n, solved at update n; else what 1000 other sequences "
         "gave at the end."
     )

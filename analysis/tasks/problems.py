@@ -14,7 +14,7 @@ from .. import text
 class Problem:
     """Batches of ``rows`` sequences that follow from (seed, step) alone; ``delay`` says how long they are.
 
-    ``inputs``, ``outputs`` and ``loss`` page of a network that learns it, with ``hidden`` units at this ``rate``.
+    ``inputs``, ``outputs`` and ``loss`` page of a network that learns it, with ``hidden`` units.
     ``floor`` is the smallest loss and ``chance`` the share right of answers that know the step and have read nothing.
     """
 
@@ -30,7 +30,6 @@ class Problem:
     least: ClassVar[int] = 1
     rows: ClassVar[int] = 50
     hidden: ClassVar[int] = 64
-    rate: ClassVar[float] = 2e-3
 
     def __post_init__(self) -> None:
         if self.delay < self.least:
@@ -70,7 +69,7 @@ class Copy(Problem):
     """
 
     inputs, outputs, chance = 10, 9, 1 / 8
-    rows, rate = 64, 1e-2
+    rows = 64
     BLANK, DELIMITER = 8, 9
 
     @property

@@ -63,14 +63,14 @@ def network(problem: Problem, name: str, seed: int) -> tuple[train.Model, Any]:
 
 
 def measure(point: dict[str, Any]) -> dict[str, Any]:
-    """What a point (``task``, ``delay``, ``symbols``, ``network``, ``updates``, ``every``, ``seed``) comes to.
+    """What a point (``task``, ``delay``, ``symbols``, ``network``, ``updates``, ``every``, ``rate``, ``seed``) is.
 
     ``looks`` (update, loss, share right), ``updates`` done, ``solved`` or not, ``loss`` and ``right`` on five times as
     many other sequences; for adding, ``uses`` before and after.
     """
     problem, seed = of(point), point["seed"]
     model, params = network(problem, point["network"], seed)
-    adam, rate = train.adam(), train.constant(problem.rate)
+    adam, rate = train.adam(), train.constant(point["rate"])
     task = train.Task(model, problem, adam, rate, point["updates"], clip=1.0, every=point["updates"])
     rng = np.random.default_rng([seed, FRESH])
     held = problem.drawn(rng, LOOK)
