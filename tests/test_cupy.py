@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import training
 
 import numpy_lstm as nl
 import strict_cupy
 from analysis.verify import rooms
 from analysis.verify.instruments import EXACT
-from numpy_lstm import flow, layouts, tree
+from numpy_lstm import flow, layouts, train, tree
 
 NAMES = [name for name, _ in rooms.cases(strict_cupy.MODULE)]
 
@@ -100,3 +101,14 @@ def test_a_twin_drops_out_on_the_device(cupy: Any) -> None:
 def test_tables_are_read_on_the_host(cupy: Any) -> None:
     table = flow.Table("title", "step", [0, 1], {"a": cupy.asarray([1.0, 2.0])})
     assert isinstance(table["a"], np.ndarray)
+
+
+def test_a_run_goes_on_where_it_began(cupy: Any, tmp_path: Any) -> None:
+    job, path = training.task(), tmp_path / "run.npz"
+    here = train.begin(job)
+    there = train.begin(job, params=tree.map(cupy.asarray, here.params))
+    train.save(path, job, there)
+    assert tree.on_device(train.load(path, job, there).params)
+    assert not tree.on_device(train.load_best(path, job.model))
+    with pytest.raises(train.TrainingError, match=r"threads was 0; here it is \d+, .*0 on a GPU; begin\(task, params="):
+        train.load(path, job, here._replace(threads=1))
