@@ -10,10 +10,9 @@ from .errors import expect_within
 
 
 def norm(grads: Any) -> float:
-    """The Euclidean norm of all components, those of each array first, as PyTorch; at any scale."""
+    """The Euclidean norm of all components, at any scale."""
     with np.errstate(over="ignore"):
-        each = tree.on_host([np.linalg.norm(a.reshape(-1)) for _, a in tree.leaves(grads)])  # all started, then fetched
-        found = float(np.linalg.norm(np.asarray(each, np.float64)))
+        found = float(arrays.on_host(np.linalg.norm(tree.flatten(grads))))
     kind = np.finfo(next(a.dtype for _, a in tree.leaves(grads)))
     least = math.sqrt(tree.size(grads) * float(kind.tiny) / float(kind.eps))  # above it no square is missed that counts
     return found if least < found < math.inf else tree.norm(grads)
