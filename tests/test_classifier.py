@@ -207,6 +207,18 @@ def test_it_is_trained_saved_and_resumed_as_any_model(tmp_path: Any) -> None:
         train.advance(task, bad)
 
 
+@each
+def test_it_is_trained_where_its_parameters_are(pooling: str, cupy: Any) -> None:
+    it = model(pooling, engine="fast", dropout=0.2)
+    task = train.Task(it, train.Buckets(rows(), 2), train.adam(), train.constant(0.05), 2, clip=1.0, every=1,
+                      held_out=train.held_out_error(it, rows()))  # fmt: skip
+    *_, (here, _) = train.train(task, train.begin(task))
+    *_, (there, _) = train.train(task, train.begin(task, params=tree.map(cupy.asarray, train.begin(task).params)))
+    assert tree.on_device(there.params)
+    assert check.normwise(tree.on_host(there.params), here.params) <= 1e-13
+    assert np.array_equal(there.history.held_out, here.history.held_out)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import each_step, pages, scan, wiring
+from .. import arrays, each_step, pages, scan, tree, wiring
 from ..layers import EachStep, Recurrent, Stack
 from ..layers import bidirectional as both_ways
 from ..pages.page import Page, take
@@ -57,8 +57,8 @@ class Classifier:
     def forward(self, params: Any, batch: Labelled, first: Any = None, masks: Any = None) -> Run:
         """The loss (1,B) of every row; the outputs ``run.hs`` (1,B,A) are logits."""
         stack = Stack(self.network.masked(masks))
-        run = self._read(params, batch.xs, batch.lengths, stack)
-        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, batch.targets[None]), strict=True)))
+        run, targets = self._read(params, batch.xs, batch.lengths, stack), tree.beside(batch.targets[None], params)
+        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, targets), strict=True)))
         loss = each_step.forward(self.loss, self.loss.Params(), reads)
         return Run(loss.hs, None, stack, run, loss)
 
@@ -96,15 +96,15 @@ class Classifier:
 
     def _read(self, params: Any, xs: Any, lengths: Any, stack: Stack) -> wiring.Run:
         *below, readout = stack.layers
-        run = Stack(tuple(below)).forward(params[:-1], xs, None, lengths)
+        run = Stack(tuple(below)).forward(params[:-1], tree.beside(xs, params), None, lengths)
         top = readout.forward(params[-1], self._pooled(run))
         return wiring.Run(top.hs, (*run.last, top.last), (*run.parts, top), run.lengths)
 
     def _pooled(self, run: wiring.Run) -> Any:
         """What the readout reads, (1,B,N)."""
         if self.pooling == "mean":
-            return np.sum(_shares(run) * run.hs, axis=0, keepdims=True)
-        return np.concatenate([state.h for _, state in self._last(run)], axis=-1)[None]
+            return arrays.sum_axis(_shares(run) * run.hs, axis=0)[None]
+        return arrays.concat([state.h for _, state in self._last(run)], axis=-1)[None]
 
     def _spread(self, dpooled: Any, run: wiring.Run) -> tuple[Any, Any]:
         """The cotangents of all outputs and of the last states, from that of what was pooled."""
@@ -169,7 +169,7 @@ def predict(model: Classifier, params: Any, data: Ragged, rows: int = 256) -> An
     found = np.zeros(len(data.targets), int)
     for which in data.in_turn(rows):
         batch = data.batch(which)
-        found[which] = np.argmax(model.outputs(params, batch.xs, batch.lengths), axis=-1)
+        found[which] = np.argmax(arrays.on_host(model.outputs(params, batch.xs, batch.lengths)), axis=-1)
     return found
 
 
@@ -181,4 +181,4 @@ def confusion(targets: Any, predicted: Any, classes: int) -> Any:
 def _shares(run: wiring.Run) -> Any:
     """m_t (T,B,1): 1/n on the n steps that are read, 0 on padding."""
     alive = np.arange(run.hs.shape[0])[:, None] < np.asarray(run.lengths)
-    return (alive / np.sum(alive, axis=0))[:, :, None].astype(run.hs.dtype)
+    return arrays.like((alive / np.sum(alive, axis=0))[:, :, None].astype(run.hs.dtype), run.hs)
