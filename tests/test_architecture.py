@@ -30,7 +30,7 @@ ORDER = [
     "cases",
     "mistakes",
     "judge",
-    "train",
+    "explain train",
     "cli",
     "__main__",
 ]

@@ -1,0 +1,206 @@
+"""Reads the tagged lines of one ``values``."""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from .. import ops
+from ..activations import APART, SIGMOID, TANH, TOGETHER, UNCHANGED, Activation, Normalisation
+from ..pages import describe
+from ..pages.page import Page
+from .expressions import Row, call, opposite
+
+ACTIVATION = {ops.sigmoid: SIGMOID, ops.tanh: TANH}  # called as they are, not through F
+KEPT = (ops.linear, ops.row, ops.sum_columns, ops.scores, ops.mixture, ops.softmax, ops.gather_rows)
+
+
+class Scope(NamedTuple):
+    """What names mean in one function: arrays, records by field, and the rest by ``known``; ``F`` holds the functions.
+
+    Of a record, the field that each field is here; None where the names are the same.
+    """
+
+    names: dict[str, ast.expr]
+    records: dict[str, dict[str, str] | None]
+    known: dict[str, Any]
+    F: str = ""
+
+
+class Reader:
+    """Reads the tagged lines of one ``values``; ``records`` and ``names`` are what else may be read in them."""
+
+    def __init__(
+        self,
+        page: Page,
+        functions: dict[str, Activation],
+        records: dict[str, dict[str, str] | None] | None = None,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self.page, self.functions, self.tag = page, functions, ""
+        self.found: list[Row] = []
+        definition, self.lines = self._definition(page.values)
+        self.body = list(_statements(definition.body))
+        F, p, x, prev = (a.arg for a in definition.args.args)
+        self.scope = Scope({k: ast.Name(k) for k in names}, {p: None, **(records or {})}, _known(page.values), F)
+        self.scope.records[prev] = {k: f"{k}_prev" for k in page.carries}
+        if len(page.reads) > 1:
+            self.scope.records[x] = None
+        else:
+            self.scope.names[x] = ast.Name(page.reads[0])
+
+    def rows(self) -> list[Row]:
+        """The rows, top to bottom. Raises ValueError: see the module's ``rows``."""
+        fields = self._fields()
+        for node in self.body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                continue
+            to = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            lines = self.lines[node.lineno - 1 : node.end_lineno]
+            self.tag = next(filter(None, map(describe.tag, lines)), "")
+            if self.tag:
+                self.found += self._read(to, node.value, fields)
+            elif isinstance(to, ast.Name) and to.id not in fields:
+                with suppress(ValueError):  # an intermediate, put in where it is used; said there if it has no rule
+                    self.scope.names[to.id] = self.expression(node.value, self.scope)
+        if not self.found:
+            raise ValueError(
+                f"{self.page.name}: no line of values has a tag; expected 'c = f * prev.c + i * g  # (L9)'"
+            )
+        return self.found
+
+    def _fields(self) -> dict[str, str]:
+        """The field of Trace that holds each local name, by the ``return``."""
+        done = next((n.value for n in self.body if isinstance(n, ast.Return)), None)
+        if not isinstance(done, ast.Call):
+            raise ValueError(f"{self.page.name}: values returns no record; expected 'return Trace(x=x, ...)'")
+        positional = [] if any(k.arg is None for k in done.keywords) else zip(self.page.Trace._fields, done.args)  # noqa: B905
+        pairs = [*positional, *((k.arg, k.value) for k in done.keywords if k.arg)]
+        return {e.id: str(k) for k, e in pairs if isinstance(e, ast.Name) and e.id not in self.scope.names}
+
+    def _read(self, to: ast.expr, value: ast.expr, fields: dict[str, str]) -> list[Row]:
+        """The rows of one tagged line: several if it assigns several."""
+        local = [e.id for e in (to.elts if isinstance(to, ast.Tuple) else [to]) if isinstance(e, ast.Name)]
+        targets = tuple(fields.get(name, name) for name in local)
+        if isinstance(value, ast.Tuple):
+            values = [self.expression(e, self.scope) for e in value.elts]
+        else:
+            found = self.expression(value, self.scope)
+            values = found.elts if isinstance(found, ast.List) else [found]
+        self.scope.names.update({name: ast.Name(k) for name, k in zip(local, targets, strict=True)})
+        if len(values) == len(targets):
+            return [Row(self.tag, (k,), e) for k, e in zip(targets, values, strict=True)]
+        return [Row(self.tag, targets, values[0])]
+
+    def expression(self, e: ast.expr, scope: Scope) -> ast.expr:
+        """An expression of the page over the fields of Trace and Params."""
+        match e:
+            case ast.Constant(int() | float()):
+                return e
+            case ast.Name(name) if name in scope.names:
+                return scope.names[name]
+            case ast.Attribute(ast.Name(record), field) if record in scope.records:
+                return ast.Name((scope.records[record] or {}).get(field, field))
+            case ast.Attribute(ast.Name(scope.F), field) if isinstance(self._function(field), int | float):
+                return ast.Constant(self._function(field))
+            case ast.UnaryOp(ast.USub() as op, a):
+                return ast.UnaryOp(op, self.expression(a, scope))
+            case ast.BinOp(a, ast.MatMult(), ast.Attribute(W, "T")):
+                return call("linear", self.expression(a, scope), self.expression(W, scope))
+            case ast.BinOp(a, ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as op, b):
+                return ast.BinOp(self.expression(a, scope), op, self.expression(b, scope))
+            case ast.Call(ast.Attribute(ast.Attribute(ast.Name(scope.F), field), "complement"), [a]):
+                return self._complement(self._function(field), self.expression(a, scope))
+            case ast.Call(ast.Attribute(ast.Name(scope.F), field), [ast.List(blocks)]):
+                return self._normalised(self._function(field), [self.expression(a, scope) for a in blocks])
+            case ast.Call(ast.Attribute(ast.Name(scope.F), field), [a]):
+                return self._applied(self._function(field), self.expression(a, scope))
+            case ast.Call(ast.Name() | ast.Attribute() as function, arguments, []):
+                return self._called(function, [self.expression(a, scope) for a in arguments], scope)
+        raise self._no_rule(e)
+
+    def _function(self, field: str) -> Any:
+        return getattr(self.page.functions, field, None)
+
+    def _applied(self, f: Any, a: ast.expr) -> ast.expr:
+        """f(a); of 1 - sigmoid that is sigmoid(-a), which loses no digit."""
+        if not isinstance(f, Activation):
+            raise ValueError(f"{self.page.name}, {self.tag}: {f!r} has no rule; expected an Activation")
+        if f.made and f.made[0] == "complement":
+            return opposite(self._applied(f.made[1], a))
+        name = re.sub(r"\W+", "_", f.name)
+        while self.functions.setdefault(name, f) != f:  # of the same name, made otherwise
+            name += "_"
+        return call(name, a)
+
+    def _complement(self, f: Any, a: ast.expr) -> ast.expr:
+        """1 - f(a): 1 - z if a row says z = f(a). ``adjoint.accurate`` sees to its digits."""
+        plain = self._applied(f, a)
+        same = [r.targets[0] for r in self.found if ast.dump(r.expression) == ast.dump(plain)]
+        return opposite(ast.Name(same[0]) if same else plain)
+
+    def _normalised(self, norm: Any, blocks: list[ast.expr]) -> ast.expr:
+        f = norm.f if isinstance(norm, Normalisation) else None
+        if f is UNCHANGED.f:
+            return ast.List(blocks)
+        if f is APART.f:
+            return ast.List([call("normalise", a, ast.Constant(norm.eps)) for a in blocks])
+        if f is TOGETHER.f:
+            return call("normalise", *blocks, ast.Constant(norm.eps))
+        raise ValueError(f"{self.page.name}, {self.tag}: {norm!r} has no rule")
+
+    def _called(self, function: ast.expr, arguments: list[ast.expr], scope: Scope) -> ast.expr:
+        """An operation that is kept, an activation, or a helper whose one ``return`` is put in."""
+        match function:
+            case ast.Attribute(ast.Name(module), name):
+                found = getattr(scope.known.get(module), name, None)
+            case _:
+                found = scope.known.get(ast.unparse(function))
+        if found in ACTIVATION:
+            return self._applied(ACTIVATION[found], arguments[0])
+        if found in KEPT:
+            return call(found.__name__, *arguments)
+        if not inspect.isfunction(found):
+            raise self._no_rule(function)
+        definition, _ = self._definition(found)
+        body = [n for n in definition.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+        match body:
+            case [ast.Return(ast.expr() as result)]:
+                names = dict(zip((a.arg for a in definition.args.args), arguments, strict=False))
+                return self.expression(result, Scope(names, {}, _known(found)))
+        raise self._no_rule(function)
+
+    def _no_rule(self, e: ast.expr) -> ValueError:
+        covered = f"arithmetic, functions of the page, {', '.join(f.__name__ for f in KEPT)}"
+        return ValueError(f"{self.page.name}, {self.tag}: no rule for {ast.unparse(e)}; expected {covered}")
+
+    def _definition(self, function: Any) -> tuple[ast.FunctionDef, list[str]]:
+        """What the source of a function says, and its lines. Raises ValueError where there is none."""
+        try:
+            source = textwrap.dedent(inspect.getsource(function))
+            found = ast.parse(source).body[0]
+        except (TypeError, OSError, SyntaxError):
+            found, source = None, ""
+        if not isinstance(found, ast.FunctionDef):
+            name = getattr(function, "__name__", repr(function))
+            raise ValueError(
+                f"{self.page.name}: the source of {name} is not at hand; expected a def in a file or a notebook"
+            )
+        return found, source.splitlines()
+
+
+def _known(function: Any) -> dict[str, Any]:
+    """What a function's free names are."""
+    return {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Those of a function in order, the insides of its loops too."""
+    for node in body:
+        if isinstance(node, ast.For):
+            yield from _statements(node.body)
+        else:
+            yield node
