@@ -1,7 +1,13 @@
-"""Explain: the equations of a page, read from its source, and what follows from them: terms, derivations, traces."""
+"""Explain: the equations of a page, read from its source, and what follows from them.
+
+``rows(page)`` reads them, ``terms`` derives what each adds to which cotangent; ``derive`` and ``trace`` print both as a
+derivation and with numbers. No formula is stated here: a page of one's own is explained as it stands.
+"""
 
 from .adjoint import Term, terms
+from .examples import example
 from .expressions import Row
 from .rows import Equations, rows
+from .trace import Trace
 
-__all__ = ["Equations", "Row", "Term", "rows", "terms"]
+__all__ = ["Equations", "Row", "Term", "Trace", "example", "rows", "terms"]

@@ -68,7 +68,7 @@ class Reader:
                 with suppress(CaseError):  # an intermediate, put in where it is used; said there if it has no rule
                     self.scope.names[to.id] = self.expression(node.value, self.scope)
         if not self.found:
-            raise CaseError(f"{self.page.name}: no line of values has a tag; expected 'c = f * prev.c + i * g  # (L9)'")
+            raise CaseError(f"{self.page.name}: no line in values has a tag; expected 'c = f * prev.c + i * g  # (L9)'")
         return self.found
 
     def _fields(self) -> dict[str, str]:
