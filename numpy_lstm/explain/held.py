@@ -13,7 +13,7 @@ from .adjoint import Term, terms
 from .evaluate import value
 from .rows import Equations
 
-SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6}, 1e-9
+SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6, "A": 3}, 1e-9
 
 
 class Difference(NamedTuple):
