@@ -170,7 +170,7 @@ def test_other_formats_hold_the_same_numbers(format: str, capsys: pytest.Capture
 
 def test_judge_takes_its_json(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "answer.json"
-    path.write_text(printed(capsys, "--case", str(case), "--format", "json"), encoding="utf-8")
+    assert printed(capsys, "--case", str(case), "--format", "json", "--out", str(path)) == ""
     assert cli.main(["judge", str(case), str(path)]) == 0
     capsys.readouterr()
     name = "hidden-carry-dropped"
@@ -199,6 +199,7 @@ def test_judge_takes_its_json(case: Path, tmp_path: Path, capsys: pytest.Capture
         (["--unit", "9"], "there is no unit 9; LSTM has 1 here"),
         (["--step", "3"], "there is no step 3; case pen has 2 here"),
         (["--digits", "0"], "0 is less than 1"),
+        (["--out", "/dev/null/there"], "cannot be written"),
     ],
     ids=lambda a: " ".join(a) if isinstance(a, list) else "",
 )
