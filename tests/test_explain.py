@@ -90,6 +90,12 @@ def test_flow_splits_a_step_as_the_terms_do(page: nl.Page) -> None:
             name = "carry" if label is None else label.partition("_")[2]
             same = [a for n, a in flows.items() if n.endswith(name) or len(flows) == 1]
             assert any(np.linalg.norm(a - part) <= 1e-13 * np.linalg.norm(part) for a in same), (k, label)
+        arrived = {j: {"given": getattr(arriving, j)} for j in page.carries}
+        added = {name: a for name, a in step.parts(k, arrived).items() if name != "given"}
+        mine = parts_of(k, equations, names, total)
+        assert bool(added) == bool(mine)
+        if added:
+            np.testing.assert_allclose(sum(mine.values()), sum(added.values()), rtol=1e-13, atol=1e-14)
 
 
 TYPED = """def values(F, p, x, prev):

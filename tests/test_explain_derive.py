@@ -95,12 +95,15 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 0
     assert said.startswith("# MGU: derivation of U1′ to U6′")
     assert "Every row is the derived one." in said
-    code, said = status(tmp_path, MGU.replace(", dh_prev + ds * v.f  # (U3')", ", dh_prev  # (U3')"), capsys)
+    forgetful = MGU.replace("df, dh_prev = df + ds * v.h_prev, dh_prev + ds * v.f", "df = df + ds * v.h_prev")
+    code, said = status(tmp_path, forgetful, capsys)
     assert code == 1
     assert "the cotangent of h_prev differs by" in said
     assert ": the term of U3' is missing\nright\n    U6'  d.h_prev += d.h * sigmoid(-a_f)\n" in said
     assert "yours\n    dh_prev, df, dn = dh * (1 - v.f)" in said
     assert said.rstrip().endswith(": fail.")
+    (shown,) = re.findall(r"```\n(First difference.*?)\n```", MANUAL, re.S)
+    assert shown in said
     code, said = status(tmp_path, MGU.replace("contract(d.a_n, v.s)", "contract(d.a_n, v.h_prev)"), capsys)
     assert code == 1
     assert "right\n    U4'  d.U_n += contract(d.a_n, s)\nyours\n    U_n=contract(d.a_n, v.h_prev)," in said
