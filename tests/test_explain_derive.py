@@ -107,6 +107,9 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     code, said = status(tmp_path, MGU.replace("contract(d.a_n, v.s)", "contract(d.a_n, v.h_prev)"), capsys)
     assert code == 1
     assert "right\n    U4'  d.U_n += contract(d.a_n, s)\nyours\n    U_n=contract(d.a_n, v.h_prev)," in said
+    code, said = status(tmp_path, MGU.replace("f=df, s", "f=None, s"), capsys)
+    assert code == 1
+    assert "the cotangent of f is None; expected shape (3, 5)" in said
     code, said = status(
         tmp_path, MGU.replace("values, adjoint, gradients", "values, None, None"), capsys, "--format", "python"
     )
@@ -122,6 +125,7 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (MGU + "\nSECOND = nl", "mgu.py cannot be run: NameError"),
         (MGU.replace("MGU = Page", "PAGES = lambda: Page"), "mgu.py has no page; expected one"),
         (MGU + "\nTWO = MGU.having(n=SIGMOID)", "mgu.py has several pages, MGU, MGU(n=sigmoid)"),
+        (MGU.replace("dn * F.n.d(v.a_n)", "dn * v.typo"), "MGU: its adjoint cannot be run: AttributeError"),
         (MGU.replace("s = f * prev.h", "s = f @ prev.h"), "MGU, U3: no rule for f @ prev.h"),
     ],
     ids=lambda text: text[-20:],
