@@ -118,6 +118,12 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "Every row" not in said
 
 
+def test_a_file_may_wrap_a_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = status(tmp_path, "from numpy_lstm import LSTM, projected\nP = projected(LSTM, 3)\n", capsys)
+    assert code == 0
+    assert "| M1 | $q = m M^{\\top}$ | $dq = dm M^{\\top} + m dM^{\\top}$ |" in said
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
