@@ -90,7 +90,7 @@ def adamw(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: f
 
 
 def _each(change: Callable[..., tuple[Any, ...]], params: Any, *trees: Any) -> Iterator[Any]:
-    """What ``change`` makes of the leaves of all: trees. On a GPU, where each call costs a launch, of one vector each."""
+    """What ``change`` makes of all leaves: trees. On a GPU, where each call costs a launch, of one vector each."""
     if tree.on_device(params):
         return (tree.unflatten(a, params) for a in change(*map(tree.flatten, (params, *trees))))
     leaves = zip(*map(tree.every, (params, *trees)), strict=True)
