@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, each_step, layers, scan, tree, wiring
+from .. import arrays, binding, each_step, layers, scan, tree, wiring
 from ..pages.page import Page, take
 from ..scan import Forward
 from .errors import TrainingError
@@ -200,4 +200,4 @@ def _zero_states(layer: Any, params: Any, rows: int) -> Any:
     if not cell.carries:
         return cell.State()
     dtype = next(a.dtype for _, a in tree.leaves(params))
-    return tree.beside(cell.zero_state(rows, scan.bind_params(cell, params)["H"], dtype), params)
+    return tree.beside(cell.zero_state(rows, binding.bind_params(cell, params)["H"], dtype), params)
