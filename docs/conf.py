@@ -81,10 +81,13 @@ def mend(app: Any, failed: Exception | None) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+TIGHT = "lspace='0' rspace='0'"
 FORMULAS = {
-    r"(<mi>(?:tanh|exp|ln|log)</mi>)(?=<m(?!o|row))": r"\1<mspace width='0.17em'/>",
     r"<mo><mrow><mo>&#x0002B;</mo></mrow></mo><mo>&#x0003D;</mo>": "<mo>+=</mo>",
-    r"<msup>(<m[io]>[^<]*</m[io]>)<mi>&#x02032;</mi></msup>": r"<mrow>\1<mo lspace='0' rspace='0'>′</mo></mrow>",
+    r"<msup>(<m[io]>[^<]*</m[io]>)<mi>(&#x0203[2-4];)</mi></msup>": rf"<mrow>\1<mo {TIGHT}>\2</mo></mrow>",
+    r"(<mi>(?:tanh|exp|ln|log)</mi>)(?=<m(?!o|row))": r"\1<mspace width='0.17em'/>",
+    r"<mo[^>]*>(&#x0007C;|&#x02016;)</mo>": rf"<mo stretchy='false' {TIGHT}>\1</mo>",
+    r"(&#x00028;|&#x0002C;|&#x0003D;)</mo><mo>(&#x02212;)": r"\1</mo><mo form='prefix'>\2",
 }
 PAGES = {
     'role="heading"(?! aria-level)': 'role="heading" aria-level="2"',
