@@ -62,6 +62,7 @@ RIGHT = {
     "ch05": "np.einsum('tbj,tbk->jk', da, np.concatenate([h_0[None], hs[:-1]]))",
     "ch06": "back.dfirst",
     "ch08": "np.exp(-abs(a)) / (1 + np.exp(-abs(a))) ** 2",
+    "ch09": "dc * v.f",
     "ch10": "dh * v.n, dh * v.q, dh * v.h_prev, dh * v.z",
     "ch11": "v.y * F.o.d(v.a_o), v.o * F.y.d(v.c), v.g * F.i.d(v.a_i), v.c_prev * F.f.d(v.a_f), v.i * F.g.d(v.a_g)",
 }
@@ -116,6 +117,13 @@ WRONG: dict[str, dict[str, tuple[str, str]]] = {
         "sigmoid-in-place-of-its-derivative": (RIGHT["ch08"], "nl.activations.SIGMOID(a)"),
         "sigmoid-complement-for-its-derivative": (RIGHT["ch08"], "1 - nl.activations.SIGMOID(a)"),
         "sigmoid-derivative-sign": ("np.exp(-abs(a)) /", "-np.exp(-abs(a)) /"),
+    },
+    "ch09": {
+        "forget-gate-missing-in-carry": (" * v.f", ""),
+        "carry-from-input-gate": ("v.f", "v.i"),
+        "cell-carry-dropped": ("dc", "0 * dc"),
+        "carry-doubled": ("dc", "2 * dc"),
+        "carry-sign": ("dc", "-dc"),
     },
     "ch10": {
         "gru-kept-state-forgotten": ("dh * v.z", "0 * dh"),
@@ -175,7 +183,9 @@ def test_the_dots_say_what_to_do_and_the_right_answer_passes(chapter: str, capsy
     assert "digits" not in said
 
 
-@pytest.mark.parametrize("chapters", [("ch01", "ch02"), ("ch03", "ch04", "ch05", "ch06", "ch11"), ("ch08",), ("ch10",)])
+@pytest.mark.parametrize(
+    "chapters", [("ch01", "ch02"), ("ch03", "ch04", "ch05", "ch06", "ch09", "ch11"), ("ch08",), ("ch10",)]
+)
 def test_each_mistake_of_an_exercise_is_named(chapters: tuple[str, ...]) -> None:
     """Chapters that share a case share a judge."""
     judge = nl.judge.Judge(exercise(chapters[0]).case())

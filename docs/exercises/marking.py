@@ -48,12 +48,12 @@ class Exercise(NamedTuple):
         return cli.main(["judge", str(asked), str(given)])
 
 
-def row(tag: str) -> Callable[[Case, Callable[..., Any]], dict[str, Any]]:
-    """The answer of the page whose line of this tag is yours; your arguments are names that stand above that line."""
+def row(tag: str, target: str = ".+?") -> Callable[[Case, Callable[..., Any]], dict[str, Any]]:
+    """The answer of the page whose line of this tag, and target, is yours: its arguments are names that stand above."""
 
     def answer(case: Case, yours: Callable[..., Any]) -> dict[str, Any]:
         adjoint = case.network.page.adjoint
-        line = re.compile(rf"^    (.+?) = [^#\n]*# \({tag}\).*$", re.M)
+        line = re.compile(rf"^    ({target}) = [^#\n]*# \({tag}\).*$", re.M)
         names = ", ".join(inspect.signature(yours).parameters)
         source = line.sub(rf"    \1 = yours({names})", inspect.getsource(adjoint), count=1)
         exec(source, space := {**adjoint.__globals__, "yours": yours})
