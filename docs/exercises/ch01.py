@@ -4,8 +4,9 @@ da (B,H) is the cotangent of a; p.W (H,D) and p.U (H,H) are the weights. Return 
 Mistakes that are known here: recurrent-weights-transposed, gate-omitted-in-dx, hidden-carry-dropped, carry-sign.
 """
 
-import numpy_lstm as nl
 from marking import Exercise, row
+
+import numpy_lstm as nl
 
 
 def operands(p, da):

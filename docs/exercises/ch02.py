@@ -5,8 +5,9 @@ Mistakes that are known here: rnn-derivative-missing, rnn-derivative-of-output, 
 rnn-derivative-not-squared.
 """
 
-import numpy_lstm as nl
 from marking import Exercise, row
+
+import numpy_lstm as nl
 
 
 def pre_activation(F, v, dh):

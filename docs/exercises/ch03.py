@@ -5,8 +5,9 @@ Mistakes that are known here: old-cell-missing, df-from-new-cell, df-from-forget
 di-from-input-gate, input-gate-missing, dg-from-candidate.
 """
 
-import numpy_lstm as nl
 from marking import Exercise, row
+
+import numpy_lstm as nl
 
 
 def gates(v, dc):

@@ -7,8 +7,9 @@ carry-through-tanh-derivative, carry-through-output-gate, tanh-derivative-missin
 one-minus-cell-squared.
 """
 
-import numpy_lstm as nl
 from marking import Exercise, row
+
+import numpy_lstm as nl
 
 
 def cell(F, v, d, dy):

@@ -6,9 +6,9 @@ state-of-another-step, square-gradient-transposed.
 """
 
 import numpy as np  # noqa: F401  for you
+from marking import Exercise
 
 import numpy_lstm as nl
-from marking import Exercise
 
 
 def recurrent(da, hs, h_0):

@@ -6,9 +6,9 @@ Mistakes that are known here: truncated-windows.
 """
 
 import numpy as np
+from marking import Exercise
 
 import numpy_lstm as nl
-from marking import Exercise
 
 
 def handed_on(back):

@@ -9,9 +9,9 @@ sigmoid-in-place-of-its-derivative, sigmoid-complement-for-its-derivative, sigmo
 from dataclasses import replace
 
 import numpy as np  # noqa: F401  for you
+from marking import Exercise
 
 import numpy_lstm as nl
-from marking import Exercise
 from numpy_lstm.cases.network import Parts
 
 

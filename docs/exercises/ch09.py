@@ -5,8 +5,9 @@ Mistakes that are known here: forget-gate-missing-in-carry, carry-from-input-gat
 carry-sign.
 """
 
-import numpy_lstm as nl
 from marking import Exercise, row
+
+import numpy_lstm as nl
 
 
 def carousel(v, dc):

@@ -6,8 +6,9 @@ Mistakes that are known here: gru-kept-state-forgotten, gru-kept-state-by-candid
 gru-candidate-by-update-gate, gru-update-forgets-candidate, gru-update-from-new-state.
 """
 
-import numpy_lstm as nl
 from marking import Exercise, row
+
+import numpy_lstm as nl
 
 
 def share(v, dh):

@@ -8,8 +8,9 @@ old-cell-missing, df-from-new-cell, input-gate-missing, candidate-derivative-mis
 
 from dataclasses import replace
 
-import numpy_lstm as nl
 from marking import Exercise
+
+import numpy_lstm as nl
 from numpy_lstm.cases.network import Parts
 
 
