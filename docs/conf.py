@@ -33,7 +33,12 @@ MANUAL = "docs/README"
 
 
 def contents(app: Any, docname: str, source: list[str]) -> None:
-    """Every section of the two pages that list others gets the pages that it links to as a hidden table of contents."""
+    """Every section of the two pages that list others gets the pages that it links to as a hidden table of contents.
+
+    A link to a folder, which GitHub shows, becomes what it says.
+    """
+    here = Path(app.srcdir, docname).parent
+    source[0] = re.sub(r"\[([^\]]+)\]\(([\w./-]+)\)", lambda m: m[1 if (here / m[2]).is_dir() else 0], source[0])
     if docname in (root_doc, MANUAL):
         sections = re.split(r"^(?=## )", source[0], flags=re.M)
         source[0] = "".join(section + toctree(section, docname == MANUAL) for section in sections)

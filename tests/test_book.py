@@ -40,6 +40,14 @@ def test_every_tag_is_listed_in_the_notation_beside_its_page() -> None:
     }
 
 
+def test_every_mistake_that_a_chapter_names_is_in_the_catalogue() -> None:
+    named = {
+        k for p in CONTENTS.parent.glob("*.md") for k in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", p.read_text("utf-8"))
+    }
+    assert len(named) >= 10
+    assert named <= {*CATALOGUE}
+
+
 @pytest.mark.skipif(not cases.THOROUGH, reason="builds the book: .ci/run does, and --thorough")
 def test_it_builds_without_a_warning_and_asks_nothing_of_the_net(tmp_path: Path) -> None:
     pytest.importorskip("sphinx", reason="needs the extra book")
