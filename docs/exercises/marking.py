@@ -43,9 +43,8 @@ class Exercise(NamedTuple):
         except Exception as error:
             print(f"{place.name}: {self.yours.__name__} raised {type(error).__name__}: {error}", file=sys.stderr)
             return BAD_INPUT
-        asked = files.write_case(folder / f"{place.stem}.json", case)
-        given = files.write_answer(folder / f"{place.stem}-answer.json", answer)
-        return cli.main(["judge", str(asked), str(given)])
+        written = files.write_case(folder / f"{place.stem}.json", case)
+        return cli.main(["judge", str(written), str(files.write_answer(folder / f"{place.stem}-answer.json", answer))])
 
 
 def row(tag: str, target: str = ".+?") -> Callable[[Case, Callable[..., Any]], dict[str, Any]]:
@@ -53,9 +52,8 @@ def row(tag: str, target: str = ".+?") -> Callable[[Case, Callable[..., Any]], d
 
     def answer(case: Case, yours: Callable[..., Any]) -> dict[str, Any]:
         adjoint = case.network.page.adjoint
-        line = re.compile(rf"^    ({target}) = [^#\n]*# \({tag}\).*$", re.M)
-        names = ", ".join(inspect.signature(yours).parameters)
-        source = line.sub(rf"    \1 = yours({names})", inspect.getsource(adjoint), count=1)
+        line, names = rf"(?m)^    ({target}) = [^#\n]*# \({tag}\).*$", ", ".join(inspect.signature(yours).parameters)
+        source = re.sub(line, rf"    \1 = yours({names})", inspect.getsource(adjoint), count=1)
         exec(source, space := {**adjoint.__globals__, "yours": yours})
         return case.run(parts=Parts(cell=lambda page: replace(page, adjoint=space[adjoint.__name__])))
 
