@@ -56,13 +56,14 @@ def function(name: str, equations: Equations) -> Callable[..., Any]:
     return OPERATIONS.get(name) or getattr(ops, name)
 
 
-def forward(equations: Equations, names: Numbers) -> dict[str, Any]:
-    """All values of one step from the inputs, ``c_prev`` and so on, and the parameters."""
-    found = dict(names)
+def forward(equations: Equations, names: Numbers, moved: Numbers | None = None) -> dict[str, Any]:
+    """All values of one step from the inputs, ``c_prev`` and so on, and the parameters; ``moved`` is added to some."""
+    moved = moved or {}
+    found = {k: a + moved[k] if k in moved else a for k, a in names.items()}
     for row in equations.rows:
         given = value(accurate(row.expression, equations), found, {}, equations)
         blocks = given if isinstance(given, list) else [given]
-        found.update(zip(row.targets, blocks, strict=True))
+        found |= {k: a + moved.get(k, 0) for k, a in zip(row.targets, blocks, strict=True)}
     return found
 
 

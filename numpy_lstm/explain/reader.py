@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from .. import ops
 from ..activations import APART, SIGMOID, TANH, TOGETHER, UNCHANGED, Activation, Normalisation
+from ..check.given import CaseError
 from ..pages import describe
 from ..pages.page import Page
 from .expressions import Row, call, opposite
@@ -53,7 +54,7 @@ class Reader:
             self.scope.names[x] = ast.Name(page.reads[0])
 
     def rows(self) -> list[Row]:
-        """The rows, top to bottom. Raises ValueError: see the module's ``rows``."""
+        """The rows, top to bottom. Raises CaseError: see the module's ``rows``."""
         fields = self._fields()
         for node in self.body:
             if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
@@ -64,19 +65,17 @@ class Reader:
             if self.tag:
                 self.found += self._read(to, node.value, fields)
             elif isinstance(to, ast.Name) and to.id not in fields:
-                with suppress(ValueError):  # an intermediate, put in where it is used; said there if it has no rule
+                with suppress(CaseError):  # an intermediate, put in where it is used; said there if it has no rule
                     self.scope.names[to.id] = self.expression(node.value, self.scope)
         if not self.found:
-            raise ValueError(
-                f"{self.page.name}: no line of values has a tag; expected 'c = f * prev.c + i * g  # (L9)'"
-            )
+            raise CaseError(f"{self.page.name}: no line of values has a tag; expected 'c = f * prev.c + i * g  # (L9)'")
         return self.found
 
     def _fields(self) -> dict[str, str]:
         """The field of Trace that holds each local name, by the ``return``."""
         done = next((n.value for n in self.body if isinstance(n, ast.Return)), None)
         if not isinstance(done, ast.Call):
-            raise ValueError(f"{self.page.name}: values returns no record; expected 'return Trace(x=x, ...)'")
+            raise CaseError(f"{self.page.name}: values returns no record; expected 'return Trace(x=x, ...)'")
         positional = [] if any(k.arg is None for k in done.keywords) else zip(self.page.Trace._fields, done.args)  # noqa: B905
         pairs = [*positional, *((k.arg, k.value) for k in done.keywords if k.arg)]
         return {e.id: str(k) for k, e in pairs if isinstance(e, ast.Name) and e.id not in self.scope.names}
@@ -128,7 +127,7 @@ class Reader:
     def _applied(self, f: Any, a: ast.expr) -> ast.expr:
         """f(a); of 1 - sigmoid that is sigmoid(-a), which loses no digit."""
         if not isinstance(f, Activation):
-            raise ValueError(f"{self.page.name}, {self.tag}: {f!r} has no rule; expected an Activation")
+            raise CaseError(f"{self.page.name}, {self.tag}: {f!r} has no rule; expected an Activation")
         if f.made and f.made[0] == "complement":
             return opposite(self._applied(f.made[1], a))
         name = re.sub(r"\W+", "_", f.name)
@@ -150,7 +149,7 @@ class Reader:
             return ast.List([call("normalise", a, ast.Constant(norm.eps)) for a in blocks])
         if f is TOGETHER.f:
             return call("normalise", *blocks, ast.Constant(norm.eps))
-        raise ValueError(f"{self.page.name}, {self.tag}: {norm!r} has no rule")
+        raise CaseError(f"{self.page.name}, {self.tag}: {norm!r} has no rule")
 
     def _called(self, function: ast.expr, arguments: list[ast.expr], scope: Scope) -> ast.expr:
         """An operation that is kept, an activation, or a helper whose one ``return`` is put in."""
@@ -173,12 +172,12 @@ class Reader:
                 return self.expression(result, Scope(names, {}, _known(found)))
         raise self._no_rule(function)
 
-    def _no_rule(self, e: ast.expr) -> ValueError:
+    def _no_rule(self, e: ast.expr) -> CaseError:
         covered = f"arithmetic, functions of the page, {', '.join(f.__name__ for f in KEPT)}"
-        return ValueError(f"{self.page.name}, {self.tag}: no rule for {ast.unparse(e)}; expected {covered}")
+        return CaseError(f"{self.page.name}, {self.tag}: no rule for {ast.unparse(e)}; expected {covered}")
 
     def _definition(self, function: Any) -> tuple[ast.FunctionDef, list[str]]:
-        """What the source of a function says, and its lines. Raises ValueError where there is none."""
+        """What the source of a function says, and its lines. Raises CaseError where there is none."""
         try:
             source = textwrap.dedent(inspect.getsource(function))
             found = ast.parse(source).body[0]
@@ -186,7 +185,7 @@ class Reader:
             found, source = None, ""
         if not isinstance(found, ast.FunctionDef):
             name = getattr(function, "__name__", repr(function))
-            raise ValueError(
+            raise CaseError(
                 f"{self.page.name}: the source of {name} is not at hand; expected a def in a file or a notebook"
             )
         return found, source.splitlines()

@@ -9,6 +9,7 @@ import ast
 from typing import NamedTuple
 
 from ..activations import Activation
+from ..check.given import CaseError
 from ..pages.page import Page
 from ..pages.projected import values as projected_values
 from ..pages.zoneout import values as zoneout_values
@@ -27,7 +28,7 @@ class Equations(NamedTuple):
 def rows(page: Page) -> Equations:
     """The equations of a page; of a combinator those of its cell, under the names that it gives them, then its own.
 
-    Raises ValueError, in one line, where the source is not at hand, where a field has no tagged line, and where a line
+    Raises CaseError, in one line, where the source is not at hand, where a field has no tagged line, and where a line
     holds what no rule covers.
     """
     functions: dict[str, Activation] = {}
@@ -37,11 +38,11 @@ def rows(page: Page) -> Equations:
     for field in page.Trace._fields:
         if targets.count(field) + (field in given) != 1:
             has = "more than one tagged line" if field in targets else "no tagged line"
-            raise ValueError(f"{page.name}: {field} has {has} in values; expected one '{field} = ...  # (TAG)'")
+            raise CaseError(f"{page.name}: {field} has {has} in values; expected one '{field} = ...  # (TAG)'")
     if other := [k for k in targets if k not in page.Trace._fields]:
-        raise ValueError(f"{page.name}: {other[0]} has a tagged line in values, but is no field of Trace")
+        raise CaseError(f"{page.name}: {other[0]} has a tagged line in values, but is no field of Trace")
     if both := {*page.Trace._fields} & {*page.Params._fields}:
-        raise ValueError(f"{page.name}: {min(both)} is a field of Trace and of Params; expected different names")
+        raise CaseError(f"{page.name}: {min(both)} is a field of Trace and of Params; expected different names")
     return Equations(page, found, functions)
 
 
@@ -58,7 +59,7 @@ def _rows(page: Page, functions: dict[str, Activation]) -> list[Row]:
         own = Reader(page, functions, names=("keep", "old", "new")).rows()
         forms = {"now": "{}", "keep": "keep_{}", "old": "{}_prev", "new": "{}_new"}
         return inner + [r for k in cell.carries for r in _renamed(own, {a: b.format(k) for a, b in forms.items()})]
-    raise ValueError(f"{page.name}: no rule for this combinator; expected a cell, projected(...), zoneout(...)")
+    raise CaseError(f"{page.name}: no rule for this combinator; expected a cell, projected(...), zoneout(...)")
 
 
 def _renamed(found: list[Row], names: dict[str, str]) -> list[Row]:
