@@ -18,6 +18,7 @@ weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape)
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 training      train: optimisers, schedules, a pure loop, saved runs, a language model
+explaining    explain: the rows and terms of a page, derivations, traces, and a page of every number
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -41,6 +42,7 @@ from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
 from . import train  # isort: skip
+from . import explain  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -102,5 +104,6 @@ __all__ = [
     "ops",
     "shapes",
     "train",
+    "explain",
     "tree",
 ]

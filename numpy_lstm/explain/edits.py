@@ -17,11 +17,14 @@ STATES: Edit = {"h_prev": ["start"], "c_prev": ["start"]}
 
 
 def _pair(pair: str, *kinds: str) -> Edit:
-    return {kind + a: kind + b for kind in kinds for a, b in (pair, pair[::-1])}
+    return {kind + a: kind + b for kind in kinds for a, b in ((pair[0], pair[1]), (pair[1], pair[0]))}
 
 
 def _derivatives(prefix: str, **wrong: str) -> dict[str, Callable[[str], Edit]]:
-    return {f"{prefix}{name}".replace("_", "-"): lambda k, w=w: {"derivative": {k or "y": w}} for name, w in wrong.items()}
+    def edit(wrong: str) -> Callable[[str], Edit]:
+        return lambda k: {"derivative": {k or "y": wrong}}
+
+    return {f"{prefix}{name}".replace("_", "-"): edit(how) for name, how in wrong.items()}
 
 
 def _fixed(key: str, **changes: Any) -> Edit:
@@ -65,18 +68,35 @@ EDITS: dict[str, Edit | Callable[[str], Edit]] = {
     "cached-gates-exchanged": lambda k: {"values": _pair(k, "", "a_")},
     "cached-activations-exchanged": lambda k: {"values": _pair(k, "")},
     **_derivatives(
-        "tanh_", derivative_of_tanh="ofValue", derivative_missing="one", derivative_twice="twice", derivative_sign="plus",
-        derivative_not_squared="complement", in_place_of_its_derivative="value", derivative_of_sigmoid="logistic",
+        "tanh_",
+        derivative_of_tanh="ofValue",
+        derivative_missing="one",
+        derivative_twice="twice",
+        derivative_sign="plus",
+        derivative_not_squared="complement",
+        in_place_of_its_derivative="value",
+        derivative_of_sigmoid="logistic",
     ),
     "one-minus-cell-squared": _fixed("derivative", y="square"),
     **_derivatives(
-        "sigmoid_", derivative_missing="one", derivative_of_activation="ofValue", in_place_of_its_derivative="value",
-        complement_for_its_derivative="complement", derivative_sign="sign", derivative_twice="twice", derivative_of_tanh="bend",
+        "sigmoid_",
+        derivative_missing="one",
+        derivative_of_activation="ofValue",
+        in_place_of_its_derivative="value",
+        complement_for_its_derivative="complement",
+        derivative_sign="sign",
+        derivative_twice="twice",
+        derivative_of_tanh="bend",
     ),
     "pre-activation-taken-for-gate": lambda k: {"derivative": {k: "raw"}},
     **_derivatives(
-        "candidate_", derivative_missing="one", derivative_of_activation="ofValue", derivative_twice="twice",
-        derivative_of_sigmoid="logistic", derivative_not_squared="complement", derivative_sign="plus",
+        "candidate_",
+        derivative_missing="one",
+        derivative_of_activation="ofValue",
+        derivative_twice="twice",
+        derivative_of_sigmoid="logistic",
+        derivative_not_squared="complement",
+        derivative_sign="plus",
         in_place_of_its_derivative="value",
     ),
     "one-minus-pre-activation-squared": lambda k: {"derivative": {k: "square"}},
@@ -93,7 +113,8 @@ EDITS: dict[str, Edit | Callable[[str], Edit]] = {
     },
     "gates-weights-exchanged-in-backward": lambda k: {"params": _pair(k, "W_", "U_")},
     "gates-exchanged-in-backward": lambda k: {
-        "params": _pair(k, "W_", "U_"), "gradients": _pair(k, "W_", "U_", "b_"),
+        "params": _pair(k, "W_", "U_"),
+        "gradients": _pair(k, "W_", "U_", "b_"),
     },
     "gru-kept-state-forgotten": _fixed("values", z=0),
     "gru-kept-state-by-candidate-share": _fixed("values", z="q"),

@@ -1,9 +1,9 @@
 """Rows and terms as data that the page's JavaScript compiles: each expression a nested list, its operation first.
 
-A name is a string, ``d.c``, the cotangent of c, is ``"d.c"``, a number itself. ``["+", a, b]``, ``-``, ``*`` and ``/`` are
+A name is a string, ``d.c``, the cotangent of c, is ``"d.c"``, a number itself. ``["+", a, b]``, ``-``, ``*``, ``/`` are
 element by element, ``["neg", a]``; ``["lin", a, W]`` is a W^T, ``["nil", d, W]`` d W, ``["outer", d, a]`` d^T a;
-``["f", name, numbers, a]`` a function and ``["d", name, numbers, a]`` its derivative; ``["norm", eps, blocks...]`` a layer
-norm and ``["dnorm", k, eps, ds..., blocks...]`` the k-th block of its adjoint.
+``["f", name, numbers, a]`` a function and ``["d", name, numbers, a]`` its derivative; ``["norm", eps, blocks...]`` a
+layer norm and ``["dnorm", k, eps, ds..., blocks...]`` the k-th block of its adjoint.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""One HTML file that computes every number of a cell, forward and backward: no request, no server, Python to build it."""
+"""One HTML file that computes every number of a cell, forward and backward; Python builds it, nothing is requested."""
 
 import base64
 import hashlib
@@ -26,7 +26,10 @@ from .javascript import described
 
 STEPS, UNITS = 100, 32  # the largest case that the page shows
 SIZES, LONG = {"T": STEPS, "B": 1, "D": 2, "H": 3}, {"T": STEPS, "B": 1, "D": 4, "H": 8}
-ASKED = ("each-norm-clipped", "clipped-at-the-end", "padding-in-the-backward-pass", "last-state-cotangent-of-short-rows-lost")
+ASKED = (  # in questions, beside those that can be chosen
+    *("each-norm-clipped", "clipped-at-the-end", "padding-in-the-backward-pass"),
+    "last-state-cotangent-of-short-rows-lost",
+)
 SCRIPTS = ("runtime", "paths", "state", "formula", "diagram", "step", "time", "broken", "questions", "training", "main")
 
 
@@ -60,7 +63,7 @@ def page(what: Case | Page | str | None = None, record: str | Path | None = None
         examples = {_of_case(what).name: what}
     else:
         opened = Network(LSTM if what is None else what).check()
-        cells = {opened.page.name: opened.page} | CELLS
+        cells = {opened.page.name: opened.page} | {k: cell for k, cell in CELLS.items() if k != opened.page.name}
         examples = {name: example(cell, seed) for name, cell in cells.items()}
     data = _data(examples, STEPS if isinstance(what, Case) else 4, seed)
     return Document(_document(data | {"record": training}))
@@ -69,8 +72,15 @@ def page(what: Case | Page | str | None = None, record: str | Path | None = None
 def example(cell: Page, seed: int = 0, sizes: dict[str, int] = SIZES) -> Case:
     """A case with numbers of one decimal: 100 steps, of which the page shows four at first. No state is zero."""
     case = Case.random(Network(cell), RECORDS, sizes, np.random.default_rng(seed), scale=np.sqrt(sizes["H"]))
-    arrays = {k: np.round(a, 1) for k, a in case.arrays.items()}
-    return case._replace(name=f"example of {cell.name}", arrays={k: np.where(a == 0, 0.1, a) for k, a in arrays.items()})
+    rounded = {k: np.round(a, 1) for k, a in case.arrays.items()}
+    arrays = {k: np.where(a == 0, 0.1, a) for k, a in rounded.items()}
+    return case._replace(name=f"example of {cell.name}", arrays=arrays)
+
+
+def beginning(case: Case, T: int) -> Case:
+    """The first steps of a case."""
+    long = ("x", "d_output", "d_c")
+    return case._replace(arrays={k: a[:T] if k in long else a for k, a in case.arrays.items()})
 
 
 def far_back(cell: Page, seed: int = 0) -> Case:
@@ -99,9 +109,10 @@ def _of_case(case: Case) -> Page:
 def _data(examples: dict[str, Case], T: int, seed: int) -> dict[str, Any]:
     """All that the page is made of, but for its record."""
     benches = {name: Workbench(case) for name, case in examples.items()}
+    shown = [Workbench(beginning(case, T)) for case in examples.values()]
     far = [Workbench(far_back(cell, seed)) for cell in (RNN, GRU, LSTM)]
     mistakes: dict[str, Any] = {}
-    for n, bench in enumerate(benches.values()):
+    for n, bench in enumerate(shown):
         for name, edit in found(bench).items() if not bench.case.network.projection else ():
             mistakes.setdefault(name, [edit, []])[1].append(n)
     said: dict[str, Any] = {m.name: m for m in LOSSES if m.name in ("mean-of-sequence-means", "padding-in-the-mean")}
@@ -122,7 +133,8 @@ def _cell(bench: Workbench) -> dict[str, Any]:
     kept = keeper(bench.whole, bench.call.params, bench.run, state)
     bias = {} if kept is None or kept.bias is None else {"bias": kept.bias, "shuts": kept.shuts}
     network = bench.case.network
-    return {**described(bench.whole), "signal": state, "named": bench.cell.name, "projection": network.projection, **bias}
+    named = {"named": bench.cell.name, "projection": network.projection}
+    return {**described(bench.whole), "signal": state, **named, **bias}
 
 
 def _numbers(bench: Workbench) -> dict[str, Any]:
@@ -167,8 +179,9 @@ def _document(data: dict[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="{words["language"]}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(words["title"])}</title>'
-        f'<style>{style}</style><script type="importmap">{imports}</script></head><body><div id="app"></div>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{html.escape(words['title'])}</title><style>{style}</style>"
+        f'<script type="importmap">{imports}</script></head><body><div id="app"></div>'
         f'<noscript>{html.escape(words["noscript"])}</noscript><script type="module">{script}</script></body></html>\n'
     )
 

@@ -94,7 +94,7 @@ const grouped = terms => { const out = {}; for (const t of terms) (out[t.target]
 function compiled(cell) {
   const params = new Set(cell.params);
   const rows = cell.rows.map(([tag, targets, e, exact]) => ({ tag, targets, e, names: [...new Set(namesIn(e))],
-    value: compile(exact ?? e, targets[0]), several: Array.isArray(e) && e[0] === "norm" }));
+    value: compile(exact ?? e, targets[0]), shown: compile(e, targets[0]), several: Array.isArray(e) && e[0] === "norm" }));
   const terms = cell.terms.map(([tag, target, sources, e]) => ({ tag, target, sources, e, param: params.has(target),
     through: params.has(target) ? [] : namesIn(e).filter(n => params.has(n)), value: compile(e, sources[0]) }));
   const activation = Object.fromEntries(rows.filter(r => r.e[0] === "f").map(r => [r.targets[0], r.e.slice(1)]));
@@ -102,8 +102,8 @@ function compiled(cell) {
 }
 
 function step(cell, v, bump) {
-  for (const { targets, value, several } of cell.rows) {
-    const found = value(v);
+  for (const { targets, value, shown, several } of cell.rows) {
+    const found = (bump ? shown : value)(v); // where z is moved, 1 - z moves with it
     targets.forEach((k, i) => { v[k] = several ? found[i] : found; if (bump?.[0] === k) v[k] = bumped(v[k], bump); });
   }
   return v;

@@ -62,7 +62,7 @@ function compute(wrong = "", more = {}) {
   })();
 }
 // dL by moving one number, a value of step t or a parameter, a little: two distances each way, whose errors cancel.
-const MOVED = 1e-3;
+const MOVED = 2e-4;
 function moved(name, t, j, i) {
   const p = problem(), at = e => {
     if (t !== null) return loss(p, run(p.cell, p.params, p.xs, p.first, { [t]: [name, j, e] }));
@@ -73,6 +73,7 @@ function moved(name, t, j, i) {
 }
 // How the number found by moving agrees with the derived one: in digits, "small" where it cannot be seen, "no" where not.
 function agreement(found, derived, L) {
+  if (found === 0 && derived === 0) return { kind: "yes", digits: 12 };
   if (abs(derived) < 1e-6 * max(abs(L), 1e-6) && abs(found) < 2e-6 * max(abs(L), 1e-6)) return { kind: "small" };
   const digits = Math.min(12, Math.floor(-Math.log10(abs(found - derived) / abs(derived) || 1e-13)));
   return { kind: digits >= 6 ? "yes" : "no", digits };
