@@ -1,5 +1,5 @@
 // The data-flow diagram of one step: c on top, h at the bottom, depth in the rows from left to right.
-const X = 148, Y = 74, HALF = 38;
+const X = 156, Y = 74, HALF = 38;
 const layouts = {};
 function layout(cell, name) {
   return layouts[name] ??= (() => {
@@ -31,19 +31,27 @@ function factor(term, v, d, j) {
   const ones = Object.fromEntries(term.sources.map(k => [k, filled(v[k], 1)]));
   return "× " + show(term.value(v, ones, {})[j]);
 }
+// Where on the edge from a to b a chip of this width hides the fewest nodes and other chips.
+function place(a, b, w, taken) {
+  const hidden = p => taken.reduce((n, [x, y, width, height]) => n + max(0, (w + width) / 2 - abs(p[0] - x)) * max(0, (34 + height) / 2 - abs(p[1] - y)), 0);
+  const along = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82].map(u => { // the cubic of curve()
+    const q = 1 - u; return [a[0] + (b[0] - a[0]) * u, a[1] * (q ** 3 + 3 * q * q * u) + b[1] * (3 * q * u * u + u ** 3)]; });
+  const best = along.map(p => [hidden(p), p]).sort((p, q) => p[0] - q[0])[0][1];
+  taken.push([...best, w, 34]); return best;
+}
 function chips(cell, r, row, at) {
-  const v = r.steps[S.t], { d, terms } = r.ds[S.t], j = unitOf(v[row.target]);
-  const put = (from, lines, spread) => {
-    const [a, b] = [at[from], at[row.target]], x = (a[0] + b[0]) / 2, y = a[1] * (1 - spread) + b[1] * spread, w = 8 * max(...lines.map(s => s.length)) + 12;
+  const v = r.steps[S.t], { d, terms } = r.ds[S.t], j = unitOf(v[row.target]), taken = Object.values(at).map(p => [...p, 2 * HALF, 48]);
+  const put = (from, lines) => {
+    const w = 7.3 * max(...lines.map(s => s.length)) + 8, [x, y] = place(at[from], at[row.target], w, taken);
     return svg`<g class="chip" transform="translate(${x} ${y})"><rect x=${-w / 2} y="-17" width=${w} height="34" rx="9"></rect><text y="-7">${lines[0]}</text><text y="8">${lines[1]}</text></g>`;
   };
   if (S.back) return row.terms.filter(t => at[t.sources[0]]).map(t => {
     const value = (terms[row.target] ?? []).find(q => q.tag === t.tag && q.from.join() === t.sources.join())?.value;
-    return value ? put(t.sources[Math.min(t.sources.length - 1, max(0, t.sources.findIndex(s => s.endsWith(row.target.at(-1)))))], [factor(t, v, d, j), "= " + show(value[j])], 0.45) : nothing;
+    return value ? put(t.sources[Math.min(t.sources.length - 1, max(0, t.sources.findIndex(s => s.endsWith(row.target.at(-1)))))], [factor(t, v, d, j), "= " + show(value[j])]) : nothing;
   });
   const mine = cell.inner.filter(t => t.sources.includes(row.target) && at[t.target] && !t.through.length && !JSON.stringify(t.e).includes("norm"));
   const product = JSON.stringify(row.e).includes('"*"');
-  return mine.filter((t, i) => product && mine.findIndex(q => q.target === t.target) === i).map(t => put(t.target, [show(v[t.target][j]), factor(t, v, d, j)], 0.45));
+  return mine.filter((t, i) => product && mine.findIndex(q => q.target === t.target) === i).map(t => put(t.target, [show(v[t.target][j]), factor(t, v, d, j)]));
 }
 const unitOf = a => Math.min(S.unit, a.length - 1);
 function diagram(r, right, rows) {

@@ -163,7 +163,9 @@ function back(cell, steps, given, last, m = {}) {
     for (const [k, s] of Object.entries(m.leaving ?? {})) {
       const name = k + "_prev"; if (!d[name]) continue;
       const a = typeof s === "number" ? scaled(s, d[name]) : source(s, d, name, t, ds);
-      terms[name].push({ tag: "lost", from: [], value: sub(a, d[name]) }); d[name] = a;
+      if (typeof s === "number") terms[name] = terms[name].map(q => ({ ...q, value: scaled(s, q.value) }));
+      else terms[name].push({ tag: "lost", from: [], value: sub(a, d[name]) });
+      d[name] = a;
     }
     carry = Object.fromEntries(cell.state.map(k => [k, d[k + "_prev"]])); ds[t] = { d, terms };
   }

@@ -6,7 +6,7 @@ function termName(q, t) {
 const termsOf = (r, row) => (r.ds[S.t].terms[row.target] ?? []).map(q => ({ ...q, name: termName(q, S.t) }));
 function card(r, right, rows) {
   const row = rows[S.k], v = r.steps[S.t], { d } = r.ds[S.t], a = S.back ? d[row.target] : v[row.target], j = unitOf(a), secret = hidden(row.target);
-  const found = moved(row.target, S.t, j), derived = right.ds[S.t].d[row.target][j], agrees = agreement(found, derived, r.loss);
+  const found = moved(row.target, S.t, j), derived = r.ds[S.t].d[row.target][j], agrees = agreement(found, derived, r.loss);
   const numbers = S.back ? row.terms.map(t => putIn(t.e, v, d, j)).join(" + ") : (row.targets.length > 1 ? `norm(${say("all units")})` : putIn(row.e, v, d, j));
   return html`<section class="card" aria-labelledby="card"><h3 id="card">${row.tag} <span class="muted">${say(S.back ? "row back" : "row forward", { k: S.k + 1, n: rows.length })}</span></h3>
     ${formula(row)}

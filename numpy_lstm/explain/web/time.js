@@ -36,7 +36,7 @@ function sectionTime(r, right) {
   const w = max(26, 560 / r.T), left = 74, H = 220, y = n => 10 + (up - n) / most * (H - 20), share = way[0] ? way.map((a, t) => a[j] / total[t]) : null;
   const bars = parts.map((p, t) => { let above = 0, below = 0; return names.map((n, i) => { const a = p[n]?.[j]; if (!a) return nothing;
     const from = a > 0 ? above : below, to = from + a; if (a > 0) above = to; else below = to;
-    return svg`<rect class=${"part p" + i % 8} x=${left + t * w + 3} width=${w - 6} y=${y(max(from, to))} height=${max(0.5, abs(y(from) - y(to)))}><title>${n}: ${show(a)}</title></rect>`; }); });
+    return svg`<rect class=${"part p" + i % 8} x=${left + t * w + 3} width=${w - 6} y=${y(max(from, to))} height=${max(0.5, abs(y(from) - y(to)))}><title>${n}: ${show(a)}</title></rect>${abs(y(from) - y(to)) > 15 && w > 60 ? svg`<text class="in" x=${left + t * w + 10} y=${(y(from) + y(to)) / 2 + 4}>${n}</text>` : nothing}`; }); });
   return html`<section id="B" aria-labelledby="B-title"><h2 id="B-title">${say("B")}</h2><p>${say("B text", { name: signal, unit: j + 1 })}</p>
     <div class="scroll" tabindex="0" role="region" aria-label=${say("B region", { name: signal })}><svg class="wide" viewBox="0 0 ${left + r.T * w + 8} ${H + 34}" width=${left + r.T * w + 8} height=${H + 34} role="group" aria-label=${say("B region", { name: signal })}>
       ${ticks(-down, up).map(q => svg`<line class=${q ? "grid" : "axis"} x1=${left} x2=${left + r.T * w} y1=${y(q)} y2=${y(q)}></line><text class="tick" x=${left - 6} y=${y(q) + 4} text-anchor="end">${show(q)}</text>`)}
