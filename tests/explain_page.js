@@ -33,7 +33,7 @@
       }
       return out;
     },
-    redrawn: async (state, n) => {
+    redrawn: async (state, n = 15) => {
       page.set(state);
       const out = [];
       for (let i = 0; i < n; i++) {

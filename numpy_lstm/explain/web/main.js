@@ -48,7 +48,7 @@ function app() {
   const right = compute(), r = S.back && S.wrong ? compute(S.wrong) : right, wrong = S.wrong ? compute(S.wrong) : right;
   return html`${bar()}<main>${S.back && S.wrong ? html`<p class="broken" role="status">${say("broken", { name: S.wrong })}</p>` : nothing}
     ${sectionStep(r, right, rows)}${sectionTime(right, right)}${sectionFar()}${sectionBroken(wrong, right)}${sectionQuestions()}${sectionTraining()}
-    <section aria-labelledby="python-title"><h2 id="python-title">${say("as python")}</h2><details id="python" @toggle=${draw}><summary>${say("show script")}</summary><pre tabindex="0" role="region" aria-label=${say("as python")}>${document.getElementById("python")?.open ? python() : nothing}</pre></details></section></main>
+    <section aria-labelledby="python-title"><h2 id="python-title">${say("as python")}</h2><details id="python" @toggle=${draw}><summary>${say("show script")}</summary><pre tabindex="0" role="region" aria-label=${say("copy")}>${document.getElementById("python")?.open ? python() : nothing}</pre></details></section></main>
     <footer><p>${say("about")}</p></footer>${keys()}`;
 }
 const root = document.getElementById("app");
@@ -65,5 +65,5 @@ addEventListener("keydown", e => {
   if (e.ctrlKey || e.metaKey || e.altKey || /INPUT|SELECT|TEXTAREA/.test(e.target.tagName) || document.getElementById("keys")?.open) return;
   const act = KEYS[e.key]; if (act) { e.preventDefault(); act(); }
 });
-window.page = { S, EDITS: () => EDITS, DATA, CELLS, QUESTIONS, set, edit, compute, problem, moved, agreement, split, farCurves, options, whose, python, now, mistakes };
+window.page = { S, EDITS: () => EDITS, DATA, CELLS, QUESTIONS, set, edit, compute, problem, moved, agreement, split, farCurves, options, target, whose, python, now, mistakes };
 readAddress(); now();

@@ -37,7 +37,7 @@ const QUESTIONS = [
   { id: "forget bias", more: { bias: 3 }, of: z => z.dfirst.c[0], wrong: ["forget-gate-missing-in-carry", "carry-from-input-gate", "cell-cotangent-overwritten"] },
   { id: "h_n and output", of: dh(-1), wrong: ["last-output-cotangent-overwritten", "last-state-cotangent-ignored[h]", "last-state-cotangent-doubled[h]"] },
   { id: "packing", more: { T: 3 }, of: dh(2), wrong: [["padding-in-the-backward-pass", z => z.padded.ds[2].d.h[0]], ["last-state-cotangent-of-short-rows-lost", z => z.given[2].h[0]], "last-output-cotangent-overwritten"] },
-  { id: "clipping", of: z => z.dparams.b_f[0] * min(1, 1 / all(z)), wrong: [["each-norm-clipped[1]", z => z.dparams.b_f[0] * min(1, 1 / norm(z.dparams.b_f))], ["clipped-at-the-end[1]", z => max(-1, min(1, z.dparams.b_f[0]))], ["scaled-by-learning-rate[0.01]", z => 0.01 * z.dparams.b_f[0]]] },
+  { id: "clipping", of: z => z.dparams.b_g[0] * min(1, 1 / all(z)), wrong: [["each-norm-clipped[1]", z => z.dparams.b_g[0] * min(1, 1 / norm(z.dparams.b_g))], ["clipped-at-the-end[1]", z => max(-1, min(1, z.dparams.b_g[0]))], ["scaled-by-learning-rate[0.01]", z => 0.01 * z.dparams.b_g[0]]] },
   { id: "detaching", right: "truncated-windows[2]", of: z => z.dparams.U_f[0][0], wrong: [["not truncated", z => z.plain.dparams.U_f[0][0]], "immediate-derivative", "truncated-at-the-end[1]"] },
   { id: "perplexity", of: () => exp((3 * 1.2 + 5 * 2) / 8), wrong: [["mean-of-sequence-means", () => exp((1.2 + 2) / 2)], ["padding-in-the-mean", () => exp((3 * 1.2 + 5 * 2) / 10)], ["perplexities averaged", () => (3 * exp(1.2) + 5 * exp(2)) / 8]] },
   { id: "rnn and lstm", of: z => z.dfirst.c[0], wrong: ["carry-through-tanh-derivative", "carry-through-output-gate", "cell-carry-dropped"] },
