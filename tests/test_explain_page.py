@@ -10,9 +10,10 @@ import pytest
 
 import cases
 import numpy_lstm as nl
+from numpy_lstm.cases import RECORDS, Case, Network
 from numpy_lstm.cases.network import CELLS
 from numpy_lstm.explain import edits
-from numpy_lstm.explain.page import beginning, example, far_back
+from numpy_lstm.explain.page import beginning, example, far_back, page
 from numpy_lstm.mistakes import CATALOGUE, Workbench
 from page_tab import ROOT, Tab, gap, passes
 
@@ -36,6 +37,26 @@ def test_every_number_of_every_cell_is_that_of_nl_at_all_ends_of_the_sliders(tab
             worst[f"{name} {ends}"] = max(gap(a, b) for a, b in pairs)
     print("worst", max((e, k) for k, e in worst.items()))
     assert {k: e for k, e in worst.items() if not e <= WORST} == {}
+
+
+def test_a_case_is_shown_as_it_stands(browser: Any, tmp_path: Path) -> None:
+    """A projected cell, and of a batch the first row, which ends before the others."""
+    sizes, rng = {"T": 6, "B": 3, "D": 2, "H": 4}, np.random.default_rng(0)
+    case = Case.random(Network("PeepholeLSTM", projection=3), RECORDS, sizes, rng, lengths=[4, 6, 1], cells=True)
+    tab = Tab(browser, page(case).write(tmp_path / "case.html"))
+    got, right = tab.computed(str(case.network.of_cell()), 6), case.run()
+    for found, role in ((got["values"], "values"), (got["cotangents"], "cotangents")):
+        assert (
+            max(
+                gap(v[k], right[f"{role}.{k}"][t, 0])
+                for v, t in zip(found, got["at"], strict=True)
+                for k in v
+                if f"{role}.{k}" in right
+            )
+            <= WORST
+        )
+    assert max(gap(a, right[f"d_{k}_0"][0]) for k, a in got["dfirst"].items()) <= WORST
+    tab.close()
 
 
 def test_every_mistake_gives_the_numbers_of_the_catalogue(tab: Tab) -> None:

@@ -153,7 +153,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     two = files.write_case(tmp_path / "two.json", deep)
     for options, says in (
         (["--cell", "LSTN"], "'LSTN' is no known cell"),
-        (["--case", str(tmp_path / "bad.json")], "bad.json: is no JSON"),
+        (["--case", str(tmp_path / "bad.json")], "bad.json: is no json file"),
         (["--case", str(two)], "expected one layer, read forward"),
         (["--case", str(case), "--cell", "GRU"], "a case says its cell"),
         (["--record", str(tmp_path / "old.json")], "version 0; expected"),

@@ -63,6 +63,8 @@ def page(what: Case | Page | str | None = None, record: str | Path | None = None
         examples = {_of_case(what).name: what}
     else:
         opened = Network(LSTM if what is None else what).check()
+        if not opened.page.carries:
+            raise CaseError(f"{opened.page.name} carries nothing; expected a cell")
         cells = {opened.page.name: opened.page} | {k: cell for k, cell in CELLS.items() if k != opened.page.name}
         examples = {name: example(cell, seed) for name, cell in cells.items()}
     data = _data(examples, STEPS if isinstance(what, Case) else 4, seed)
@@ -97,7 +99,8 @@ def _of_case(case: Case) -> Page:
     """The cell of a case; CaseError for one that the page cannot show."""
     cell, sizes = case.network.check().of_cell(), case.sizes
     if case.network.layers > 1 or case.network.direction != "forward" or cell.reads != ("x",):
-        raise CaseError(f"case {case.name} is {case.network}; expected one layer, read forward, without masks")
+        wiring = ", ".join(f"{k} {v}" for k, v in case.network._asdict().items() if k != "cell")
+        raise CaseError(f"case {case.name} has {wiring}; expected one layer, read forward, without masks")
     if other := {"read", "reset", "restart", "l0.dropout"} & {*case.arrays}:
         raise CaseError(f"case {case.name} has {min(other)}; expected no masks")
     if not 1 <= sizes["T"] <= STEPS or max(sizes["H"], sizes["D"]) > UNITS:

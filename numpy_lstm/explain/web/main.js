@@ -66,4 +66,5 @@ addEventListener("keydown", e => {
   const act = KEYS[e.key]; if (act) { e.preventDefault(); act(); }
 });
 window.page = { S, EDITS: () => EDITS, DATA, CELLS, QUESTIONS, set, edit, compute, problem, moved, agreement, split, farCurves, options, target, whose, python, now, mistakes };
+addEventListener("resize", draw);
 readAddress(); now();

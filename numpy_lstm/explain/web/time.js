@@ -14,9 +14,10 @@ function ticks(low, high, n = 4) {
 }
 // curves: [{name, points: [[x, y]...]}]; powers: y is a logarithm.
 function chart({ curves, title, x: across, powers = false, mark = null, low: floor = -Infinity, height = 260 }) {
-  const [w, left, right, top, bottom] = [640, 62, 190, 14, 36], all = curves.flatMap(c => c.points).filter(p => isFinite(p[1]) && p[1] >= floor);
-  const xs = all.map(p => p[0]), ys = all.map(p => p[1]), [x0, x1] = [min(...xs, Infinity), max(...xs, -Infinity)], [y0, y1] = all.length ? [min(...ys), max(...ys)] : [0, 1];
-  const span = y1 - y0 || 1, px = x => left + (w - left - right) * (x - x0) / (x1 - x0 || 1), py = y => top + (height - top - bottom) * (y1 - y) / span;
+  const narrow = innerWidth < 600, w = narrow ? 400 : 640, noted = curves.some(c => c.note);
+  const left = 62, right = noted ? (narrow ? 165 : 190) : 130, top = 14, bottom = 36, all = curves.flatMap(c => c.points).filter(p => isFinite(p[1]) && p[1] >= floor);
+  const xs = all.map(p => p[0]), ys = all.map(p => p[1]), [x0, x1] = [min(...xs, Infinity), max(...xs, -Infinity)], flat = all.length && min(...ys) === max(...ys) ? abs(ys[0]) / 2 || 1 : 0, [y0, y1] = all.length ? [min(...ys) - flat, max(...ys) + flat] : [0, 1];
+  const span = y1 - y0, px = x => left + (w - left - right) * (x - x0) / (x1 - x0 || 1), py = y => top + (height - top - bottom) * (y1 - y) / span;
   const shown = curves.map(c => ({ ...c, points: c.points.filter(p => isFinite(p[1]) && p[1] >= floor) })).filter(c => c.points.length);
   const places = apart(shown.map(c => py(c.points.at(-1)[1]) + 4), 30, top + 8, height - bottom - 4);
   return html`<figure><svg viewBox="0 0 ${w} ${height}" role="img" aria-label=${`${title}. ${curves.map(c => `${c.name} ${c.note ?? ""}`).join("; ")}`}>

@@ -9,7 +9,7 @@ function sectionTraining() {
   return html`<section id="F" aria-labelledby="F-title"><h2 id="F-title">${say("F")}</h2><p>${say("F text", { name: R.text.name, characters: R.text.characters, n })}</p>
     ${slider(say("update"), u, [1, n], 1, z => set({ at: Math.max(1, Math.min(n, Math.round(z))) }))}
     <div class="two"><div>${chart({ curves: curves([["loss", say("training loss")], ["held_out", say("held-out loss")]]), title: say("loss"), x: say("update"), mark: u })}
-      ${chart({ curves: curves([["norm", say("gradient norm"), y => Math.log10(y)]]), title: say("gradient norm"), x: say("update"), powers: true, mark: u, height: 200 })}
+      ${chart({ curves: curves([["norm", say("gradient norm")]]), title: say("gradient norm"), x: say("update"), mark: u, height: 200 })}
       ${chart({ curves: curves([["rate", say("learning rate")]]), title: say("learning rate"), x: say("update"), mark: u, height: 160 })}</div>
     <div><table><caption>${say("at update", { u })}</caption><tbody>${rows.map(([k, y]) => html`<tr><th scope="row">${say(k)}</th><td>${show(y, 5)}</td></tr>`)}</tbody></table>
       ${look ? html`<h3>${say("sample", { u: look.update })}</h3><pre tabindex="0" role="region" aria-label=${say("sample", { u: look.update })}>${look.sample}</pre>${gateTable(look)}` : nothing}</div></div>
