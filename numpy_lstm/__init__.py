@@ -10,7 +10,7 @@ T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records 
 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
               all in PAGES but the last; ClippedLSTM LayerNormCarriedLSTM LayerNormSumLSTM, in VARIANTS; ABLATIONS;
-              projected(cell, R) and zoneout(cell) make a cell of a cell
+              AdditiveAttentionLSTM, which reads a memory; projected(cell, R) and zoneout(cell) make a cell of a cell
 one step      Embedding Linear Dropout Attention CrossEntropy SquaredError carry nothing; losses give a number a row
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory; Steps
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
@@ -18,7 +18,7 @@ weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape)
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 training      train: optimisers, schedules, a pure loop, saved runs, a language model
-explaining    explain: the rows and terms of a page, derivations, traces, and a page of every number
+explaining    explain: a page's equations as rows, the terms of its adjoint, derivations, every number of a run
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -32,7 +32,7 @@ from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
 from .pages import VARIANTS, ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM
-from .pages import Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
+from .pages import AdditiveAttentionLSTM, Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
@@ -41,8 +41,7 @@ from .steps import Steps
 from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
-from . import train  # isort: skip
-from . import explain  # isort: skip
+from . import explain, train  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -59,6 +58,7 @@ __all__ = [
     "LayerNormSumLSTM",
     "ClippedLSTM",
     "FullGateLSTM",
+    "AdditiveAttentionLSTM",
     "Embedding",
     "Linear",
     "Dropout",
@@ -90,6 +90,7 @@ __all__ = [
     "arrays",
     "backward",
     "check",
+    "explain",
     "flow",
     "cases",
     "mistakes",
@@ -104,6 +105,5 @@ __all__ = [
     "ops",
     "shapes",
     "train",
-    "explain",
     "tree",
 ]

@@ -15,7 +15,7 @@ from numpy_lstm.explain.expressions import mapped
 from numpy_lstm.shapes import axes
 
 SIZES = {"B": 1, "D": 2, "H": 2, "R": 2}
-CELLS = [page for page in EVERY.values() if page.carries]
+CELLS = [p for p in EVERY.values() if p.carries and {*"".join(axes(p.Trace).values())} <= {*SIZES}]
 z = sp.Symbol("z", real=True)
 FUNCTIONS = {"sigmoid": 1 / (1 + sp.exp(-z)), "tanh": (sp.exp(z) - sp.exp(-z)) / (sp.exp(z) + sp.exp(-z))}
 Form = tuple[str, Row, dict[str, list[int]], Equations]

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from .expressions import call, mapped, opposite
+from .expressions import Row, call, mapped, opposite
 from .rows import Equations
 
 EVEN = ("dsigmoid", "dtanh")  # the derivative at -a is that at a
@@ -50,11 +50,20 @@ def terms(equations: Equations) -> list[Term]:
 
     Targets are fields of Trace, what comes in included, and parameters.
     """
+    named = {ast.dump(row.expression): ast.Name(row.targets[0]) for row in equations.rows if _is(row, "softmax")}
+
+    def known(e: ast.expr) -> ast.expr | None:
+        return named.get(ast.dump(e)) if isinstance(e, ast.Call) else None
+
     return [
-        Term(f"{row.tag}'", target, row.targets, accurate(e, equations))
+        Term(f"{row.tag}'", target, row.targets, accurate(mapped(e, known), equations))
         for row in reversed(equations.rows)
         for target, e in _back(row.expression, [cotangent(k) for k in row.targets])
     ]
+
+
+def _is(row: Row, name: str) -> bool:
+    return isinstance(row.expression, ast.Call) and ast.unparse(row.expression.func) == name
 
 
 def cotangent(field: str) -> ast.expr:

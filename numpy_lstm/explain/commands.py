@@ -39,7 +39,7 @@ def derivation(options: argparse.Namespace) -> int:
     if ".py" in options.page and cell.adjoint is not None:
         status, report = _held(equations, np.random.default_rng(options.seed))
         found += [f"{comment}{line}".rstrip() for line in ["## Your adjoint", "", *report]]
-    print("\n".join(found))
+    _put(options, "\n".join(found) + "\n")
     return status
 
 
@@ -61,7 +61,7 @@ def trace(options: argparse.Namespace) -> int:
     if options.format == "json":
         answer = case.run() if wrong is None else wrong
         document = Document({"schema": files.ANSWER, "dtype": "float64"}, {"arrays": answer})
-        print(encode(".json", document, finite=False).decode(), end="")
+        _put(options, encode(".json", document, finite=False).decode())
         return RIGHT
     found = Trace(case, options.row - 1, labels)
     if wrong is not None:
@@ -77,8 +77,16 @@ def trace(options: argparse.Namespace) -> int:
     head += [f"mistake: {name}: {says}"] if wrong is not None else []
     comment = "% " if options.format == "latex" else ""
     sections = list(lines.Writer(found, wanted, options.format == "latex").sections())
-    print("\n".join([*(comment + line for line in head), "", TRACES[options.format](sections)]))
+    _put(options, "\n".join([*(comment + line for line in head), "", TRACES[options.format](sections)]) + "\n")
     return RIGHT
+
+
+def _put(options: argparse.Namespace, text: str) -> None:
+    """Print it, or write it where it is asked for."""
+    if options.out is None:
+        print(text, end="")
+    else:
+        files.write_text(options.out, text)
 
 
 def _case(options: argparse.Namespace) -> tuple[Case, Any]:
@@ -109,6 +117,7 @@ def add(command: Command) -> None:
     one = command("derive", derivation, "Derive the adjoint of a cell from its equations, and compare one's own.")
     one.add_argument("page", metavar="FILE|CELL", help=CELL)
     one.add_argument("--format", choices=list(DERIVATIONS), default="markdown", help="default: markdown")
+    one.add_argument("--out", metavar="FILE", type=Path, help="write it there in place of printing it")
 
     one = command("trace", trace, "Print every number of a small run, forward and backward, each sum by its terms.")
     one.add_argument("--cell", metavar="CELL", help=f"{CELL}; default: LSTM")
@@ -122,3 +131,4 @@ def add(command: Command) -> None:
     one.add_argument("--check", action="store_true", help="add dL by a complex step at each number")
     one.add_argument("--mistake", metavar="NAME", help="print what this known mistake gives beside what is right")
     one.add_argument("--format", choices=[*TRACES, "json"], default="text", help="default: text; json: for judge")
+    one.add_argument("--out", metavar="FILE", type=Path, help="write it there in place of printing it")

@@ -10,10 +10,18 @@ from .show import LATEX, latex_name, shown
 DIFFERENTIALS = LATEX._replace(cotangent=lambda name: f"d{latex_name(name)}")
 LINEAR = ("linear", "row", "sum_columns", "scores", "mixture")  # in each argument
 RECIPE = (
-    "A bar is $\\partial L/\\partial$. Write the differential of an equation, insert it in "
+    "$\\bar q$ stands for $\\partial L/\\partial q$. Write the differential of an equation, insert it in "
     "$\\langle\\bar r,dr\\rangle$, and move everything away from $dq$: "
     "what then stands beside $dq$ is what this equation adds to $\\bar q$."
 )
+
+NOTES = {
+    "normalise": "Of a normalisation $n$ of $v$, all blocks of a row side by side, with $s^2$ its variance plus "
+    "$\\varepsilon$: $dn=(dv-\\mathrm{mean}(dv)-n\\odot\\mathrm{mean}(n\\odot dv))/s$. This map is symmetric, so "
+    "$\\mathrm{normalise}^{\\ast}(\\bar n; v)$ is the same map of $\\bar n$; layer_norm_lstm.md derives it.",
+    "softmax": "Of weights $w=\\operatorname{softmax}(e)$: $dw=w\\odot(de-\\sum w\\odot de)$, a symmetric map, so "
+    "$\\operatorname{softmax}^{\\ast}(\\bar w; w)=w\\odot(\\bar w-\\sum w\\odot\\bar w)$.",
+}
 
 
 def differential(e: ast.expr) -> ast.expr | None:
@@ -74,11 +82,20 @@ class Derivation:
             left = ", ".join(map(latex_name, row.targets))
             change = differential(row.expression)
             d = ", ".join(DIFFERENTIALS.cotangent(k) for k in row.targets)
-            adds = [said[id(t)] for t in self.others if t.tag == f"{row.tag}'" and t.sources == row.targets]
+            own = [t for t in self.others if t.tag == f"{row.tag}'" and t.sources == row.targets]
+            adds = [said[id(t)] for t in own]
+            if len(row.targets) > 1 and len(own) == len(row.targets):  # blocks that are normalised together
+                to, whole = (", ".join(LATEX.cotangent(t.target) for t in own), shown(own[0].expression, LATEX))
+                adds = [f"({to}) = {whole.replace('_1(', '(', 1)}"]
             right = "0" if change is None else shown(change, DIFFERENTIALS)
             forms = dict.fromkeys(shown(e, LATEX) for e in (row.expression, accurate(row.expression, self.equations)))
             found.append((row.tag, " = ".join([left, *forms]), f"{d} = {right}", adds))
         return found
+
+    def notes(self) -> list[str]:
+        """What is to be known of functions of a whole row, if there are any."""
+        every = " ".join(ast.unparse(row.expression) for row in self.equations.rows)
+        return [note for name, note in NOTES.items() if f"{name}(" in every]
 
     def joins(self) -> list[str]:
         """Where cotangents add up, one line of Markdown each."""
@@ -124,6 +141,7 @@ def markdown(equations: Equations) -> str:
     for tag, equation, change, adds in whole.rows():
         sums = f"{tag}′: " + ", ".join(f"${a}$" for a in adds) if adds else ""
         lines.append(f"| {tag} | ${equation}$ | ${change}$ | {sums} |")
+    lines += [line for note in whole.notes() for line in ("", note)]
     lines += ["", "Cotangents add where values fan out:", "", *(f"- {join}" for join in whole.joins())]
     if equations.page.Params._fields:
         lines += ["", "| tag | parameters, from all rows and steps |", "| --- | --- |"]

@@ -57,11 +57,14 @@ def function(name: str, equations: Equations) -> Callable[..., Any]:
 
 
 def forward(equations: Equations, names: Numbers, moved: Numbers | None = None) -> dict[str, Any]:
-    """All values of one step from the inputs, ``c_prev`` and so on, and the parameters; ``moved`` is added to some."""
-    moved = moved or {}
+    """All values of one step from the inputs, ``c_prev`` and so on, and the parameters.
+
+    ``moved`` is added to some of them. Then 1 - f is taken of f itself, so that it moves with f.
+    """
+    moved, exact = moved or {}, not moved
     found = {k: a + moved[k] if k in moved else a for k, a in names.items()}
     for row in equations.rows:
-        given = value(accurate(row.expression, equations), found, {}, equations)
+        given = value(accurate(row.expression, equations) if exact else row.expression, found, {}, equations)
         blocks = given if isinstance(given, list) else [given]
         found |= {k: a + moved.get(k, 0) for k, a in zip(row.targets, blocks, strict=True)}
     return found

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..pages import describe
 from ..pages.page import Page, take
 from ..shapes import axes, codes
@@ -12,7 +13,7 @@ from .adjoint import Term, terms
 from .evaluate import value
 from .rows import Equations
 
-SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6}, 1e-9
+SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6, "A": 3}, 1e-9
 
 
 class Difference(NamedTuple):
@@ -30,15 +31,16 @@ class Difference(NamedTuple):
         return "\n".join([*lines, "yours", *(f"    {line}" for line in self.yours or ["no line has this tag"])])
 
 
-def drawn(page: Page, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-    """Random parameters, the values of one step, and cotangents that arrive, all unequal and not zero."""
+def drawn(page: Page, rng: np.random.Generator, scale: float = 1.0) -> tuple[Any, Any, Any]:
+    """Random parameters times ``scale``, the values of one step, and cotangents that arrive; nothing is zero."""
     size = SIZES | {"R": page.R or SIZES["H"]}
 
     def draw(record: Any) -> Any:
         made = {k: rng.standard_normal([size[n] for n in letters]) for k, letters in axes(record).items()}
         return record(**made | {k: rng.integers(size[n], size=size["B"]) for k, n in codes(record).items()})
 
-    p, x, prev = draw(page.Params), draw(page.Input), draw(page.State)
+    p, x, prev = (draw(record) for record in (page.Params, page.Input, page.State))
+    p = tree.scale(scale, p)
     return p, page.values(page.functions, p, page.input(x), prev), take(page.Trace, draw(page.Outputs))
 
 

@@ -68,7 +68,7 @@ class Printed:
                     half, place = len(rest) // 2, block * len(of(rest[-1])) + j + 1
                     given = f"{several(rest[:half])}; {several(rest[half:])}; {ast.unparse(eps)}"
                     return f"{self.norm}'({place}; {given})", ATOM
-                case ast.Call(ast.Name(name), [a]) if not isinstance(a, ast.BinOp):
+                case ast.Call(ast.Name(name), [a]) if name not in self.signs.calls and not isinstance(a, ast.BinOp):
                     inner = self.put_in(a, names, d, equations, at)
                     plain = inner[1:-1] if inner.startswith("(") and isinstance(a, ast.Name) else inner
                     return f"{function_name(name, self.signs)}({plain})", ATOM

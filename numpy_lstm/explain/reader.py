@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..activations import APART, SIGMOID, TANH, TOGETHER, UNCHANGED, Activation, Normalisation
+from ..activations import APART, IDENTITY, SIGMOID, TANH, TOGETHER, UNCHANGED, Activation, Normalisation
 from ..check.given import CaseError
 from ..pages import describe
 from ..pages.page import Page
@@ -68,7 +68,7 @@ class Reader:
                 with suppress(CaseError):  # an intermediate, put in where it is used; said there if it has no rule
                     self.scope.names[to.id] = self.expression(node.value, self.scope)
         if not self.found:
-            raise CaseError(f"{self.page.name}: no line of values has a tag; expected 'c = f * prev.c + i * g  # (L9)'")
+            raise CaseError(f"{self.page.name}: no line in values has a tag; expected 'c = f * prev.c + i * g  # (L9)'")
         return self.found
 
     def _fields(self) -> dict[str, str]:
@@ -125,9 +125,11 @@ class Reader:
         return getattr(self.page.functions, field, None)
 
     def _applied(self, f: Any, a: ast.expr) -> ast.expr:
-        """f(a); of 1 - sigmoid that is sigmoid(-a), which loses no digit."""
+        """f(a), which is a for the identity; of 1 - sigmoid that is sigmoid(-a), which loses no digit."""
         if not isinstance(f, Activation):
             raise CaseError(f"{self.page.name}, {self.tag}: {f!r} has no rule; expected an Activation")
+        if f == IDENTITY:
+            return a
         if f.made and f.made[0] == "complement":
             return opposite(self._applied(f.made[1], a))
         name = re.sub(r"\W+", "_", f.name)

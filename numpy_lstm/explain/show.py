@@ -55,7 +55,7 @@ def _shown(e: ast.expr, signs: Signs, special: Any) -> tuple[str, int]:
         case ast.Call(ast.Name("normalise_adjoint"), [ast.Constant(int(k)), _, *rest]):
             half = len(rest) // 2
             ds, vs = (", ".join(within(a, SUM) for a in part) for part in (rest[:half], rest[half:]))
-            return _called("normalise_adjoint", signs, [ds, vs, "" if half == 1 else f"{k + 1}"])
+            return _called("normalise_adjoint", signs, [ds, vs, "" if half == 1 else f"_{k + 1}"])
         case ast.Call(ast.Name(name), arguments) if name in signs.calls:
             least = SUM if "({0}" in signs.calls[name][0] else ATOM
             return _called(name, signs, [within(a, least) for a in arguments])
@@ -116,7 +116,7 @@ LATEX = Signs(
         "contract": (r"{0}^{{\top}}{1}", PRODUCT),
         "sum_rows": (r"\operatorname{{sum}}({0})", ATOM),
         "normalise": (r"\mathrm{{normalise}}({0})", ATOM),
-        "normalise_adjoint": (r"\mathrm{{normalise}}^{{\ast}}_{{{2}}}({0}; {1})", ATOM),
+        "normalise_adjoint": (r"\mathrm{{normalise}}^{{\ast}}{2}({0}; {1})", ATOM),
         "differential": (r"d({0})", ATOM),
         "sum_columns": (r"\operatorname{{sum}}({0})", ATOM),
         "keep_last": (r"{0}", ATOM),

@@ -61,7 +61,9 @@ def _gradients(equations: Equations) -> str:
             last = {tag: [j for j in names if j != k] for tag, names in last.items()}
             last.setdefault(term.tag, []).append(k)
     lines = [
-        f"        {', '.join(f'{k}={found[k]}' for k in names)},  # ({tag})" for tag, names in last.items() if names
+        f"        {', '.join(f'{k}={found[k]}' for k in names[n : n + 3])},  # ({tag})"
+        for tag, names in last.items()
+        for n in range(0, len(names), 3)
     ]
     lines += [f"        {k}=0 * p.{k}," for k in fields if k not in found]
     head = ["def gradients(F, p, v, d):", f'    """{GRADIENTS}"""', "    return Params("]
