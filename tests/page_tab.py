@@ -33,9 +33,10 @@ def unavailable(reason: str) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     try:
+        import axe_playwright_python.sync_playwright  # noqa: F401
         from playwright import sync_api
-    except ImportError:
-        unavailable("playwright is not installed")
+    except ImportError as error:
+        unavailable(f"{error.name} is not installed")
     if (chromium := shutil.which("chromium")) is None:
         unavailable("chromium is not installed: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:

@@ -11,9 +11,8 @@ import pytest
 import cases
 import numpy_lstm as nl
 from numpy_lstm.cases import RECORDS, Case, Network
-from numpy_lstm.cases.network import CELLS
 from numpy_lstm.explain import edits
-from numpy_lstm.explain.page import beginning, example, far_back, page
+from numpy_lstm.explain.page import CELLS, beginning, example, far_back, page
 from numpy_lstm.mistakes import CATALOGUE, Workbench
 from page_tab import ROOT, Tab, gap, passes
 

@@ -21,7 +21,8 @@ from page_tab import ROOT, Tab, passes
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_section(browser: Any, document: Path, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    from axe_playwright_python import sync_playwright as axe
+
     address = {"light": "#back=true&k=9&wrong=df-from-new-cell", "dark": "#cell=GRU&table=true"}[scheme]
     tab = Tab(browser, document, address, color_scheme=scheme)
     tab.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")

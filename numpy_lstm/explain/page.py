@@ -13,7 +13,7 @@ import numpy as np
 
 from ..cases import CaseError, files
 from ..cases.case import RECORDS, Case
-from ..cases.network import CELLS, Network
+from ..cases.network import KNOWN, Network
 from ..flow.given import state_field
 from ..flow.roles import keeper
 from ..mistakes import CATALOGUE, LOSSES, Workbench
@@ -25,12 +25,16 @@ from .edits import found
 from .javascript import described
 
 STEPS, UNITS = 100, 32  # the largest case that the page shows
+CELLS = {cell.name: cell for cell in KNOWN}
 SIZES, LONG = {"T": STEPS, "B": 1, "D": 2, "H": 3}, {"T": STEPS, "B": 1, "D": 4, "H": 8}
 ASKED = (  # in questions, beside those that can be chosen
     *("each-norm-clipped", "clipped-at-the-end", "padding-in-the-backward-pass"),
     "last-state-cotangent-of-short-rows-lost",
 )
-SCRIPTS = ("runtime", "paths", "state", "formula", "diagram", "step", "time", "broken", "questions", "training", "main")
+SCRIPTS = (
+    *("operations", "runtime", "paths", "state", "formula", "diagram"),
+    *("step", "time", "broken", "questions", "training", "main"),
+)
 
 
 @dataclass(frozen=True)
