@@ -33,17 +33,19 @@
       }
       return out;
     },
-    redrawn: async (state, n = 15) => {
-      page.set(state);
-      const out = [];
-      for (let i = 0; i < n; i++) {
-        page.set({ bias: i / 4 });
-        await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
-        out.push(page.drawn);
+    walked: stride => {
+      let shown = 0;
+      for (const cell of Object.keys(page.CELLS)) {
+        for (const back of [false, true]) {
+          page.set({ cell, back, T: 2, t: 1, wrong: back ? page.mistakes(cell)[0] : "" });
+          for (let k = 0; k < page.rowsNow().length; k += stride) { page.set({ k }); page.now(); shown += 1; }
+        }
       }
-      page.set({ bias: 0 });
-      return out.sort((a, b) => a - b)[n >> 1];
+      page.set({ wrong: "", T: 4 });
+      return [shown, document.getElementById("app").textContent.match(/NaN|undefined|\[object/g) ?? []];
     },
+    frame: () => new Promise(done => requestAnimationFrame(() => setTimeout(done))),
+    redrawn: state => { page.set(state); return tests.frame(); },
     small: () => [...document.querySelectorAll("button, select, summary, input:not([type=radio]), .jump a")]
       .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()]).filter(([, b]) => b.width && b.height < 44).map(([e]) => e),
     questions: () => page.QUESTIONS.map(q => [q.id, page.options(q).map(o => [o.label, o.value])]),

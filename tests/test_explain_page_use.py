@@ -64,6 +64,10 @@ def test_by_keyboard_alone(browser: Any, document: Path) -> None:
     tab.page.focus("#B .column >> nth=0")
     press("Enter")
     assert "step 1 of 4" in tab.text("#A h2")
+    tab.page.evaluate("page.writeAddress()")
+    again = Tab(browser, document, tab.page.evaluate("location.hash"))
+    assert again.text("#A h2") == tab.text("#A h2")
+    again.close()
     tab.close()
 
 
@@ -165,13 +169,32 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert says in error, error
         assert error.count("\n") == 1
         assert not out.exists()
-    assert cli.main(["page", str(tmp_path / "nowhere" / "page.html")]) == 3
+    assert cli.main(["page", str(tmp_path)]) == 3
+
+
+def test_every_row_of_every_cell_is_drawn(tab: Tab) -> None:
+    shown, odd = tab.ask("walked", 1 if cases.THOROUGH else 7)
+    assert shown > 36
+    assert odd == []
+    assert tab.said == []
 
 
 def test_a_slider_is_answered_at_once(tab: Tab) -> None:
-    median = tab.ask("redrawn", {"cell": "LSTM", "T": 100, "back": True, "wrong": ""})
-    print("redrawn in", median, "ms")
-    assert median < (50 if cases.THOROUGH else 1000)  # 50 on two idle cores
+    """In processor time, so that other work on the machine does not count."""
+    clock = tab.context.new_cdp_session(tab.page)
+    clock.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent() -> float:
+        return next(m["value"] for m in clock.send("Performance.getMetrics")["metrics"] if m["name"] == "TaskDuration")
+
+    tab.ask("redrawn", {"cell": "LSTM", "T": 100, "back": True, "wrong": ""})
+    times = []
+    for _ in range(5):
+        start = spent()
+        tab.page.evaluate("async () => { page.set({ bias: page.S.bias + 0.25 }); await tests.frame(); }")
+        times.append(1000 * (spent() - start))
+    print("redrawn in", sorted(times), "ms")
+    assert sorted(times)[2] < (50 if cases.THOROUGH else 500)
 
 
 def test_the_document(document: Path) -> None:

@@ -47,8 +47,7 @@ function curve([x1, y1], [x2, y2]) {
 function factor(term, v, d, j) {
   if (term.through.some(k => isMatrix(v[k]))) return say("through", { name: term.through.map(text).join(", ") });
   if (JSON.stringify(term.e).includes("norm")) return say("through", { name: "norm′" });
-  const ones = Object.fromEntries(term.sources.map(k => [k, filled(v[k], 1)]));
-  return "× " + show(term.value(v, ones, {})[j]);
+  return "× " + show(term.value(v, ones(term, v), {})[j]);
 }
 // Where on the edge from a to b a chip of this width hides the fewest nodes and other chips.
 function place(a, b, w, taken) {
@@ -99,14 +98,26 @@ function chips(cell, r, row, at) {
             )
           : nothing;
       });
-  const mine = cell.inner.filter(
-    t => t.sources.includes(row.target) && at[t.target] && !t.through.length && !JSON.stringify(t.e).includes("norm"),
-  );
-  const product = JSON.stringify(row.e).includes('"*"');
-  return mine
-    .filter((t, i) => product && mine.findIndex(q => q.target === t.target) === i)
-    .map(t => put(t.target, [show(v[t.target][j]), factor(t, v, d, j)]));
+  // Forward: what each operand brings, by its matrix, the other factors of its product, or the slope of the function.
+  const brought = operand => {
+    const product = matrixOf(row.e, operand);
+    if (product) return [say("through", { name: text(product[2]) }), "= " + show(lin(v[operand], v[product[2]])[j])];
+    const term = cell.inner.find(t => t.target === operand && t.sources.includes(row.target));
+    if (!term || JSON.stringify(term.e).includes("norm")) return null;
+    const found = factor(term, v, d, j);
+    return row.target in cell.activation
+      ? [say("slope here"), found.slice(2)]
+      : [found, "= " + show(each((a, b) => a * b, v[operand], term.value(v, ones(term, v), {}))[j])];
+  };
+  return row.froms
+    .map(k => [k, brought(k)])
+    .filter(([, lines]) => lines)
+    .map(([k, lines]) => put(k, lines));
 }
+// The product of an operand with a matrix in an expression, if it has one.
+const matrixOf = (e, operand) =>
+  !Array.isArray(e) ? null : e[0] === "lin" && e[1] === operand ? e : e.map(x => matrixOf(x, operand)).find(Boolean);
+const ones = (term, v) => Object.fromEntries(term.sources.map(k => [k, filled(v[k], 1)]));
 const unitOf = a => Math.min(S.unit, a.length - 1);
 function diagram(r, right, rows) {
   const cell = r.cell,
@@ -140,16 +151,22 @@ function diagram(r, right, rows) {
       <text y="-6" class="sym">${S.back ? "∂" : ""}${base}<tspan class="sub"
         dy="4">${[sub, prev ? "t−1" : ""].filter(Boolean).join(",")}</tspan></text><text y="13" class="val">${value}</text>
       <rect class="bar" x=${min(0, bar)} y="18" width=${abs(bar)} height="3"></rect>
-      ${joins > 1 ? svg`<g class="join" transform="translate(${HALF - 6} -24)"><circle r="11"></circle>
-        <text>+${joins}</text></g>` : nothing}
+      ${
+        joins > 1
+          ? svg`<g class="join" transform="translate(${HALF - 6} -24)"><circle r="11"></circle>
+        <text>+${joins}</text></g>`
+          : nothing
+      }
       ${bad ? svg`<text x=${-HALF + 6} y="-28" class="flag">≠</text>` : nothing}</g>`;
   };
   return html`<div class="scroll" id="diagram" tabindex="0" role="region" aria-label=${say("diagram", { cell: S.cell })}>
     <svg viewBox="0 0 ${w} ${h}" width=${w} height=${h}
       class=${(S.back ? "backward" : "") + (w > 600 && w < 1000 ? " fit" : "")} role="group"
         aria-label=${say("diagram", { cell: S.cell })}>
-    <defs>${["tip", "tip-on"].map(id => svg`<marker id=${id} viewBox="0 0 8 8" refX="5" refY="4" markerWidth="9"
-      markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"></path></marker>`)}</defs>
+    <defs>${["tip", "tip-on"].map(
+      id => svg`<marker id=${id} viewBox="0 0 8 8" refX="5" refY="4" markerWidth="9"
+      markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"></path></marker>`,
+    )}</defs>
     ${[...edges].sort(([a, b], [p, q]) => active(a, b) - active(p, q)).map(([a, b]) => svg`<path class=${"edge" + (active(a, b) ? " on" : "")} d=${S.back ? curve(at[b], at[a]) : curve(at[a], at[b])} marker-end=${active(a, b) ? "url(#tip-on)" : "url(#tip)"}></path>`)}
     ${Object.keys(at).map(node)}${chips(cell, r, row, at)}</svg></div>`;
 }

@@ -46,14 +46,14 @@ function bar() {
     n = DATA.cases[S.cell].first[units].length;
   return html`<header><h1>${say("h1", { cell: S.cell })}</h1>
     <nav class="jump" aria-label=${say("sections")}>${SECTIONS.map(
-    k =>
-      html`<a href=${"#" + k} @click=${e => {
-        e.preventDefault();
-        const at = document.getElementById(k);
-        at.scrollIntoView();
-        at.querySelector("h2").focus();
-      }}>${say(k)}</a>`,
-  )}</nav>
+      k =>
+        html`<a href=${"#" + k} @click=${e => {
+          e.preventDefault();
+          const at = document.getElementById(k);
+          at.scrollIntoView();
+          at.querySelector("h2").focus();
+        }}>${say(k)}</a>`,
+    )}</nav>
     <div class="bar" role="group" aria-label=${say("what")}>
       <label>${say("cell")} <select @change=${e => set({ cell: e.target.value })}>${Object.keys(CELLS).map(k => html`<option value=${k} ?selected=${k === S.cell}>${k}</option>`)}</select></label>
       <label>${say("unit")} <select @change=${e => set({ unit: +e.target.value })}>${Array.from({ length: n }, (_, j) => html`<option value=${j} ?selected=${j === S.unit}>${j + 1}</option>`)}</select></label>
@@ -71,14 +71,18 @@ function keys() {
 }
 function app() {
   const rows = rowsNow(),
-    T = problem().T;
+    T = compute().T;
   S.k = Math.min(S.k, rows.length - 1);
   S.t = Math.min(S.t, T - 1);
   const right = compute(),
     r = S.back && S.wrong ? compute(S.wrong) : right,
     wrong = S.wrong ? compute(S.wrong) : right;
-  return html`${bar()}<main>${S.back && S.wrong ? html`<p class="broken"
-    role="status">${say("broken", { name: S.wrong })}</p>` : nothing}
+  return html`${bar()}<main>${
+    S.back && S.wrong
+      ? html`<p class="broken"
+    role="status">${say("broken", { name: S.wrong })}</p>`
+      : nothing
+  }
     ${sectionStep(r, right, rows)}${sectionTime(right, right)}${sectionFar()}${sectionBroken(wrong, right)}${sectionQuestions()}${sectionTraining()}
     <section aria-labelledby="python-title"><h2 id="python-title">${say("as python")}</h2>
       <details id="python" @toggle=${draw}><summary>${say("show script")}</summary>
@@ -87,12 +91,14 @@ function app() {
     <footer><p>${say("about")}</p></footer>${keys()}`;
 }
 const root = document.getElementById("app");
-let queued = 0;
+let queued = 0,
+  writing = 0;
 function now() {
   const t = performance.now();
   queued = 0;
   render(app(), root);
-  writeAddress();
+  clearTimeout(writing);
+  writing = setTimeout(writeAddress, 250);
   bringToMiddle();
   window.page.drawn = performance.now() - t;
 }
@@ -111,7 +117,7 @@ function check() {
 const KEYS = {
   ArrowRight: () => go(S.k + 1),
   ArrowLeft: () => go(S.k - 1),
-  ArrowUp: () => set({ t: Math.min(S.t + 1, problem().T - 1) }),
+  ArrowUp: () => set({ t: Math.min(S.t + 1, compute().T - 1) }),
   ArrowDown: () => set({ t: Math.max(S.t - 1, 0) }),
   b: () => turn(!S.back),
   u: () => set({ unit: (S.unit + 1) % DATA.cases[S.cell].first[CELLS[S.cell].signal].length }),
@@ -153,6 +159,8 @@ window.page = {
   python,
   now,
   mistakes,
+  rowsNow,
+  writeAddress,
 };
 addEventListener("resize", draw);
 readAddress();

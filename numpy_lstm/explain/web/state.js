@@ -130,9 +130,11 @@ function compute(wrong = "", more = {}) {
 // dL by moving one number, a value of step t or a parameter, a little: two distances each way, whose errors cancel.
 const MOVED = 2e-4;
 function moved(name, t, j, i) {
-  const p = problem(),
+  const p = compute(),
+    before = t === null ? null : Object.fromEntries(p.cell.state.map(k => [k, p.steps[t][k + "_prev"]])),
+    rest = { ...p, given: p.given.slice(t ?? 0) },
     at = e => {
-      if (t !== null) return loss(p, run(p.cell, p.params, p.xs, p.first, { [t]: [name, j, e] }));
+      if (t !== null) return loss(rest, run(p.cell, p.params, p.xs.slice(t), before, { 0: [name, j, e] }));
       const a = copied(p.params[name]);
       if (i === undefined) a[j] += e;
       else a[j][i] += e;
@@ -172,7 +174,7 @@ function rowsNow(cell = CELLS[S.cell]) {
 }
 function go(k, t = S.t) {
   const rows = rowsNow(),
-    T = problem().T,
+    T = compute().T,
     way = S.back ? -1 : 1;
   if (k >= rows.length) {
     if (t + way < 0 || t + way >= T) return;
@@ -186,7 +188,7 @@ function go(k, t = S.t) {
   set({ k, t });
 }
 function turn(back) {
-  const T = problem().T;
+  const T = compute().T;
   set({ back, k: 0, t: back ? T - 1 : 0 });
 }
 function select(name) {

@@ -29,8 +29,12 @@ function card(r, right, rows) {
     <h3 id="card">${row.tag} <span class="muted">${say(S.back ? "row back" : "row forward", { k: S.k + 1, n: rows.length })}</span></h3>
     ${formula(row)}
     <p class="from">${say("goes into")}: ${row.froms.map(k => html`<button @click=${() => select(k)}>${S.back ? "∂" : ""}${text(k)}</button>`)}</p>
-    ${secret || !numbers ? nothing : html`<p class="numbers">
-      <span class="muted">${say("unit")} ${j + 1}:</span> ${numbers}${S.back && r.cell.state.includes(row.target) ? " + " + say("arriving") : ""}</p>`}
+    ${
+      secret || !numbers
+        ? nothing
+        : html`<p class="numbers">
+      <span class="muted">${say("unit")} ${j + 1}:</span> ${numbers}${S.back && r.cell.state.includes(row.target) ? " + " + say("arriving") : ""}</p>`
+    }
     <table><caption>${say(S.back ? "terms" : "value", { unit: j + 1 })}</caption><tbody>
     ${
       S.back
@@ -45,9 +49,13 @@ function card(r, right, rows) {
     <tr class="sum"><th scope="row">${S.back ? say("sum") : text(row.target)}</th>
       <td>${secret ? "?" : show(a[j], 6)}</td></tr>
     ${row.target in r.cell.activation ? activation(r, row, j) : nothing}
-    ${secret ? nothing : html`<tr class=${{ yes: "ok", no: "no", small: "" }[agrees.kind]} id="moved">
+    ${
+      secret
+        ? nothing
+        : html`<tr class=${{ yes: "ok", no: "no", small: "" }[agrees.kind]} id="moved">
       <th scope="row">${say("move it")}</th>
-      <td>${show(found, 6)} ${say("moved " + agrees.kind, { n: agrees.digits })}</td></tr>`}
+      <td>${show(found, 6)} ${say("moved " + agrees.kind, { n: agrees.digits })}</td></tr>`
+    }
     </tbody></table>
     <p class="muted">${say("all units")}: ${secret ? "?" : a.map(x => show(x)).join(", ")}</p></section>`;
 }
@@ -101,10 +109,7 @@ function weights(r) {
     ${rows.map(
       (row, a) =>
         html`<tr>${row.map(
-          (
-            x,
-            b,
-          ) => html`<td class=${a === i && b === j ? "now" : ""}>
+          (x, b) => html`<td class=${a === i && b === j ? "now" : ""}>
             <input type="number" step="0.1" .value=${String(EDITS[path(a, b)] ?? x)}
               aria-label=${say("weight", { name: text(name), i: matrix ? a + 1 : b + 1, j: matrix ? b + 1 : "" })}
       @focus=${() => {

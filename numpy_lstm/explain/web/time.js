@@ -52,18 +52,23 @@ function chart({ curves, title, x: across, powers = false, mark = null, low: flo
   );
   return html`<figure><svg viewBox="0 0 ${w} ${height}" role="img"
     aria-label=${`${title}. ${curves.map(c => `${c.name} ${c.note ?? ""}`).join("; ")}`}>
-    ${ticks(y0, y1).map(y => svg`<line class="grid" x1=${left} x2=${w - right} y1=${py(y)} y2=${py(y)}></line>
-      <text class="tick" x=${left - 6} y=${py(y) + 4} text-anchor="end">${powers ? svg`10<tspan class="power"
-        dy="-5">${String(y).replace("-", "−")}</tspan>` : String(y).replace("-", "−")}</text>`)}
-    ${ticks(x0, x1).map(x => svg`<text class="tick" x=${px(x)} y=${height - bottom + 16}
-      text-anchor="middle">${x}</text>`)}<text class="tick" x=${(left + w - right) / 2} y=${height - 4}
+    ${ticks(y0, y1).map(
+      y => svg`<line class="grid" x1=${left} x2=${w - right} y1=${py(y)} y2=${py(y)}></line>
+      <text class="tick" x=${left - 6} y=${py(y) + 4} text-anchor="end">${
+        powers
+          ? svg`10<tspan class="power"
+        dy="-5">${String(y).replace("-", "−")}</tspan>`
+          : String(y).replace("-", "−")
+      }</text>`,
+    )}
+    ${ticks(x0, x1).map(
+      x => svg`<text class="tick" x=${px(x)} y=${height - bottom + 16}
+      text-anchor="middle">${x}</text>`,
+    )}<text class="tick" x=${(left + w - right) / 2} y=${height - 4}
         text-anchor="middle">${across}</text>
     ${mark === null ? nothing : svg`<line class="mark" x1=${px(mark)} x2=${px(mark)} y1=${top} y2=${height - bottom}></line>`}
     ${shown.map(
-      (
-        c,
-        i,
-      ) => svg`<polyline class=${"line s" + i} stroke-dasharray=${DASHES[i] || "none"}
+      (c, i) => svg`<polyline class=${"line s" + i} stroke-dasharray=${DASHES[i] || "none"}
         points=${c.points.map(p => `${px(p[0]).toFixed(1)},${py(p[1]).toFixed(1)}`).join(" ")}></polyline>
       <path class=${"lead s" + i}
         d="M${px(c.points.at(-1)[0]) + 2} ${py(c.points.at(-1)[1])}L${w - right + 14} ${places[i] - 4}"></path>
@@ -93,56 +98,78 @@ function sectionTime(r, right) {
     H = 220,
     y = n => 10 + ((up - n) / most) * (H - 20),
     share = way[0] ? way.map((a, t) => a[j] / total[t]) : null;
-  const bars = parts.map((p, t) => {
+  const shapes = names.map(() => ""),
+    captions = [];
+  parts.forEach((p, t) => {
     let above = 0,
       below = 0;
-    return names.map((n, i) => {
-      const a = p[n]?.[j];
-      if (!a) return nothing;
+    names.forEach((name, i) => {
+      const a = p[name]?.[j];
+      if (!a) return;
       const from = a > 0 ? above : below,
-        to = from + a;
-      if (a > 0) above = to;
-      else below = to;
-      return svg`<rect class=${"part p" + (i % 8)} x=${left + t * w + 3} width=${w - 6} y=${y(max(from, to))}
-        height=${max(0.5, abs(y(from) - y(to)))}><title>${n}: ${show(a)}</title></rect>${abs(y(from) - y(to)) > 15 && w > 60 ? svg`<text class="in" x=${left + t * w + 10} y=${(y(from) + y(to)) / 2 + 4}>${n}</text>` : nothing}`;
+        x = left + t * w + 3;
+      if (a > 0) above += a;
+      else below += a;
+      const [y0, y1] = [y(from), y(from + a)];
+      shapes[i] += `M${x} ${y0}h${w - 6}V${y1}h${6 - w}z`;
+      if (w > 60 && abs(y1 - y0) > 15)
+        captions.push(svg`<text class="in" x=${x + 7} y=${(y0 + y1) / 2 + 4}>${name}</text>`);
     });
   });
+  const dots = total.map((a, t) => `M${left + (t + 0.5) * w - 3.5} ${y(a)}a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0`);
   return html`<section id="B" aria-labelledby="B-title"><h2 id="B-title">${say("B")}</h2>
     <p>${say("B text", { name: signal, unit: j + 1 })}</p>
     <div class="scroll" tabindex="0" role="region" aria-label=${say("B region", { name: signal })}>
       <svg class="wide" viewBox="0 0 ${left + r.T * w + 8} ${H + 34}" width=${left + r.T * w + 8} height=${H + 34}
         role="group" aria-label=${say("B region", { name: signal })}>
       ${ticks(-down, up).map(q => svg`<line class=${q ? "grid" : "axis"} x1=${left} x2=${left + r.T * w} y1=${y(q)} y2=${y(q)}></line><text class="tick" x=${left - 6} y=${y(q) + 4} text-anchor="end">${show(q)}</text>`)}
-      ${bars}${share ? svg`<polyline class="line direct"
-        points=${way.map((a, t) => `${left + (t + 0.5) * w},${y(max(-down, min(up, a[j])))}`).join(" ")}></polyline>` : nothing}
+      ${shapes.map((d, i) => svg`<path class=${"part p" + (i % 8)} d=${d}></path>`)}${captions}${
+        share
+          ? svg`<polyline class="line direct"
+        points=${way.map((a, t) => `${left + (t + 0.5) * w},${y(max(-down, min(up, a[j])))}`).join(" ")}></polyline>`
+          : nothing
+      }
+      <path class="total" d=${dots.join("")}></path>
       ${total.map(
-        (a, t) => svg`<circle class="total" cx=${left + (t + 0.5) * w} cy=${y(a)} r="3.5"></circle>
-        <g role="button" tabindex="0" class=${"column" + (t === S.t ? " now" : "")} aria-label=${say("B column", {
-          t: t + 1,
-          n: show(a),
-          parts: names
-            .filter(n => parts[t][n])
-            .map(n => `${n} ${show(parts[t][n][j])}`)
-            .join(", "),
-        })} @click=${() => set({ t })} @keydown=${e => {
+        (a, t) => svg`<g role="button" tabindex="0" class=${"column" + (t === S.t ? " now" : "")} aria-label=${say(
+          "B column",
+          {
+            t: t + 1,
+            n: show(a),
+            parts: names
+              .filter(n => parts[t][n])
+              .map(n => `${n} ${show(parts[t][n][j])}`)
+              .join(", "),
+          },
+        )} @click=${() => set({ t })} @keydown=${e => {
           if (e.key === "Enter" || e.key === " ") {
             e.preventDefault();
             set({ t });
           }
         }}>
         <rect x=${left + t * w} y="0" width=${w}
-          height=${H + 24}></rect>${r.T <= 24 || t % 10 === 9 || t === 0 ? svg`<text class="tick"
-            x=${left + (t + 0.5) * w} y=${H + 16} text-anchor="middle">${t + 1}</text>` : nothing}</g>`,
+          height=${H + 24}></rect>${
+            r.T <= 24 || t % 10 === 9 || t === 0
+              ? svg`<text class="tick"
+            x=${left + (t + 0.5) * w} y=${H + 16} text-anchor="middle">${t + 1}</text>`
+              : nothing
+          }</g>`,
       )}</svg></div>
-    <ul class="legend">${names.map((n, i) => html`<li><svg width="16" height="16" aria-hidden="true">
+    <ul class="legend">${names.map(
+      (n, i) => html`<li><svg width="16" height="16" aria-hidden="true">
       <rect class=${"part p" + (i % 8)} width="16"
-        height="16"></rect></svg>${n} <output>${show(parts[Math.min(S.t, r.T - 1)][n]?.[j] ?? 0)}</output></li>`)}
+        height="16"></rect></svg>${n} <output>${show(parts[Math.min(S.t, r.T - 1)][n]?.[j] ?? 0)}</output></li>`,
+    )}
       <li><svg width="16" height="16" aria-hidden="true">
         <circle class="total" cx="8" cy="8"
           r="3.5"></circle></svg>${say("total")} <output>${show(total[S.t], 6)}</output></li>
-      ${share ? html`<li><svg width="22" height="16" aria-hidden="true">
+      ${
+        share
+          ? html`<li><svg width="22" height="16" aria-hidden="true">
         <path class="line direct"
-          d="M0 8H22"></path></svg>${say("direct path")} <output>${show(way[S.t][j], 6)}</output></li>` : nothing}</ul>
+          d="M0 8H22"></path></svg>${say("direct path")} <output>${show(way[S.t][j], 6)}</output></li>`
+          : nothing
+      }</ul>
     <p class="say">${share ? say("direct share", { t: S.t + 1, share: show(share[S.t], 6), way: show(way[S.t][j], 6), total: show(total[S.t], 6) }) : say("no direct path", { cell: S.cell })}</p></section>`;
 }
 // The curves of C: log10 of the norm at each lag, over its value at the loss.
@@ -196,6 +223,8 @@ function sectionFar() {
     <details><summary>${say("numbers")}</summary><table><thead><tr><th scope="col">${say("curve")}</th>
       <th scope="col">${say("left", { lag: S.far - 1 })}</th>
       <th scope="col">${say("rate and half-life")}</th></tr></thead><tbody>
-    ${found.map(c => html`<tr><th scope="row">${c.name}</th><td>${show(c.norms.at(-1) / c.norms[0], 6)}</td>
-      <td>${note(c)}</td></tr>`)}</tbody></table></details></section>`;
+    ${found.map(
+      c => html`<tr><th scope="row">${c.name}</th><td>${show(c.norms.at(-1) / c.norms[0], 6)}</td>
+      <td>${note(c)}</td></tr>`,
+    )}</tbody></table></details></section>`;
 }
