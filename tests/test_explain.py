@@ -10,12 +10,13 @@ import own_cells
 import pytest
 
 import numpy_lstm as nl
-from numpy_lstm import activations
+from numpy_lstm import activations, shapes
 from numpy_lstm.explain import Equations, rows, terms
 from numpy_lstm.explain.evaluate import backward, forward, value
 from numpy_lstm.explain.held import drawn
 from numpy_lstm.flow.step import Step
 from numpy_lstm.ops import linear, row
+from numpy_lstm.pages.page import take
 from reference import chain_rule
 
 LAYERS = (nl.Linear, nl.Embedding, nl.Dropout, nl.Attention, nl.SquaredError, nl.AdditiveAttentionLSTM)
@@ -90,6 +91,12 @@ def test_flow_splits_a_step_as_the_terms_do(page: nl.Page) -> None:
             name = "carry" if label is None else label.partition("_")[2]
             same = [a for n, a in flows.items() if n.endswith(name) or len(flows) == 1]
             assert any(np.linalg.norm(a - part) <= 1e-13 * np.linalg.norm(part) for a in same), (k, label)
+        arrived = {j: {"given": getattr(arriving, j)} for j in page.carries}
+        added = {name: a for name, a in step.parts(k, arrived).items() if name != "given"}
+        mine = parts_of(k, equations, names, total)
+        assert bool(added) == bool(mine)
+        if added:
+            np.testing.assert_allclose(sum(mine.values()), sum(added.values()), rtol=1e-13, atol=1e-14)
 
 
 TYPED = """def values(F, p, x, prev):
@@ -127,12 +134,41 @@ def test_what_cannot_be_read_is_refused_in_one_line() -> None:
         h = h * a  # (R3)
         return nl.RNN.Trace(x=x, h_prev=prev.h, a=a, h=h)
 
+    def branches(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        a = linear(x, p.W)  # (R1)
+        if F:
+            a = a * 2
+        h = F.h(a)  # (R2)
+        return nl.RNN.Trace(x=x, h_prev=prev.h, a=a, h=h)
+
+    def scaled(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        a = linear(x, p.W)  # (R1)
+        h = F.h(a)  # (R2)
+        return nl.RNN.Trace(x=x, h_prev=2 * prev.h, a=a, h=h)
+
+    def again(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        a = linear(x, p.W)  # (R1)
+        a += row(p.b)  # (R2)
+        h = F.h(a)  # (R2)
+        return nl.RNN.Trace(x=x, h_prev=prev.h, a=a, h=h)
+
+    def lost(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        u = linear(x, p.W)
+        u = np.sort(u)
+        a = u + row(p.b)  # (R1)
+        h = F.h(a)  # (R2)
+        return nl.RNN.Trace(x=x, h_prev=prev.h, a=a, h=h)
+
     for page, said in (
         (own_cells.MGU, "MGU: no line in values has a tag"),
         (nl.CrossEntropy, "CrossEntropy, X1: no rule for x_top"),
         (typed("<string>"), "RNN: the source of values is not at hand"),
         (replace(nl.RNN, values=no_rule), r"RNN, R1: no rule for np\.sort"),
         (replace(nl.RNN, values=missing), "RNN: h has no tagged line in values"),
+        (replace(nl.RNN, values=branches), "RNN: no rule for if F"),
+        (replace(nl.RNN, values=scaled), r"RNN: h_prev is returned as 2 \* prev.h; expected it as it came"),
+        (replace(nl.RNN, values=again), r"RNN, R2: no rule for a \+= row"),
+        (replace(nl.RNN, values=lost), "RNN, R1: no rule for u;"),
         (replace(nl.RNN, values=twice), "RNN: h has more than one tagged line"),
     ):
         with pytest.raises(nl.check.CaseError, match=said) as caught:
@@ -165,3 +201,32 @@ def test_a_user_s_own_lines_are_read() -> None:
         e = np.zeros(v.h_prev.shape, complex)
         e[place] = step
         assert abs(loss(v.h_prev + e).imag / 1e-30 - total["h_prev"][place]) < 1e-14
+
+
+def test_a_user_s_own_combinator_is_read() -> None:
+    """A residual around any cell: what it calls the cell's fields is in its return."""
+
+    class Functions(NamedTuple):
+        cell: Any
+
+    letters = {("m" if k == "h" else k): a for k, a in shapes.declared(nl.GRU.Trace).items()} | {"h": "BH"}
+    Outer = shapes.record("Trace", letters)
+
+    def values(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        v = F.cell.values(F.cell.functions, p, x, prev)
+        h = v.h + 0.5 * prev.h  # (S1)
+        return take(Outer, v, m=v.h, h=h)
+
+    def elsewhere(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        v = F.cell.values(F.cell.functions, p, 2 * x, prev)
+        h = v.h + 0.5 * prev.h  # (S1)
+        return take(Outer, v, m=v.h, h=h)
+
+    page = replace(nl.GRU, title="residual", Trace=Outer, functions=Functions(nl.GRU), values=values)
+    found = rows(page)
+    assert [str(row) for row in found.rows[-2:]] == ["G9  m = q * n + z * h_prev", "S1  h = m + 0.5 * h_prev"]
+    p, v, _ = drawn(page, np.random.default_rng(0))
+    names = forward(found, p._asdict() | {"x": v.x, "h_prev": v.h_prev})
+    assert all(np.allclose(names[k], a, rtol=1e-12) for k, a in v._asdict().items())
+    with pytest.raises(nl.check.CaseError, match="residual: no rule for this combinator"):
+        rows(replace(page, values=elsewhere))

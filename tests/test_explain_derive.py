@@ -95,21 +95,33 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 0
     assert said.startswith("# MGU: derivation of U1′ to U6′")
     assert "Every row is the derived one." in said
-    code, said = status(tmp_path, MGU.replace(", dh_prev + ds * v.f  # (U3')", ", dh_prev  # (U3')"), capsys)
+    forgetful = MGU.replace("df, dh_prev = df + ds * v.h_prev, dh_prev + ds * v.f", "df = df + ds * v.h_prev")
+    code, said = status(tmp_path, forgetful, capsys)
     assert code == 1
     assert "the cotangent of h_prev differs by" in said
     assert ": the term of U3' is missing\nright\n    U6'  d.h_prev += d.h * sigmoid(-a_f)\n" in said
     assert "yours\n    dh_prev, df, dn = dh * (1 - v.f)" in said
     assert said.rstrip().endswith(": fail.")
+    (shown,) = re.findall(r"```\n(First difference.*?)\n```", MANUAL, re.S)
+    assert shown in said
     code, said = status(tmp_path, MGU.replace("contract(d.a_n, v.s)", "contract(d.a_n, v.h_prev)"), capsys)
     assert code == 1
     assert "right\n    U4'  d.U_n += contract(d.a_n, s)\nyours\n    U_n=contract(d.a_n, v.h_prev)," in said
+    code, said = status(tmp_path, MGU.replace("f=df, s", "f=None, s"), capsys)
+    assert code == 1
+    assert "the cotangent of f is None; expected shape (3, 5)" in said
     code, said = status(
         tmp_path, MGU.replace("values, adjoint, gradients", "values, None, None"), capsys, "--format", "python"
     )
     assert code == 0
     assert said.startswith("def adjoint(F, p, v, d):")
     assert "Every row" not in said
+
+
+def test_a_file_may_wrap_a_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = status(tmp_path, "from numpy_lstm import LSTM, projected\nP = projected(LSTM, 3)\n", capsys)
+    assert code == 0
+    assert "| M1 | $q = m M^{\\top}$ | $dq = dm M^{\\top} + m dM^{\\top}$ |" in said
 
 
 @pytest.mark.parametrize(
@@ -119,6 +131,7 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (MGU + "\nSECOND = nl", "mgu.py cannot be run: NameError"),
         (MGU.replace("MGU = Page", "PAGES = lambda: Page"), "mgu.py has no page; expected one"),
         (MGU + "\nTWO = MGU.having(n=SIGMOID)", "mgu.py has several pages, MGU, MGU(n=sigmoid)"),
+        (MGU.replace("dn * F.n.d(v.a_n)", "dn * v.typo"), "MGU: its adjoint cannot be run: AttributeError"),
         (MGU.replace("s = f * prev.h", "s = f @ prev.h"), "MGU, U3: no rule for f @ prev.h"),
     ],
     ids=lambda text: text[-20:],

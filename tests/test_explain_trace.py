@@ -13,6 +13,7 @@ from numpy_lstm import cli
 from numpy_lstm.cases import Case, Network, files
 from numpy_lstm.explain.trace import Trace, only
 
+ROOT = Path(__file__).parent.parent
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.(\d+))?(?:e([+-]\d+))?")
 
 
@@ -144,6 +145,8 @@ def test_each_number_moved_by_itself_agrees(cell: str, capsys: pytest.CaptureFix
 
 def test_a_mistake_stands_beside_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "--mistake", "cell-carry-dropped")
+    (shown,) = re.findall(r"```\n(  JOIN.*?)\n```", (ROOT / "docs" / "explain.md").read_text(encoding="utf-8"), re.S)
+    assert all(line in text for line in shown.splitlines())
     assert "JOIN d c      = (-0.115295) + (-0.110479) = -0.225774    ≠ wrong: -0.110479" in text
     assert "mistake: cell-carry-dropped: dL/dc_t is not handed to step t-1 (L9')" in text
     last = text.partition("step 2 of 2, backward")[2].partition("step 1 of 2, backward")[0]

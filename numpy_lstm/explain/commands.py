@@ -16,7 +16,7 @@ from ..pages import LSTM
 from ..pages.page import Page
 from . import derive, lines
 from .examples import EXAMPLES, example
-from .held import SIZES, first_difference
+from .held import first_difference, sizes
 from .load import page
 from .rows import Equations, rows
 from .skeleton import python
@@ -47,7 +47,7 @@ def _held(equations: Equations, rng: np.random.Generator) -> tuple[int, list[str
     """Whether the page's own adjoint is right, and what to say of it."""
     cell = equations.page
     difference = first_difference(equations, rng)
-    problem = Problem.random(cell, T=3, rng=rng, **SIZES)
+    problem = Problem.random(cell, T=3, rng=rng, **{k: n for k, n in sizes(cell).items() if k != "R"})
     checked = verify(problem.loss, problem.gradient(), problem.point)
     first = "Every row is the derived one." if difference is None else f"First difference: {difference}"
     said = [*first.splitlines(), "", f"Finite differences over 3 steps, from random states: {checked.verdict}."]

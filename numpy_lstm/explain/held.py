@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
+from ..check.given import CaseError
 from ..pages import describe
 from ..pages.page import Page, take
 from ..shapes import axes, codes
@@ -13,7 +14,7 @@ from .adjoint import Term, terms
 from .evaluate import value
 from .rows import Equations
 
-SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6, "A": 3}, 1e-9
+SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6}, 1e-9
 
 
 class Difference(NamedTuple):
@@ -22,18 +23,23 @@ class Difference(NamedTuple):
     field: str
     right: tuple[Term, ...]
     yours: tuple[str, ...]
-    gap: float
     says: str
 
     def __str__(self) -> str:
-        lines = [f"the cotangent of {self.field} differs by {self.gap:.1e} of its size{self.says}", "right"]
+        lines = [f"the cotangent of {self.field} {self.says}", "right"]
         lines += [f"    {term}" for term in self.right] or ["    0"]
         return "\n".join([*lines, "yours", *(f"    {line}" for line in self.yours or ["no line has this tag"])])
 
 
+def sizes(page: Page) -> dict[str, int]:
+    """Of every axis that the page has."""
+    letters = {k for kind in (page.Params, page.Trace) for axis in axes(kind).values() for k in axis}
+    return {k: SIZES.get(k, 3) for k in sorted(letters)} | SIZES | {"R": page.R or SIZES["H"]}
+
+
 def drawn(page: Page, rng: np.random.Generator, scale: float = 1.0) -> tuple[Any, Any, Any]:
     """Random parameters times ``scale``, the values of one step, and cotangents that arrive; nothing is zero."""
-    size = SIZES | {"R": page.R or SIZES["H"]}
+    size = sizes(page)
 
     def draw(record: Any) -> Any:
         made = {k: rng.standard_normal([size[n] for n in letters]) for k, letters in axes(record).items()}
@@ -51,8 +57,11 @@ def first_difference(equations: Equations, rng: np.random.Generator) -> Differen
     """
     page = equations.page
     p, v, arriving = drawn(page, rng)
-    d = page.adjoint(page.functions, p, v, arriving)
-    mine = _named(d) | _named(page.gradients(page.functions, p, v, d))
+    try:
+        d = page.adjoint(page.functions, p, v, arriving)
+        mine = _named(d) | _named(page.gradients(page.functions, p, v, d))
+    except Exception as error:
+        raise CaseError(f"{page.name}: its adjoint cannot be run: {type(error).__name__}: {error}") from None
     names, whole = _named(p) | _named(v), terms(equations)
     last = {t.target: n for n, t in enumerate(whole)}  # where a cotangent is complete
     fields = [k for k in (*page.Trace._fields, *page.Params._fields) if k not in codes(page.Trace)]
@@ -63,14 +72,14 @@ def first_difference(equations: Equations, rng: np.random.Generator) -> Differen
         right = sum(parts, 0 * names[field] if given is None else given)
         size = np.linalg.norm(right) or 1.0
         got = mine.get(field)
+        lines = _lines(page, field, of)
         if got is None or np.shape(got) != np.shape(right):
-            came = "None" if got is None else f"shape {np.shape(got)}"
-            return Difference(
-                field, of, _lines(page, field, of), np.inf, f": it is {came}; expected shape {np.shape(right)}"
-            )
+            came = "None" if got is None else f"of shape {np.shape(got)}"
+            return Difference(field, of, lines, f"is {came}; expected shape {np.shape(right)}")
         gap = float(np.linalg.norm(got - right) / size)
         if not gap <= NEAR:
-            return Difference(field, of, _lines(page, field, of), gap, _guess(got - right, of, parts, given, size))
+            says = f"differs by {gap:.1e} of its size{_guess(got - right, of, parts, given, size)}"
+            return Difference(field, of, lines, says)
     return None
 
 

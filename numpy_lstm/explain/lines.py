@@ -53,6 +53,7 @@ class Writer:
     def __init__(self, trace: Trace, wanted: Wanted, latex: bool = False) -> None:
         self.trace, self.wanted = trace, wanted
         self.signs = LATEX if latex else TEXT
+        self.label = r"\text{label}" if latex else "label"
         self.printed = Printed(wanted.digits, self.signs._replace(times=r" \cdot " if latex else "·"))
 
     def sections(self) -> Iterator[Section]:
@@ -111,7 +112,7 @@ class Writer:
         if part.expression is None and origin == "d_output" and trace.labels is not None:
             h, label = trace.names[s]["h"][0][at], trace.labels[s][0][at]
             put_in = f"{self.printed.number(h)} - {self.printed.factor(label)}"
-            return "loss", number, f"{self.signs.name('h')} - label", put_in
+            return "loss", number, f"{self.signs.name('h')} - {self.label}", put_in
         if part.expression is None:
             return origin, number, "", ""
         where = (at[0], at[1] if len(at) > 1 else 0)

@@ -28,7 +28,7 @@ def page(text: str) -> Page:
 
 
 def _pages(path: Path) -> list[Page]:
-    """The pages that a file makes of functions of its own, once each."""
+    """The pages that a file makes of functions of its own, or else by wrapping, once each."""
     name = f"explained {path.stem}"
     spec = util.spec_from_file_location(name, regular(path))
     assert spec is not None
@@ -41,5 +41,6 @@ def _pages(path: Path) -> list[Page]:
         raise CaseError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
     finally:
         sys.path.remove(str(path.parent))
-    own = [p for p in vars(module).values() if isinstance(p, Page) and p.values.__module__ == name]
-    return list({id(p): p for p in own}.values())
+    found = list({id(p): p for p in vars(module).values() if isinstance(p, Page)}.values())
+    own = [p for p in found if p.values.__module__ == name]
+    return own or [p for p in found if p not in CELLS.values()]  # projected(LSTM, 3), say

@@ -32,53 +32,86 @@ class Scope(NamedTuple):
 
 
 class Reader:
-    """Reads the tagged lines of one ``values``; ``records`` and ``names`` are what else may be read in them."""
+    """Reads the tagged lines of one ``values``; ``names`` are what else may be read in them, and never changes."""
 
-    def __init__(
-        self,
-        page: Page,
-        functions: dict[str, Activation],
-        records: dict[str, dict[str, str] | None] | None = None,
-        names: tuple[str, ...] = (),
-    ) -> None:
-        self.page, self.functions, self.tag = page, functions, ""
+    def __init__(self, page: Page, functions: dict[str, Activation], names: tuple[str, ...] = ()) -> None:
+        self.page, self.functions, self.names, self.tag = page, functions, names, ""
         self.found: list[Row] = []
         definition, self.lines = self._definition(page.values)
-        self.body = list(_statements(definition.body))
-        F, p, x, prev = (a.arg for a in definition.args.args)
-        self.scope = Scope({k: ast.Name(k) for k in names}, {p: None, **(records or {})}, _known(page.values), F)
-        self.scope.records[prev] = {k: f"{k}_prev" for k in page.carries}
+        self.body = list(_statements(definition.body) if names else definition.body)
+        F, p, self.x, self.prev = (a.arg for a in definition.args.args)
+        self.scope = Scope({k: ast.Name(k) for k in names}, {p: None}, _known(page.values), F)
+        self.scope.records[self.prev] = {k: f"{k}_prev" for k in page.carries}
         if len(page.reads) > 1:
-            self.scope.records[x] = None
+            self.scope.records[self.x] = None
         else:
-            self.scope.names[x] = ast.Name(page.reads[0])
+            self.scope.names[self.x] = ast.Name(page.reads[0])
+
+    def inner(self) -> dict[str, str]:
+        """What a combinator calls the fields of the cell within, by its ``return``: ``m=v.h`` where v are its values.
+
+        Raises CaseError unless the cell is given x and the state as they come.
+        """
+        for node in self.body:
+            match node:
+                case ast.Assign([ast.Name(v)], ast.Call(called, [_, _, ast.Name(self.x), ast.Name(self.prev)])) if (
+                    ast.unparse(called) == f"{self.scope.F}.cell.values"
+                ):
+                    own = {e.attr: k for k, e in self._returned() if isinstance(e, ast.Attribute) and _is(e.value, v)}
+                    self.scope.records[v], self.names = own, (*self.names, v)
+                    return own
+        raise CaseError(
+            f"{self.page.name}: no rule for this combinator; expected v = F.cell.values(F.cell.functions, p, x, prev)"
+        )
 
     def rows(self) -> list[Row]:
-        """The rows, top to bottom. Raises CaseError: see the module's ``rows``."""
-        fields = self._fields()
-        for node in self.body:
-            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-                continue
-            to = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            lines = self.lines[node.lineno - 1 : node.end_lineno]
-            self.tag = next(filter(None, map(describe.tag, lines)), "")
-            if self.tag:
-                self.found += self._read(to, node.value, fields)
-            elif isinstance(to, ast.Name) and to.id not in fields:
-                with suppress(CaseError):  # an intermediate, put in where it is used; said there if it has no rule
-                    self.scope.names[to.id] = self.expression(node.value, self.scope)
-        if not self.found:
+        """The rows, top to bottom. Raises CaseError: see the module ``rows``."""
+        if not any(map(describe.tag, self.lines)):
             raise CaseError(f"{self.page.name}: no line in values has a tag; expected 'c = f * prev.c + i * g  # (L9)'")
+        fields = {e.id: k for k, e in self._returned() if isinstance(e, ast.Name)}
+        fields = {name: k for name, k in fields.items() if name not in self.scope.names}
+        for node in self.body:
+            self.tag = next(filter(None, map(describe.tag, self.lines[node.lineno - 1 : node.end_lineno])), "")
+            match node:
+                case ast.Assign([to], value) | ast.AnnAssign(to, _, ast.expr() as value):
+                    self._assign(to, value, fields)
+                case ast.Return() | ast.Expr(ast.Constant()):
+                    pass
+                case ast.AugAssign(ast.Name(name)) if name not in {*fields, *self.scope.names}:
+                    pass
+                case _:
+                    raise self._no_rule(node)
+        for k, e in self._returned():
+            given = k in self.page.reads or k in (f"{j}_prev" for j in self.page.carries)
+            if given and not _is(self.expression(e, self.scope), k):
+                raise CaseError(f"{self.page.name}: {k} is returned as {ast.unparse(e)}; expected it as it came")
         return self.found
 
-    def _fields(self) -> dict[str, str]:
-        """The field of Trace that holds each local name, by the ``return``."""
+    def _returned(self) -> list[tuple[str, ast.expr]]:
+        """Field and expression of what ``return`` gives by name, or by place in a Trace."""
         done = next((n.value for n in self.body if isinstance(n, ast.Return)), None)
         if not isinstance(done, ast.Call):
             raise CaseError(f"{self.page.name}: values returns no record; expected 'return Trace(x=x, ...)'")
-        positional = [] if any(k.arg is None for k in done.keywords) else zip(self.page.Trace._fields, done.args)  # noqa: B905
-        pairs = [*positional, *((k.arg, k.value) for k in done.keywords if k.arg)]
-        return {e.id: str(k) for k, e in pairs if isinstance(e, ast.Name) and e.id not in self.scope.names}
+        by_place = done.args if self._meant(done.func, self.scope) is self.page.Trace else []
+        pairs = [*zip(self.page.Trace._fields, by_place, strict=False), *((k.arg, k.value) for k in done.keywords)]
+        return [(str(k), e) for k, e in pairs if k is not None]
+
+    def _assign(self, to: ast.expr, value: ast.expr, fields: dict[str, str]) -> None:
+        """One line: rows if it has a tag, else an intermediate, which is put in where it is used."""
+        if self.tag:
+            self.found += self._read(to, value, fields)
+            return
+        found = None
+        with suppress(CaseError):  # what has no rule is said where it is used
+            found = self.expression(value, self.scope)
+        for e in ast.walk(to):
+            if isinstance(e, ast.Name) and e.id not in self.names:
+                if e.id in fields:
+                    raise CaseError(f"{self.page.name}: '{e.id} = ...' has no tag in values; expected one, as (L9)")
+                self.scope.names.pop(e.id, None)
+                self.scope.records.pop(e.id, None)
+        if found is not None and isinstance(to, ast.Name):
+            self.scope.names[to.id] = found
 
     def _read(self, to: ast.expr, value: ast.expr, fields: dict[str, str]) -> list[Row]:
         """The rows of one tagged line: several if it assigns several."""
@@ -155,11 +188,7 @@ class Reader:
 
     def _called(self, function: ast.expr, arguments: list[ast.expr], scope: Scope) -> ast.expr:
         """An operation that is kept, an activation, or a helper whose one ``return`` is put in."""
-        match function:
-            case ast.Attribute(ast.Name(module), name):
-                found = getattr(scope.known.get(module), name, None)
-            case _:
-                found = scope.known.get(ast.unparse(function))
+        found = self._meant(function, scope)
         if found in ACTIVATION:
             return self._applied(ACTIVATION[found], arguments[0])
         if found in KEPT:
@@ -174,9 +203,16 @@ class Reader:
                 return self.expression(result, Scope(names, {}, _known(found)))
         raise self._no_rule(function)
 
-    def _no_rule(self, e: ast.expr) -> CaseError:
+    def _meant(self, e: ast.expr, scope: Scope) -> Any:
+        """What a name stands for, with dots or without; None if nothing."""
+        if isinstance(e, ast.Attribute):
+            return getattr(self._meant(e.value, scope), e.attr, None)
+        return scope.known.get(e.id) if isinstance(e, ast.Name) else None
+
+    def _no_rule(self, e: ast.AST) -> CaseError:
         covered = f"arithmetic, functions of the page, {', '.join(f.__name__ for f in KEPT)}"
-        return CaseError(f"{self.page.name}, {self.tag}: no rule for {ast.unparse(e)}; expected {covered}")
+        where = ", ".join(filter(None, (self.page.name, self.tag)))
+        return CaseError(f"{where}: no rule for {ast.unparse(e).splitlines()[0]}; expected {covered}")
 
     def _definition(self, function: Any) -> tuple[ast.FunctionDef, list[str]]:
         """What the source of a function says, and its lines. Raises CaseError where there is none."""
@@ -191,6 +227,10 @@ class Reader:
                 f"{self.page.name}: the source of {name} is not at hand; expected a def in a file or a notebook"
             )
         return found, source.splitlines()
+
+
+def _is(e: ast.expr, name: str) -> bool:
+    return isinstance(e, ast.Name) and e.id == name
 
 
 def _known(function: Any) -> dict[str, Any]:

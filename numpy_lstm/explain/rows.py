@@ -11,7 +11,6 @@ from typing import NamedTuple
 from ..activations import Activation
 from ..check.given import CaseError
 from ..pages.page import Page
-from ..pages.projected import values as projected_values
 from ..pages.zoneout import values as zoneout_values
 from .expressions import Row, mapped
 from .reader import Reader
@@ -51,15 +50,13 @@ def _rows(page: Page, functions: dict[str, Activation]) -> list[Row]:
     cell = getattr(page.functions, "cell", None)
     if not isinstance(cell, Page):
         return Reader(page, functions).rows()
-    if page.values is projected_values:
-        inner = _renamed(_rows(cell, functions), {"h": "m"})
-        return inner + Reader(page, functions, records={"v": {"h": "m"}}).rows()
     if page.values is zoneout_values:
         inner = _renamed(_rows(cell, functions), {k: f"{k}_new" for k in cell.carries})
         own = Reader(page, functions, names=("keep", "old", "new")).rows()
         forms = {"now": "{}", "keep": "keep_{}", "old": "{}_prev", "new": "{}_new"}
         return inner + [r for k in cell.carries for r in _renamed(own, {a: b.format(k) for a, b in forms.items()})]
-    raise CaseError(f"{page.name}: no rule for this combinator; expected a cell, projected(...), zoneout(...)")
+    reader = Reader(page, functions)
+    return [*_renamed(_rows(cell, functions), reader.inner()), *reader.rows()]
 
 
 def _renamed(found: list[Row], names: dict[str, str]) -> list[Row]:
