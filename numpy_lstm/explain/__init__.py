@@ -14,6 +14,15 @@ from .rows import Equations, rows
 from .trace import Trace
 
 __all__ = [
-    *("Difference", "Document", "Equations", "Row", "Term", "Trace"),
-    *("example", "first_difference", "page", "rows", "terms"),
+    "Difference",
+    "Document",
+    "Equations",
+    "Row",
+    "Term",
+    "Trace",
+    "example",
+    "first_difference",
+    "page",
+    "rows",
+    "terms",
 ]
