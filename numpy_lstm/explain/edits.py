@@ -13,24 +13,29 @@ from typing import Any
 from ..mistakes import CATALOGUE, Workbench, label
 
 Edit = dict[str, Any]
-STATES: Edit = {"h_prev": ["start"], "c_prev": ["start"]}
 
 
 def _pair(pair: str, *kinds: str) -> Edit:
     return {kind + a: kind + b for kind in kinds for a, b in ((pair[0], pair[1]), (pair[1], pair[0]))}
 
 
-def _derivatives(prefix: str, **wrong: str) -> dict[str, Callable[[str], Edit]]:
-    def edit(wrong: str) -> Callable[[str], Edit]:
-        return lambda k: {"derivative": {k or "y": wrong}}
-
-    return {f"{prefix}{name}".replace("_", "-"): edit(how) for name, how in wrong.items()}
+def _slope(wrong: str) -> Callable[[str], Edit]:
+    return lambda k: {"derivative": {k or "y": wrong}}
 
 
 def _fixed(key: str, **changes: Any) -> Edit:
     return {key: changes}
 
 
+SLOPES = {  # what is taken for the derivative of tanh(c), a gate, the candidate: tanh-derivative-missing, and so on
+    "derivative-missing": "one",
+    "derivative-twice": "twice",
+    "derivative-sign": "plus",
+    "derivative-not-squared": "complement",
+    "derivative-of-sigmoid": "logistic",
+    "derivative-of-activation": "ofValue",
+    "in-place-of-its-derivative": "value",
+}
 EDITS: dict[str, Edit | Callable[[str], Edit]] = {
     "cell-carry-dropped": _fixed("leaving", c=0),
     "hidden-carry-dropped": _fixed("leaving", h=0),
@@ -67,44 +72,26 @@ EDITS: dict[str, Edit | Callable[[str], Edit]] = {
     "coupled-share-added": _fixed("values", g=["times", -1]),
     "cached-gates-exchanged": lambda k: {"values": _pair(k, "", "a_")},
     "cached-activations-exchanged": lambda k: {"values": _pair(k, "")},
-    **_derivatives(
-        "tanh_",
-        derivative_of_tanh="ofValue",
-        derivative_missing="one",
-        derivative_twice="twice",
-        derivative_sign="plus",
-        derivative_not_squared="complement",
-        in_place_of_its_derivative="value",
-        derivative_of_sigmoid="logistic",
-    ),
+    **{
+        f"{of}-{name}": _slope(wrong)
+        for of in ("tanh", "sigmoid", "candidate")
+        for name, wrong in SLOPES.items()
+        if f"{of}-{name}" in CATALOGUE
+    },
+    "tanh-derivative-of-tanh": _slope("ofValue"),
+    "sigmoid-complement-for-its-derivative": _slope("complement"),
+    "sigmoid-derivative-sign": _slope("sign"),
+    "sigmoid-derivative-of-tanh": _slope("bend"),
     "one-minus-cell-squared": _fixed("derivative", y="square"),
-    **_derivatives(
-        "sigmoid_",
-        derivative_missing="one",
-        derivative_of_activation="ofValue",
-        in_place_of_its_derivative="value",
-        complement_for_its_derivative="complement",
-        derivative_sign="sign",
-        derivative_twice="twice",
-        derivative_of_tanh="bend",
-    ),
-    "pre-activation-taken-for-gate": lambda k: {"derivative": {k: "raw"}},
-    **_derivatives(
-        "candidate_",
-        derivative_missing="one",
-        derivative_of_activation="ofValue",
-        derivative_twice="twice",
-        derivative_of_sigmoid="logistic",
-        derivative_not_squared="complement",
-        derivative_sign="plus",
-        in_place_of_its_derivative="value",
-    ),
-    "one-minus-pre-activation-squared": lambda k: {"derivative": {k: "square"}},
+    "pre-activation-taken-for-gate": _slope("raw"),
+    "one-minus-pre-activation-squared": _slope("square"),
     "rnn-derivative-missing": _fixed("derivative", h="one"),
     "rnn-derivative-of-output": _fixed("derivative", h="ofValue"),
     "rnn-derivative-of-pre-activation": _fixed("derivative", h="square"),
     "rnn-derivative-not-squared": _fixed("derivative", h="complement"),
-    **_derivatives("gate_", without_gradient="zero", cotangent_sign="sign", cotangent_doubled="double"),
+    "gate-without-gradient": _slope("zero"),
+    "gate-cotangent-sign": _slope("sign"),
+    "gate-cotangent-doubled": _slope("double"),
     "gate-omitted-in-dh": lambda k: {"params": {f"U_{k}": 0}},
     "gate-omitted-in-dx": lambda k: {"params": {f"W_{k}" if k else "W": 0}},
     "gate-doubled-in-dh": lambda k: {"params": {f"U_{k}": ["times", 2]}},
@@ -188,6 +175,8 @@ def found(bench: Workbench) -> dict[str, Edit]:
     made = {}
     for name, edit in EDITS.items():
         for k in CATALOGUE[name].conceivable(bench):
-            if name not in PARAMETERS_ONLY or k == "parameters":
-                made[label(CATALOGUE[name], k)] = edit(k) if callable(edit) else edit
+            one = edit(k) if callable(edit) else edit
+            slopes = {bench.function(field) for field in one.get("derivative", {})}
+            if "identity" not in slopes and (name not in PARAMETERS_ONLY or k == "parameters"):  # a row has no identity
+                made[label(CATALOGUE[name], k)] = one
     return made
