@@ -159,6 +159,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     two = files.write_case(tmp_path / "two.json", deep)
     for options, says in (
         (["--cell", "LSTN"], "'LSTN' is no known cell"),
+        (["--cell", f"{ROOT / 'tests' / 'own_cells.py'}::MGU"], "MGU: no line in values has a tag"),
         (["--case", str(tmp_path / "bad.json")], "bad.json: is no json file"),
         (["--case", str(two)], "expected one layer, read forward"),
         (["--case", str(case), "--cell", "GRU"], "a case says its cell"),
