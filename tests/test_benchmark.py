@@ -32,7 +32,7 @@ def test_every_peer_computes_the_same_gradient(name: str) -> None:
 
 def test_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(benchmark, "BUDGET", 0.01)
-    monkeypatch.setattr(benchmark, "SCALING", {"T": (2, 4), "B": (2, 4), "H": (2, 4)})
+    monkeypatch.setattr(benchmark, "SCALING", {"T": (2, 4, 8), "B": (2, 4, 8), "H": (2, 4, 8)})
     monkeypatch.setattr(benchmark, "BASE", {"T": 3, "B": 3, "D": 2, "H": 3})
     monkeypatch.setattr(peers, "installed", lambda: ["fast", "explicit", "floor", "torch"])
     arguments = ["--out", str(tmp_path), "--shapes", "4,2,3,5", "--threads", "1", "--cells", "LSTM", "GRU"]
@@ -53,6 +53,22 @@ def test_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     printed = capsys.readouterr().out
     assert "torch / fast | torch / floor | fast / floor" in printed
     assert "processors; " in printed
+
+
+def test_the_gain_of_threads_is_that_of_the_quickest_rounds() -> None:
+    row = {"cell": "LSTM", "shape": [4, 2, 3, 5], "dtype": "float64"}
+    one = {"threads": 1, "rows": [row | {"seconds": {"fast": [3.0, 9.0], "floor": [1.0]}}]}
+    two = {"threads": 2, "rows": [row | {"seconds": {"fast": [7.0, 2.0], "floor": [1.0]}}]}
+    assert benchmark.gain(one, two).splitlines()[-1].split() == [
+        "|",
+        "LSTM",
+        "4,2,3,5",
+        "|",
+        "float64",
+        "|",
+        "1.50",
+        "|",
+    ]
 
 
 def test_a_failing_measurement_says_why() -> None:

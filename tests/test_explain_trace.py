@@ -72,7 +72,7 @@ def arithmetic(text: str) -> list[tuple[str, str]]:
         parts = [part.strip() for part in bare.split(" = ")]
         if " from " in line[:14] and len(parts) > 1:
             found.append((parts[-1], parts[0].split()[-1]))
-        elif len(parts) > 1 and re.search(r"\d", parts[-2]) and re.fullmatch(r"-?[\d.]+(e-\d+)?", parts[-1]):
+        elif len(parts) > 1 and re.fullmatch(r"-?[\d.]+(e-\d+)?", parts[-1]) and re.search(r"^[^\[]*\d", parts[-2]):
             found.append((parts[-2], parts[-1]))
     return found
 

@@ -99,7 +99,7 @@ class Writer:
             line = self._line(q.parts[0].origin, left, parts[0][2], parts[0][3], q.array, at)
         else:
             tag = "JOIN" if t is not None and len(parts) > 1 else "SUM" if t is None else ""
-            numbers = " + ".join(self.printed.factor(p.array[at]) for p in q.parts) or "0"
+            numbers = " + ".join(self.printed.factor(p.array[at]) for p in q.parts) if len(q.parts) > 1 else ""
             line = self._line(tag, left, "", numbers, q.array, at)._replace(parts=tuple(parts))
         moved = self.printed.number(self.trace.moved(q.field, at, t)) if self.wanted.check else None
         return line._replace(moved=moved, wrong=self._wrong(self._name(q.field, t), q.array, t, at))
@@ -164,8 +164,8 @@ def _text(line: Line) -> Iterator[str]:
         yield f"{head} = {line.formula}"
         yield f"{'':15} = {line.numbers} = {line.result}{tail}{wrong}"
     else:
-        formula = f"{line.formula} = " if line.formula else ""
-        yield f"{head} = {formula}{line.numbers} = {line.result}{moved}{tail}{wrong}"
+        sides = " = ".join(side for side in (line.formula, line.numbers, line.result) if side)
+        yield f"{head} = {sides}{moved}{tail}{wrong}"
     for origin, number, formula, numbers in line.parts:
         yield f"         from {origin:10} {number:>14}" + (f" = {formula} = {numbers}" if formula else "")
 
