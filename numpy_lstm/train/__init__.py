@@ -9,6 +9,8 @@
 
 model        Model (layers and a loss page), Batch, gradient; Trainable and Rows: what any model and batch must have
 language     language_model, held_out_loss, sample, encode, gate_map
+translation  EncoderDecoder, with attention; Pairs, paired, padded, Shuffled, mean_loss, BOUNDARY
+search       search (greedy, beam), Found, log_probabilities
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
@@ -19,28 +21,36 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 
 from . import clipping, record
 from .batches import Streams, split
+from .encoder_decoder import EncoderDecoder
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
 from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
 from .model import Batch, Model, gradient
 from .optimisers import Optimiser, adam, adamw, sgd
+from .pairs import BOUNDARY, Pairs, Shuffled, mean_loss, padded, paired
 from .protocols import Rows, Trainable
 from .saving import Saved, load, load_best, read, save, sweep
 from .schedules import Plateau, Schedule, Watch, constant, cosine, warmup
+from .search import Found, log_probabilities, search
 
 __all__ = [
+    "BOUNDARY",
     "Batch",
     "Best",
     "Diverged",
+    "EncoderDecoder",
+    "Found",
     "History",
     "Model",
     "Optimiser",
+    "Pairs",
     "Plateau",
     "Progress",
     "Report",
     "Rows",
     "Saved",
     "Schedule",
+    "Shuffled",
     "Streams",
     "Task",
     "Trainable",
@@ -60,12 +70,17 @@ __all__ = [
     "language_model",
     "load",
     "load_best",
+    "log_probabilities",
+    "mean_loss",
+    "padded",
+    "paired",
     "read",
     "perplexity",
     "record",
     "sample",
     "save",
     "sgd",
+    "search",
     "split",
     "sweep",
     "train",
