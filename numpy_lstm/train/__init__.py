@@ -9,7 +9,7 @@
 
 model        Model (layers and a loss page), Batch, gradient; Trainable and Rows: what any model and batch must have
 language     language_model, held_out_loss, sample, encode, gate_map
-translation  EncoderDecoder, with attention; Pairs, paired, padded, Shuffled, mean_loss, BOUNDARY
+translation  EncoderDecoder, Parts; Pairs, paired, padded, Shuffled, mean_loss, BOUNDARY
 search       search (greedy, beam), Found, log_probabilities
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
@@ -21,7 +21,7 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 
 from . import clipping, record
 from .batches import Streams, split
-from .encoder_decoder import EncoderDecoder
+from .encoder_decoder import EncoderDecoder, Parts
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
 from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
@@ -44,6 +44,7 @@ __all__ = [
     "Model",
     "Optimiser",
     "Pairs",
+    "Parts",
     "Plateau",
     "Progress",
     "Report",
