@@ -95,7 +95,7 @@ class Translation(torch.nn.Module):
 
     def __init__(self, params: Any) -> None:
         super().__init__()
-        (below, *each), (bottom, *cells, top) = params
+        (below, *each), _, (bottom, *cells, top) = params
         attention = cells.pop() if isinstance(cells[-1], nl.Attention.Params) else ()
         self.attention = torch.nn.ParameterList(torch.tensor(a) for a in attention)
         self.embeddings = torch.nn.ParameterList(torch.tensor(p.W) for p in (below, bottom))
@@ -130,7 +130,7 @@ class Translation(torch.nn.Module):
         pairs = zip(ways[::2], ways[1::2], strict=True)
         above = [*([nl.Attention.Params(*d[1])] if d[1] else []), nl.Linear.Params(*d[2])]
         below, bottom = map(nl.Embedding.Params, d[0])
-        return loss.item(), nl.train.Parts((below, *pairs), (bottom, *cells, *above))
+        return loss.item(), nl.train.Parts((below, *pairs), None, (bottom, *cells, *above))
 
 
 def _rows(batch: Any) -> Any:

@@ -34,32 +34,30 @@ def point(made: train.EncoderDecoder, seed: int = 0) -> tuple[Any, train.Pairs, 
     return tree.random_like(made.init(rng), rng), batch, made.masks(rng, batch, np.float64)
 
 
-def stepped(made: train.EncoderDecoder, params: Any, batch: train.Pairs, masks: Any, v: Any) -> float:
-    """The derivative of the mean loss along ``v``, by a complex step."""
-    weights = batch.counts() / np.sum(batch.counts())
-    return float(check.directional(lambda p: np.sum(weights * made.forward(p, batch, None, masks).losses), params, v))
-
-
 def off(made: train.EncoderDecoder, params: Any, batch: train.Pairs, masks: Any) -> float:
-    """How far the gradient is from the complex step, along a random direction of each array; over the norms."""
+    """How far the gradient is from the complex step of the loss, along random directions; over the norms."""
     _, grads, _ = train.gradient(made, params, batch, None, masks)
-    zeros, v = tree.scale(0, params), tree.random_like(params, np.random.default_rng(1))
-    names, errors = [name for name, _ in tree.leaves(params)], []
-    for k, name in enumerate(names):
-        numbered = iter(range(len(names)))
-        one = tree.map(lambda zero, a, k=k, n=numbered: a if next(n) == k else zero, zeros, v)
-        g, size = (dict(tree.leaves(t))[name] for t in (grads, one))
-        slope = stepped(made, params, batch, masks, one)
-        errors.append(abs(np.sum(g * size) - slope) / max(1e-3, tree.norm(g) * tree.norm(size)))
+    weights, rng, errors = batch.counts() / np.sum(batch.counts()), np.random.default_rng(1), []
+    for _ in range(3):
+        v = tree.random_like(params, rng)
+        slope = check.directional(lambda p: np.sum(weights * made.forward(p, batch, None, masks).losses), params, v)
+        errors.append(abs(tree.dot(grads, v) - slope) / (tree.norm(grads) * tree.norm(v)))
     return check.worst(errors)
 
 
 @pytest.mark.parametrize(
-    "options", [{"layers": 2, "dropout": 0.3}, {"attention": None, "dropout": 0.3}, {"cell": nl.GRU}], ids=str
+    "options",
+    [
+        {"layers": 2, "dropout": 0.3},
+        {"attention": None},
+        {"attention": nl.AdditiveAttentionLSTM},
+        {"cell": nl.GRU},
+    ],
+    ids=str,
 )
-def test_the_gradient_of_every_array_is_the_complex_step(options: dict[str, Any]) -> None:
+def test_the_gradient_is_the_complex_step(options: dict[str, Any]) -> None:
     made = model(**options)
-    assert off(made, *point(made)) <= 1e-14
+    assert off(made, *point(made)) <= 2e-15
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -80,8 +78,7 @@ def alone(batch: train.Pairs, masks: Any, b: int) -> tuple[train.Pairs, Any]:
     row, which = batch.rows(slice(b, b + 1)), slice(b, b + 1)
     S, T = int(row.lengths[0]), int(row.target_lengths[0])
     row = row._replace(sources=row.sources[:S], inputs=row.inputs[:T], targets=row.targets[:T])
-    cut = [tree.map(lambda m, n=n: m[:n, which], part) for part, n in zip(masks, (S, T), strict=True)]
-    return row, train.Parts(*cut)
+    return row, tree.map(lambda m: m[: S if m.shape[0] == len(batch.sources) else T, which], masks)
 
 
 def by_rows(made: train.EncoderDecoder, params: Any, batch: train.Pairs, masks: Any) -> tuple[float, Any]:
@@ -102,13 +99,12 @@ def soiled(batch: train.Pairs, masks: Any) -> tuple[train.Pairs, Any]:
         dead[side] = np.arange(len(getattr(batch, side)))[:, None] >= np.asarray(lengths)
         changed[side] = np.where(dead[side], -(2**40), getattr(batch, side))
     changed["targets"] = np.where(dead["inputs"], 10**9, batch.targets)
-    pairs = zip(masks, dead.values(), strict=True)
-    own = [tree.map(lambda m, d=d: np.where(d[..., None], np.nan, m), part) for part, d in pairs]
-    return batch._replace(**changed), train.Parts(*own)
+    where = {len(d): d[..., None] for d in dead.values()}
+    return batch._replace(**changed), tree.map(lambda m: np.where(where[len(m)], np.nan, m), masks)
 
 
 @pytest.mark.parametrize("engine", ["explicit", "fast"])
-@pytest.mark.parametrize("attention", [nl.Attention, None], ids=["luong", "none"])
+@pytest.mark.parametrize("attention", [nl.Attention, nl.AdditiveAttentionLSTM, None], ids=str)
 def test_a_ragged_batch_is_its_rows_one_by_one_and_padding_has_no_influence(engine: str, attention: Any) -> None:
     made = model(layers=2, dropout=0.3, engine=engine, attention=attention)
     params, batch, masks = point(made)
@@ -133,7 +129,7 @@ def test_a_memory_without_its_cotangent_is_seen(monkeypatch: pytest.MonkeyPatch)
     made = model()
     given = point(made)
     monkeypatch.setattr(wiring, "walk", lambda *trees: iter(()))
-    assert off(made, *given) > 1e-2
+    assert off(made, *given) > 1e-3
 
 
 def test_what_overflows_is_named_and_padding_is_not() -> None:
@@ -180,7 +176,7 @@ def one(source: Any, target: list[int], ends: bool = True) -> train.Pairs:
     return batch._replace(inputs=batch.inputs[:T], targets=batch.targets[:T], target_lengths=np.array([T]))
 
 
-@pytest.mark.parametrize("attention", [nl.Attention, None], ids=["luong", "none"])
+@pytest.mark.parametrize("attention", [nl.Attention, nl.AdditiveAttentionLSTM, None], ids=str)
 def test_a_beam_of_one_is_greedy_and_its_alignment_adds_up(attention: Any) -> None:
     made = model(attention=attention)
     params = point(made)[0]
@@ -197,7 +193,7 @@ def test_a_beam_of_one_is_greedy_and_its_alignment_adds_up(attention: Any) -> No
         else:
             assert one_found.alignment.shape == (len(written) + one_found.ended, len(source))
             np.testing.assert_allclose(np.sum(one_found.alignment, axis=1), 1, rtol=1e-12)
-    assert {f.ended for f in found} == {True, False} or attention is None
+    assert {f.ended for f in found} == {True, False} or attention is not nl.Attention
 
 
 def test_a_wide_beam_finds_the_best_of_all_sequences() -> None:
@@ -236,6 +232,8 @@ def test_what_cannot_be_searched_or_trained_is_refused() -> None:
         train.search(made, tree.scale(np.nan, params), [[1]])
     with pytest.raises(train.TrainingError, match="hidden is 7; expected an even number"):
         model(hidden=7)
+    with pytest.raises(train.TrainingError, match="AdditiveAttentionLSTM carries h, c; GRU h; expected the same"):
+        model(cell=nl.GRU, attention=nl.AdditiveAttentionLSTM)
     with pytest.raises(train.TrainingError, match="there are 1 pairs to train on; a batch of 2 needs as many"):
         train.Shuffled([[1]], [[1]], 2)
     with pytest.raises(train.TrainingError, match="there are 1 sources and 2 targets"):
@@ -265,15 +263,14 @@ def test_trained_resumed_translated_and_drawn(
     constant = ["--schedule", "constant", "--dropout", "0.2", "--beam", "2"]
     assert translate(out, *pairs, *constant, "--updates", "4") == 0
     assert translate(out, *pairs, *constant, "--updates", "8", "--resume") == 0
-    assert translate(out, *pairs, *constant, "--updates", "8", "--file", str(out / "whole.npz")) == 0
     told = capsys.readouterr().out
     assert "BLEU" in told
-    assert "20 held out, beam 2: exact" in told or "held out, beam 2: exact" in told
-    resumed, whole = (train.record.read(out / f"{name}.json") for name in ("pairs", "whole"))
-    for part in ("curves", "looks", "best", "gate_map"):
-        assert whole[part] == resumed[part], part
-    assert drawn == ["pairs-alignment", "pairs-alignment", "whole-alignment"]
-    header, *rows = (out / "whole-alignment.csv").read_text(encoding="utf-8").splitlines()
+    assert "held out, beam 2: exact" in told
+    found = train.record.read(out / "pairs.json")
+    assert [look["update"] for look in found["looks"]] == [4, 8]
+    assert set(found["looks"][0]["gates"]) == {"encoder.1.0", "encoder.1.1", "decoder.1"}
+    assert drawn == ["pairs-alignment", "pairs-alignment"]
+    header, *rows = (out / "pairs-alignment.csv").read_text(encoding="utf-8").splitlines()
     assert header == "example,step,written,place,read,weight"
     weights: dict[tuple[str, str], float] = {}
     for row in rows:
@@ -284,7 +281,7 @@ def test_trained_resumed_translated_and_drawn(
     assert translate(out, *pairs, "--translate", "ein Huhn") == 3
     assert "error: the model knows no 'Huhn'" in capsys.readouterr().err
     assert translate(out, *pairs, "--translate", "") == 3
-    assert command_line.main(["dashboard", "--out", str(out), str(out / "whole.json")]) == 0
+    assert command_line.main(["dashboard", "--out", str(out), str(out / "pairs.json")]) == 0
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,15 @@ from ..runs import Option
 from ..text import InputError
 from . import data
 
-UPDATES = {"reversal": 1400, "dates": 700, "phonemes": 5500, "pairs": 2000}
-ATTENTIONS = {"luong": nl.Attention, "none": None}
+PRESETS: dict[str, dict[str, Any]] = {
+    "reversal": {"updates": 1400, "hidden": 64, "every": 200},
+    "dates": {"updates": 700, "hidden": 64},
+    "phonemes": {"updates": 5500, "every": 500},
+    "pairs": {"updates": 2000},
+}
+ATTENTIONS = {"luong": nl.Attention, "bahdanau": nl.AdditiveAttentionLSTM, "none": None}
 SETTINGS = runs.SETTINGS | {
-    "hidden": Option(128, within(2, 8192), "units of the decoder, half of them for each direction of the encoder"),
+    "hidden": Option(128, within(2, 8192), "units of the decoder, half of them each way of the encoder"),
     "embedding": Option(32, within(1, 8192), "numbers for each symbol"),
     "batch": Option(64, positive, "pairs in each update"),
     "rate": Option(5e-3, float, "learning rate"),
@@ -32,14 +37,13 @@ ROWS = 250  # read at once of what is held out
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("task", choices=list(UPDATES), nargs="?", default="reversal", help="default: reversal")
+    parser.add_argument("task", choices=list(PRESETS), nargs="?", default="reversal", help="default: reversal")
     parser.add_argument("--pairs", metavar="FILE", help="UTF-8 lines, each a source, a tab and a target; for pairs")
     parser.add_argument("--words", action="store_true", help="symbols of pairs are words between spaces")
-    runs.add(parser, SETTINGS, ", ".join(f"{n} of {name}" for name, n in UPDATES.items()), "DIR/TASK.npz")
+    updates = ", ".join(f"{preset['updates']} of {name}" for name, preset in PRESETS.items())
+    runs.add(parser, SETTINGS, f"{updates}; reversal and dates have 64 units", "DIR/TASK.npz")
     parser.add_argument("--beam", type=within(1, 100), default=1, help="beginnings kept in the search; default: 1")
-    parser.add_argument(
-        "--power", type=float, default=0.0, help="of a length, by which its score is divided; default: 0"
-    )
+    parser.add_argument("--power", type=float, default=0.0, help="of the length that divides a score; default: 0")
     parser.add_argument("--translate", metavar="SOURCE", help="train nothing: what the saved model makes of this")
 
 
@@ -57,7 +61,7 @@ def chosen(options: argparse.Namespace, found: data.Data) -> dict[str, Any]:
     """Every setting by name; the symbols of both sides, the boundary first among those of the targets; the pairs."""
     sides = [sorted({symbol for row in side for symbol in row}) for side in (found.sources, found.targets)]
     own = {"text": found.sha256, "sources": sides[0], "targets": ["", *sides[1]], "joint": list(found.joint)}
-    return runs.chosen(options, SETTINGS, {}) | own
+    return runs.chosen(options, SETTINGS, PRESETS[options.task]) | own
 
 
 def model(s: dict[str, Any]) -> train.EncoderDecoder:
@@ -89,5 +93,5 @@ def task(s: dict[str, Any], options: argparse.Namespace, fit: Any, held: Any) ->
     near = [order[k : k + ROWS] for k in range(0, len(order), ROWS)]
     batches = [train.paired(*([side[n] for n in some] for side in held)) for some in near]
     held_out = train.mean_loss(made, batches)
-    updates = options.updates or UPDATES[options.task]
+    updates = options.updates or PRESETS[options.task]["updates"]
     return runs.task(s, made, train.Shuffled(*fit, s["batch"]), held_out, updates, options.patience)

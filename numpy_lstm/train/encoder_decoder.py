@@ -1,7 +1,8 @@
 """A model that reads one sequence in both directions and writes another, with attention to what it has read.
 
     encoder   embedding, layers that read forward and backward; their outputs are the memory
-    decoder   embedding, cells, attention (A1 to A6), a linear readout; each reads the symbol before
+    keys      a linear map of the memory, where the attention is additive (W1 to W17)
+    decoder   embedding, cells, attention (A1 to A6), a linear readout; it reads the symbol before
 
 The decoder's cells begin where the encoder's ended: each carried field is the forward direction's last state beside the
 backward direction's, so that going back a cotangent is cut in two. The memory is read at every step, by every page that
@@ -26,9 +27,10 @@ PADDING = -1e30  # the bias of a place that is padding: a weight of 0, exactly; 
 
 
 class Parts(NamedTuple):
-    """One tree for the encoder and one for the decoder: of layers, parameters, masks, runs, cotangents."""
+    """One tree for each part, of layers, parameters, masks, runs or cotangents; ``keys`` may be None."""
 
     encoder: Any
+    keys: Any
     decoder: Any
 
 
@@ -67,6 +69,9 @@ class EncoderDecoder:
         object.__setattr__(self, "dropout", expect_within("dropout", self.dropout, 0, 1))
         if self.hidden % 2:
             raise TrainingError(f"hidden is {self.hidden}; expected an even number, half of it for each direction")
+        if (asks := self.attention) is not None and asks.carries not in ((), self.cell.carries):
+            carried = f"{asks.name} carries {', '.join(asks.carries)}; {self.cell.name} {', '.join(self.cell.carries)}"
+            raise TrainingError(f"{carried}; expected the same, as the decoder begins where the encoder ends")
 
     def __str__(self) -> str:
         leaves = ", ".join(f"{name} {leaf.cell.name} ({leaf.engine})" for name, leaf in self.walk())
@@ -74,7 +79,7 @@ class EncoderDecoder:
 
     @property
     def parts(self) -> Parts:
-        """The layers of both, from the bottom up."""
+        """The layers of each, from the bottom up."""
         cells, attention = [self.cell] * self.layers, self.attention
         if attention is not None and attention.carries:
             cells[0] = attention
@@ -82,18 +87,20 @@ class EncoderDecoder:
         bottom, each = EachStep(pages.Embedding), bidirectional(self.cell, self.engine)
         decoder = [Recurrent(cell, self.engine) for cell in cells]
         decoder += [EachStep(page) for page in (*above, pages.Linear)]
-        return Parts(Stack((bottom, *[each] * self.layers)), Stack((bottom, *decoder)))
+        keys = EachStep(pages.Linear) if attention is not None and "keys" in attention.reads else None
+        return Parts(Stack((bottom, *[each] * self.layers)), keys, Stack((bottom, *decoder)))
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Parts:
-        """Parameters of both. The memory, and whatever else an attention has the size of, is as wide as ``hidden``."""
-        parts, D, decoder = self.parts, self.targets, []
+        """Parameters of each. The memory, and whatever else an attention has the size of, is as wide as ``hidden``."""
+        parts, D, decoder, width = self.parts, self.targets, [], self.hidden
         encoder = parts.encoder.init(self.sources, (self.embedding, *[self.hidden // 2] * self.layers), rng, dtype)
         sizes = [self.embedding, *[self.hidden] * (len(parts.decoder.layers) - 2), self.targets]
         for leaf, H in zip(parts.decoder.layers, sizes, strict=True):
             others = {k for letters in axes(leaf.cell.Params).values() for k in letters} - {*"DHR"}
-            decoder.append(leaf.cell.init(D, H, rng, dtype, **dict.fromkeys(others, self.hidden)))
+            decoder.append(leaf.cell.init(D, H, rng, dtype, **dict.fromkeys(others, width)))
             D = H
-        return Parts(encoder, tuple(decoder))
+        keys = None if parts.keys is None else parts.keys.init(width, width, rng, dtype)
+        return Parts(encoder, keys, tuple(decoder))
 
     def zero_carry(self, params: Parts, rows: int) -> None:
         """Nothing is carried from batch to batch."""
@@ -108,19 +115,22 @@ class EncoderDecoder:
             shapes = [(*codes.shape, N) for N in widths]
             return (None, *(dropout_mask(rng, shape, self.dropout, dtype) for shape in shapes))
 
-        return Parts(*map(drawn, (batch.sources, batch.targets), self.parts))
+        parts = self.parts
+        return Parts(drawn(batch.sources, parts.encoder), None, drawn(batch.targets, parts.decoder))
 
-    def encode(self, params: Parts, sources: Any, lengths: Any, masks: Any = None) -> tuple[Stack, wiring.Run]:
-        """The encoder, and its run over ``sources`` (S,B)."""
-        stack = _reading(self.parts.encoder, masks)
-        return stack, stack.forward(params.encoder, sources, lengths=lengths)
+    def encode(self, params: Parts, sources: Any, lengths: Any, masks: Any = None) -> tuple[Stack, Parts]:
+        """The encoder, and what it and the keys make of ``sources`` (S,B)."""
+        stack, keys = _reading(self.parts.encoder, masks), self.parts.keys
+        run = stack.forward(params.encoder, sources, lengths=lengths)
+        return stack, Parts(run, None if keys is None else keys.forward(params.keys, run.hs, None, run.lengths), None)
 
-    def decoder(self, encoded: wiring.Run, masks: Any = None, copies: int = 1) -> tuple[Stack, Any]:
+    def decoder(self, encoded: Parts, masks: Any = None, copies: int = 1) -> tuple[Stack, Any]:
         """The decoder that reads what was encoded, and its first states; each row ``copies`` times."""
-        memory = np.swapaxes(np.asarray(encoded.hs), 0, 1)
-        bias = np.where(np.arange(memory.shape[1]) < np.asarray(encoded.lengths)[:, None], 0, PADDING)
-        both = {"memory": np.repeat(memory, copies, 0), "bias": np.repeat(bias, copies, 0)}
-        stack, ends = _reading(self.parts.decoder, masks, both), iter(encoded.last[1:])
+        run = encoded.encoder
+        shared = {"memory": _turned(run.hs), "keys": _turned(None if encoded.keys is None else encoded.keys.hs)}
+        shared["bias"] = np.where(np.arange(len(run.hs)) < np.asarray(run.lengths)[:, None], 0, PADDING)
+        shared = tree.map(lambda a: np.repeat(a, copies, 0), shared)
+        stack, ends = _reading(self.parts.decoder, masks, shared), iter(run.last[1:])
 
         def joined(*ways: Any) -> Any:
             return np.repeat(np.concatenate(ways, axis=-1), copies, 0)
@@ -130,13 +140,13 @@ class EncoderDecoder:
 
     def forward(self, params: Parts, batch: Pairs, first: Any = None, masks: Parts | None = None) -> Run:
         """The loss of every symbol of the targets."""
-        of = Parts(None, None) if masks is None else masks
+        of = masks or Parts(None, None, None)
         encoder, encoded = self.encode(params, batch.sources, batch.lengths, of.encoder)
         decoder, begin = self.decoder(encoded, of.decoder)
         decoded = decoder.forward(params.decoder, batch.inputs, begin, batch.target_lengths)
         reads = self.loss.Input(decoded.hs, batch.targets)
         loss = each_step.forward(self.loss, self.loss.Params(), reads, lengths=batch.target_lengths)
-        return Run(loss.hs, None, Parts(encoder, decoder), Parts(encoded, decoded), loss)
+        return Run(loss.hs, None, Parts(encoder, self.parts.keys, decoder), encoded._replace(decoder=decoded), loss)
 
     def backward(self, params: Parts, run: Run, dlosses: Any) -> Any:
         """The gradient of the parameters, from the cotangent (T,B) of the losses."""
@@ -146,12 +156,13 @@ class EncoderDecoder:
         """Everything that the loss page and the layers give back."""
         loss = each_step.backward(self.loss, self.loss.Params(), run.loss, dlosses)
         decoded = run.layers.decoder.backward(params.decoder, run.run.decoder, loss.dxs.x)
-        found = wiring.walk(run.layers.decoder, decoded.cotangents)
-        dmemory = [d.memory for _, _, d in found if hasattr(d, "memory")]
-        dhs = np.swapaxes(np.sum(dmemory, axis=0), 0, 1) if dmemory else None
+        d = {name: _summed(name, run.layers.decoder, decoded.cotangents) for name in ("memory", "keys")}
+        keys = None if d["keys"] is None else run.layers.keys.backward(params.keys, run.run.keys, _turned(d["keys"]))
+        dhs = _turned(d["memory"]) if keys is None else _turned(d["memory"]) + keys.dxs
         dlast = (None, *(_halves(d) for d in decoded.dfirst if d))  # pages that carry nothing have no fields
         encoded = run.layers.encoder.backward(params.encoder, run.run.encoder, dhs, dlast=dlast)
-        both = (Parts(getattr(encoded, k), getattr(decoded, k)) for k in ("dparams", "cotangents"))
+        all_of = Parts(encoded, keys, decoded)
+        both = (Parts(*(getattr(part, k, None) for part in all_of)) for k in ("dparams", "cotangents"))
         return loss, Backward(None, None, *both)
 
     def having(self, engine: str) -> "EncoderDecoder":
@@ -163,9 +174,9 @@ class EncoderDecoder:
         return params
 
     def walk(self, *trees: Any) -> Iterator[tuple[Any, ...]]:
-        """Name, layer, and what the trees hold there, of each cell and page: the encoder's, then the decoder's."""
-        for name, stack, *found in zip(Parts._fields, self.parts, *trees, strict=True):
-            for path, *leaf in wiring.walk(stack, *found):
+        """Name, layer, and what the trees hold there, of each cell and page, the decoder's last."""
+        for name, layer, *found in zip(Parts._fields, self.parts, *trees, strict=True):
+            for path, *leaf in () if layer is None else wiring.walk(layer, *found):
                 yield ".".join((name, *map(str, path))), *leaf
 
 
@@ -177,6 +188,17 @@ def _reading(stack: Stack, masks: Any, shared: dict[str, Any] | None = None) -> 
         given = {k: a for k, a in (shared or {}).items() if k in reads} | ({} if mask is None else {"x": mask})
         found.append(Masked(layer, given) if given else layer)
     return Stack(tuple(found))
+
+
+def _turned(a: Any) -> Any:
+    """(S,B,N) as (B,S,N), and the other way round."""
+    return None if a is None else np.swapaxes(a, 0, 1)
+
+
+def _summed(name: str, stack: Stack, cotangents: Any) -> Any:
+    """The cotangent of what all steps share, from all pages that read it; None if none does."""
+    found = [getattr(d, name) for _, _, d in wiring.walk(stack, cotangents) if hasattr(d, name)]
+    return np.sum(found, axis=0) if found else None
 
 
 def _halves(state: Any) -> tuple[Any, Any]:
