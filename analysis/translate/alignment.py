@@ -11,7 +11,7 @@ from .. import figures, output
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = 3
+EIGHTHS = (2, 5, 8)  # of what is held out, by length: which examples are drawn
 END = "□"
 
 
@@ -23,11 +23,11 @@ def heat_map(source: Sequence[str], found: Any) -> dict[str, Any]:
 
 
 def draw(examples: Sequence[tuple[Any, Any, Any]], stem: Path, name: str) -> None:
-    """Triples of source, translation and alignment (T,S): ``stem``.svg, .png and .csv."""
+    """Triples of what was read, what was written, and the alignment (T,S): ``stem``.svg, .png and .csv."""
     rows = [
-        [n, t, symbol, s, place, float(weights[t, s])]
+        [n, t, symbol, s, place, round(float(weights[t, s]), 6)]
         for n, (source, target, weights) in enumerate(examples)
-        for t, symbol in enumerate([*target, END])
+        for t, symbol in enumerate(target)
         for s, place in enumerate(source)
     ]
     output.write_csv(
@@ -41,8 +41,9 @@ def _draw(figure: "Figure", examples: Sequence[tuple[Any, Any, Any]], name: str)
     for axes, (source, target, weights) in zip(panels, examples, strict=True):
         shown = axes.imshow(weights, vmin=0, vmax=1, cmap="viridis", interpolation="nearest", aspect="auto")
         small = {"fontsize": 6, "family": "monospace"}
-        axes.set_xticks(range(len(source)), ["␣" if k == " " else k for k in source], **small)
-        axes.set_yticks(range(len(target) + 1), [*target, END], **small)
+        turned = {"rotation": 90} if max(map(len, source)) > 2 else {}
+        axes.set_xticks(range(len(source)), ["␣" if k == " " else k for k in source], **small, **turned)
+        axes.set_yticks(range(len(target)), target, **small)
         axes.tick_params(length=0)
         axes.set_xlabel("read")
     panels[0].set_ylabel(f"written ({END}: the end)")

@@ -92,8 +92,10 @@ def _measure(translate: Translator, held: data.Data, options: argparse.Namespace
     if options.task == "pairs":
         print(measures.bleu([held.joint[1].join(row) for row in symbols], held.written(1)))
     if translate.model.attention is not None:
-        shown = [k for k in np.argsort([len(row) for row in held.sources], kind="stable")[::-1] if found[k].ended]
-        examples = [(held.sources[k], symbols[k], found[k].alignment) for k in shown[: alignment.PANELS]]
+        order = np.argsort([len(row) for row in held.sources], kind="stable")
+        shown = [order[len(order) * n // 8 - 1] for n in alignment.EIGHTHS]
+        written = [[*symbols[k], *[alignment.END] * found[k].ended] for k in shown]
+        examples = [(held.sources[k], row, found[k].alignment) for k, row in zip(shown, written, strict=True)]
         alignment.draw(examples, path.with_name(f"{path.stem}-alignment"), options.task)
 
 

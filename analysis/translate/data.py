@@ -104,7 +104,7 @@ def phonemes() -> Data:
 def pairs(path: str, words: bool) -> Data:
     """The lines of a UTF-8 file, SOURCE<tab>TARGET, in characters, or in words between spaces."""
     rows: list[list[Sequence[str]]] = []
-    for n, line in enumerate(text.read(path).splitlines(), 1):
+    for n, line in enumerate(text.read(path).removesuffix("\n").split("\n"), 1):
         cells = line.split("\t")
         if not line.strip():
             raise InputError(f"{path}, row {n} is empty; expected a source, a tab and a target")
@@ -114,8 +114,6 @@ def pairs(path: str, words: bool) -> Data:
             if not cell.strip():
                 raise InputError(f"{path}, row {n} has an empty {side}")
         rows.append([cell.split() if words else cell for cell in cells])
-    if not rows:
-        raise InputError(f"{path} is empty; expected rows of a source, a tab and a target")
     return Data(Path(path).name, [row[0] for row in rows], [row[1] for row in rows], (" " * words, " " * words))
 
 

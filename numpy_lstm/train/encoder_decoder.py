@@ -11,7 +11,7 @@ has a field of that name; its cotangent, which the page sums over the steps, is 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class EncoderDecoder:
     attention: Page | None = pages.Attention
     dropout: float = 0.0
     engine: str = "fast"
-    loss: ClassVar[Page] = pages.CrossEntropy
+    loss: Page = pages.CrossEntropy
 
     def __post_init__(self) -> None:
         for name in ("sources", "targets", "layers", "hidden", "embedding"):
