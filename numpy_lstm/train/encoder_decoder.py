@@ -159,7 +159,10 @@ class EncoderDecoder:
         d = {name: _summed(name, run.layers.decoder, decoded.cotangents) for name in ("memory", "keys")}
         keys = None if d["keys"] is None else run.layers.keys.backward(params.keys, run.run.keys, _turned(d["keys"]))
         dhs = _turned(d["memory"]) if keys is None else _turned(d["memory"]) + keys.dxs
-        dlast = (None, *(_halves(d) for d in decoded.dfirst if d))  # pages that carry nothing have no fields
+        dlast = (
+            None,
+            *(_halves(state) for state in decoded.dfirst if state),
+        )  # () where nothing is carried
         encoded = run.layers.encoder.backward(params.encoder, run.run.encoder, dhs, dlast=dlast)
         all_of = Parts(encoded, keys, decoded)
         both = (Parts(*(getattr(part, k, None) for part in all_of)) for k in ("dparams", "cotangents"))
