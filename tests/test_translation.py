@@ -300,6 +300,10 @@ def test_trained_resumed_translated_and_drawn(
         (b"\xff\t", [], "is not UTF-8 text: byte 0 is 0xff"),
         ("a\tb\n", ["dates"], "--pairs is not for dates"),
         ("a\tb\n", ["--hidden", "5"], "hidden is 5; expected an even number"),
+        ("a\tb\n", ["--hidden", "4", "--power", "-1"], "power is -1.0; expected a number of at least 0"),
+        ("a\tb\n", ["--hidden", "4", "--resume"], "cannot read"),
+        ("a\tb\n", ["--hidden", "4", "--file", "x.txt"], "x.txt ends in .txt; expected .safetensors or .npz"),
+        ("a\tb\n", ["--hidden", "4", "--translate", "a"], "as a saved training run: No such file"),
     ],
 )
 def test_pairs_that_are_refused(

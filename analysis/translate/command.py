@@ -64,6 +64,8 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     train.sweep(path)
     files.sweep(written)
     now, looks = train.begin(task, options.seed, own["dtype"]), []
+    translate = Translator(task.model, now.params, own, options.beam, options.power)
+    translate(held.sources[:1])  # what is wrong with the options is told at once
     if options.resume:
         now = train.load(path, task, now)
         looks = [k for k in train.record.read(written)["looks"] if k["update"] <= now.step]
@@ -72,14 +74,14 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     record, start = runs.header(own, read, now.threads, {}), time.perf_counter()
     for now, report in runs.told(task, now):  # noqa: B020  it goes on from there
         if report.held_out is not None:
-            translate = Translator(task.model, now.params, own, options.beam, options.power)
+            translate = translate._replace(params=now.params)
             found = translate(held.sources[:SHOWN])
             looks.append(runs.look(now.step, "\n".join(translate.lines(held, found)), report.gates))
             shown = alignment.heat_map(held.sources[0], found[0])
             train.record.write(written, record | runs.so_far(now, looks, shown, time.perf_counter() - start))
             train.save(path, task, now)  # last: a record that is ahead of it is cut when the run goes on
     print(f"\nbest     held-out {now.best.loss:.4f} nats per symbol, after update {now.best.step}\n")
-    _measure(Translator(task.model, now.best.params, own, options.beam, options.power), held, options, path)
+    _measure(translate._replace(params=now.best.params), held, options, path)
     return []
 
 
