@@ -92,6 +92,13 @@ COMMANDS = {
         ("matplotlib",),
         judges=False,
     ),
+    "tasks": Command(
+        "memory tasks: who learns to copy, to add, to tell an order, and after how long a delay",
+        "tasks.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
     "updates": Command(
         "updates per second of a character model, beside PyTorch",
         "charlm.updates",
