@@ -116,6 +116,20 @@ def test_a_ragged_batch_is_its_rows_one_by_one_and_padding_has_no_influence(engi
         assert check.normwise(grads, expected) <= 1e-14
 
 
+@pytest.mark.parametrize("attention", [nl.Attention, nl.AdditiveAttentionLSTM], ids=str)
+def test_where_the_parameters_are_the_training_is(attention: Any, cupy: Any) -> None:
+    made = model(dropout=0.3, engine="fast", attention=attention)
+    params, batch, masks = point(made)
+    there = tree.map(cupy.asarray, params)
+    (loss, grads, _), (value, found, _) = (train.gradient(made, p, batch, None, masks) for p in (params, there))
+    assert tree.on_device(found)
+    assert value == pytest.approx(loss, rel=1e-14)
+    assert check.normwise(found, grads) <= 1e-14
+    assert train.mean_loss(made, [batch])(there) == pytest.approx(train.mean_loss(made, [batch])(params), rel=1e-14)
+    here, away = (train.search(made, p, [[1, 2], [3]], beam=2, limit=6) for p in (params, there))
+    assert [one.codes for one in here] == [one.codes for one in away]
+
+
 def test_padding_that_is_attended_to_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     made = model(dropout=0.3)
     params, batch, masks = point(made)

@@ -11,6 +11,7 @@ has a field of that name; its cotangent, which the page sums over the steps, is 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +122,7 @@ class EncoderDecoder:
     def encode(self, params: Parts, sources: Any, lengths: Any, masks: Any = None) -> tuple[Stack, Parts]:
         """The encoder, and what it and the keys make of ``sources`` (S,B)."""
         stack, keys = _reading(self.parts.encoder, masks), self.parts.keys
-        run = stack.forward(params.encoder, sources, lengths=lengths)
+        run = stack.forward(params.encoder, tree.beside(sources, params), lengths=lengths)
         return stack, Parts(run, None if keys is None else keys.forward(params.keys, run.hs, None, run.lengths), None)
 
     def decoder(self, encoded: Parts, masks: Any = None, copies: int = 1) -> tuple[Stack, Any]:
@@ -143,8 +144,9 @@ class EncoderDecoder:
         of = masks or Parts(None, None, None)
         encoder, encoded = self.encode(params, batch.sources, batch.lengths, of.encoder)
         decoder, begin = self.decoder(encoded, of.decoder)
-        decoded = decoder.forward(params.decoder, batch.inputs, begin, batch.target_lengths)
-        reads = self.loss.Input(decoded.hs, batch.targets)
+        inputs, targets = tree.beside((batch.inputs, batch.targets), params)
+        decoded = decoder.forward(params.decoder, inputs, begin, batch.target_lengths)
+        reads = self.loss.Input(decoded.hs, targets)
         loss = each_step.forward(self.loss, self.loss.Params(), reads, lengths=batch.target_lengths)
         return Run(loss.hs, None, Parts(encoder, self.parts.keys, decoder), encoded._replace(decoder=decoded), loss)
 
@@ -201,7 +203,7 @@ def _turned(a: Any) -> Any:
 def _summed(name: str, stack: Stack, cotangents: Any) -> Any:
     """The cotangent of what all steps share, from all pages that read it; None if none does."""
     found = [getattr(d, name) for _, _, d in wiring.walk(stack, cotangents) if hasattr(d, name)]
-    return np.sum(found, axis=0) if found else None
+    return reduce(tree.add, found) if found else None
 
 
 def _halves(state: Any) -> tuple[Any, Any]:

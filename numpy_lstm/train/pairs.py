@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import arrays
 from .errors import TrainingError, expect_count
 from .protocols import Rows, Trainable
 
@@ -97,7 +98,7 @@ def mean_loss(model: Trainable, batches: Sequence[Rows]) -> Callable[[Any], floa
         total = count = 0.0
         for batch in batches:
             counts = batch.counts()
-            total += float(np.sum(model.forward(params, batch).losses * counts, dtype=np.float64))
+            total += float(np.sum(arrays.on_host(model.forward(params, batch).losses) * counts, dtype=np.float64))
             count += float(np.sum(counts))
         return total / count
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tree, wiring
+from .. import arrays, tree, wiring
 from ..arrays import keep_last, log1p
 from ..ops import exp_difference, largest, others, pick
 from .encoder_decoder import EncoderDecoder, Parts
@@ -55,17 +55,20 @@ def search(
         weights: list[Any] = []
         code = np.full(B * beam, BOUNDARY)
         for _ in range(limit):
-            run = decoder.forward(params.decoder, code[None], state)
-            logits = np.asarray(run.hs[0], np.float64)
+            run = decoder.forward(params.decoder, tree.beside(code[None], params), state)
+            logits = np.asarray(arrays.on_host(run.hs[0]), np.float64)
             if not np.all(np.isfinite(logits)):
                 raise TrainingError("the logits of the model are not finite: there is nothing to search for")
             after = log_probabilities(logits).reshape(B, beam, A)
             after = np.where(ended[..., None], np.where(np.arange(A) == BOUNDARY, 0, -np.inf), after)
             scores = (total[..., None] + after).reshape(B, beam * A)
-            best = np.argsort(-scores, axis=1, kind="stable")[:, :beam]
+            best = np.argpartition(-scores, beam - 1, axis=1)[:, :beam]
+            order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
+            best = np.take_along_axis(best, order, 1)
             total, (came, now) = np.take_along_axis(scores, best, 1), np.divmod(best, A)
             rows = (np.arange(B)[:, None] * beam + came).ravel()
-            state, code = tree.map(lambda a, rows=rows: a[rows], run.last), now.ravel()
+            kept, code = tree.beside(rows, params), now.ravel()
+            state = tree.map(lambda a, kept=kept: a[kept], run.last)
             codes = np.concatenate([np.take_along_axis(codes, came[..., None], 1), now[..., None]], axis=-1)
             weights = [a[rows] for a in [*weights, *_weights(decoder, run)]]
             ended = np.take_along_axis(ended, came, 1) | (now == BOUNDARY)
@@ -86,4 +89,4 @@ def search(
 def _weights(decoder: Any, run: Any) -> list[Any]:
     """What the page that reads the memory attended to in the one step of this run."""
     leaves = [r.values for _, leaf, r in wiring.walk(decoder, run) if "memory" in leaf.cell.reads]
-    return [values.w[0] for values in leaves]
+    return [arrays.on_host(values.w[0]) for values in leaves]
