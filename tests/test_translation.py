@@ -278,7 +278,8 @@ def test_trained_resumed_translated_and_drawn(
     constant = ["--schedule", "constant", "--dropout", "0.2", "--beam", "2"]
     assert translate(out, *pairs, *constant, "--updates", "4") == 0
     assert translate(out, *pairs, *constant, "--updates", "8", "--resume") == 0
-    told = capsys.readouterr().out
+    told, error = capsys.readouterr()
+    assert error == ""
     assert "BLEU" in told
     assert "held out, beam 2: exact" in told
     found = train.record.read(out / "pairs.json")
@@ -362,7 +363,10 @@ def test_what_is_made_is_right_and_what_is_held_out_is_new(monkeypatch: pytest.M
 def test_measures_are_those_of_counting() -> None:
     found = measures.measured([["K", "AE", "T"], ["D", "AO"]], [["K", "AE", "T"], ["D", "AO", "G"]])
     assert found == (0.5, 1 / 6)
-    assert measures.bleu(["a b c d e"], ["a b c d e"]).startswith("BLEU 100.0 (nrefs:1")
+    text = ["a b c d , e ."]
+    assert measures.bleu(text, text, words=True).startswith("BLEU 100.0 (nrefs:1")
+    assert "tok:none" in measures.bleu(text, text, words=True)
+    assert "tok:13a" in measures.bleu(text, text, words=False)
 
 
 BOUNDS = {

@@ -92,7 +92,7 @@ def _measure(translate: Translator, held: data.Data, options: argparse.Namespace
     symbols = [translate.symbols(one) for one in found]
     print(f"\n{len(found)} held out, beam {options.beam}: {measures.measured(symbols, held.targets)}")
     if options.task == "pairs":
-        print(measures.bleu([held.joint[1].join(row) for row in symbols], held.written(1)))
+        print(measures.bleu([held.joint[1].join(row) for row in symbols], held.written(1), options.words))
     if translate.model.attention is not None:
         order = np.argsort([len(row) for row in held.sources], kind="stable")
         shown = [order[len(order) * n // 8 - 1] for n in alignment.EIGHTHS]

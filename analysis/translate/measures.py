@@ -23,10 +23,10 @@ def measured(found: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]) -
     return Measures(sum(a == b for a, b in both) / len(both), edits / sum(len(b) for _, b in both))
 
 
-def bleu(found: Sequence[str], targets: Sequence[str]) -> str:
-    """BLEU of texts, from 0 to 100, and how it was taken (Post 2018)."""
+def bleu(found: Sequence[str], targets: Sequence[str], words: bool) -> str:
+    """BLEU of texts, from 0 to 100, and how it was taken (Post 2018); ``words`` stand between spaces, as they are."""
     from sacrebleu.metrics import BLEU
 
-    metric = BLEU()
+    metric = BLEU(tokenize="none" if words else "13a", force=True)  # not to be told that they do
     score = metric.corpus_score(list(found), [list(targets)])
     return f"BLEU {score.score:.1f} ({metric.get_signature()})"
