@@ -302,6 +302,11 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ),
     ("analysis.__main__", ["dashboard"], FIGURES),
     ("analysis.__main__", ["updates"], EXTRA.format("torch is", "torch")),
+    (
+        "analysis.__main__",
+        ["translate"],
+        EXTRA.format("matplotlib and rapidfuzz and sacrebleu are", "analysis,translate"),
+    ),
     ("analysis.examples.own_text", [], FIGURES),
     ("analysis.examples.torch_lstm", ["model.pt"], FIGURES),
     ("numpy_lstm.cli", ["doctor", "--help"], ""),
