@@ -301,6 +301,8 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
         EXTRA.format("safetensors is", "files"),
     ),
     ("analysis.__main__", ["dashboard"], FIGURES),
+    ("analysis.__main__", ["classify"], FIGURES),
+    ("analysis.__main__", ["tasks"], FIGURES),
     ("analysis.__main__", ["updates"], EXTRA.format("torch is", "torch")),
     (
         "analysis.__main__",
