@@ -92,6 +92,13 @@ COMMANDS = {
         ("matplotlib",),
         judges=False,
     ),
+    "inside": Command(
+        "what a run of charlm has learnt: its gates, its units, and how far its gradients reach",
+        "inside.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
     "updates": Command(
         "updates per second of a character model, beside PyTorch",
         "charlm.updates",
