@@ -99,6 +99,12 @@ COMMANDS = {
         ("matplotlib",),
         judges=False,
     ),
+    "clinic": Command(
+        "small runs that show what goes wrong in training, and whether the diagnosis names it",
+        "clinic.command",
+        lambda m, o, corpus: m.run(o.out, o.seed),
+        ("matplotlib",),
+    ),
     "updates": Command(
         "updates per second of a character model, beside PyTorch",
         "charlm.updates",

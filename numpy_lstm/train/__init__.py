@@ -12,6 +12,7 @@ language     language_model, held_out_loss, sample, encode, gate_map
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
+clinic       symptoms of a history, with causes and remedies
 files        save, load, load_best, read, sweep: a run to go on with; record: what it did, as JSON
 
 There is no derivative in this room: they stand on the pages. Errors are TrainingError and Diverged.
@@ -19,6 +20,7 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 
 from . import clipping, record
 from .batches import Streams, split
+from .clinic import Symptom, symptoms
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
 from .loop import Best, History, Progress, Report, Task, advance, begin, perplexity, train
@@ -42,6 +44,7 @@ __all__ = [
     "Saved",
     "Schedule",
     "Streams",
+    "Symptom",
     "Task",
     "Trainable",
     "TrainingError",
@@ -68,6 +71,7 @@ __all__ = [
     "sgd",
     "split",
     "sweep",
+    "symptoms",
     "train",
     "warmup",
 ]
