@@ -20,7 +20,7 @@ CHARACTERS = 60  # of the connectivity map
 DEPTH = 6  # decades of its colours
 
 
-def last_surprise(run: Opened, params: Any, steps: int = STEPS, windows: int = WINDOWS) -> tuple[flow.Pass, ...]:
+def last_surprise(run: Opened, params: Any, steps: int, windows: int) -> tuple[flow.Pass, ...]:
     """Forward and back through the windows where the loss is the surprise at the last character alone."""
     params, batch = exact(params), stretch(run, steps, windows)
     done = run.model.forward(params, batch)
@@ -35,7 +35,7 @@ def reach(run: Opened, _: int) -> Found:
     """How the gradient of the surprise at the last character falls going back, before training and after."""
     rows, summary, curves = [], [], []
     for when, params in (("before training", run.before), ("trained", run.after)):
-        for p in last_surprise(run, params):
+        for p in last_surprise(run, params, STEPS, WINDOWS):
             told = flow.diagnose(p)
             norms = flow.norms(p, [told.signal])[told.signal][::-1]
             relative = np.median(norms / norms[0], axis=1)

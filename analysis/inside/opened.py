@@ -119,7 +119,8 @@ def _joined(name: str, parts: list[Any]) -> Read:
 
 
 def stretch(run: Opened, steps: int, rows: int) -> train.Batch:
-    """So many steps at the start of ``rows`` stretches of the held-out text, each with the character after it."""
+    """So many steps at the start of ``rows`` stretches of the held-out text, or of as many as it has."""
+    rows = min(rows, (len(run.held) - 1) // steps)
     at = np.arange(rows) * ((len(run.held) - 1) // rows) + np.arange(steps)[:, None]
     return train.Batch(run.held[at], run.held[at + 1])
 

@@ -10,7 +10,6 @@ from ..flow.study import Found
 from .forgetting import named
 from .opened import WARM, Opened, places, read
 
-SHIFTS = 999  # of a candidate along the text, at most: there no unit follows it but by chance
 LEVEL = 0.05
 TRACED, TRACES = 160, 4  # steps of each trace, and how many are drawn
 
@@ -80,26 +79,22 @@ def correlations(values: Any, candidate: Any) -> Any:
     return np.fft.irfft(together, len(values), axis=0) / np.where(size > 0, size, np.inf)
 
 
-def followers(values: Any, candidates: dict[str, Any], rng: np.random.Generator) -> list[dict[str, Any]]:
+def followers(values: Any, candidates: dict[str, Any]) -> list[dict[str, Any]]:
     """For each candidate the unit that follows it best in the even rows, and what it does in the odd ones.
 
-    ``p`` is the share of shifts (that of 0 counted) at which any unit follows the candidate as well, times the number
-    of candidates: corrected for having looked at all of both. ``again`` is r in the odd rows, ``p_again`` the share of
-    shifts at which this one unit follows as well there. ``confirmed``: both at most LEVEL, and r of the same sign.
+    ``p`` is the share of all shifts (that of 0 counted) at which any unit follows the candidate as well, times the
+    number of candidates: corrected for having looked at all of both. ``again`` is r in the odd rows, ``p_again`` the
+    share at which this one unit follows as well there. ``confirmed``: both at most LEVEL, and r of the same sign.
     """
-    T = len(values)
-    shifts = T // 20 + rng.permutation(T - 2 * (T // 20))[:SHIFTS]
     halves = [{k: correlations(values[:, h::2], c[:, h::2]) for k, c in candidates.items()} for h in (0, 1)]
     found = []
     for name, r in halves[0].items():
         unit = int(np.argmax(np.abs(r[0])))
-        again = halves[1][name][:, unit]
-        chances = np.max(np.abs(r[shifts]), axis=1) >= abs(r[0, unit]), np.abs(again[shifts]) >= abs(again[0])
-        one_unit = [float((1 + np.sum(as_well)) / (1 + len(shifts))) for as_well in chances]
-        p, p_again = min(1.0, len(candidates) * one_unit[0]), one_unit[1]
-        one = {"candidate": name, "unit": unit, "r": float(r[0, unit]), "p": p, "again": float(again[0])}
-        confirmed = max(p, p_again) <= LEVEL and r[0, unit] * again[0] > 0
-        found.append(one | {"p_again": p_again, "confirmed": bool(confirmed)})
+        here, again = float(r[0, unit]), halves[1][name][:, unit]
+        p = min(1.0, len(candidates) * float(np.mean(np.max(np.abs(r), axis=1) >= abs(here))))
+        p_again = float(np.mean(np.abs(again) >= abs(again[0])))
+        one = {"candidate": name, "unit": unit, "r": here, "p": p, "again": float(again[0]), "p_again": p_again}
+        found.append(one | {"confirmed": max(p, p_again) <= LEVEL and here * again[0] > 0})
     return found
 
 
@@ -112,7 +107,7 @@ def units(run: Opened, characters: int) -> Found | str:
     owners = [(one.layer, one.field, k) for one in layers for k in range(one.state.shape[2])]
     told = {name: follows(text)[at] for name, follows in CANDIDATES.items()}
     told = {name: a for name, a in told.items() if all(np.ptp(a[:, half::2]) > 0 for half in (0, 1))}
-    found = followers(values, told, np.random.default_rng(run.record["settings"]["seed"]))
+    found = followers(values, told)
     rows, summary, traces = [], [], []
     for one in sorted(found, key=lambda one: -abs(one["r"])):
         layer, field, k = owners[one["unit"]]
@@ -120,14 +115,15 @@ def units(run: Opened, characters: int) -> Found | str:
         rows.append([one["candidate"], layer, field, k, *numbers, one["confirmed"]])
         said = f"{one['p']:.3f}", f"{one['again']:+.2f}", f"{one['p_again']:.3f}", "yes" if one["confirmed"] else "no"
         summary.append([one["candidate"], f"{layer}.{k}", f"{one['r']:+.2f}", *said])
-        start = int(np.argmax(np.convolve(np.abs(np.diff(told[one["candidate"]][:, 1])) > 0, np.ones(TRACED), "valid")))
+        changes = np.abs(np.diff(told[one["candidate"]][:, 1])) > 0
+        start = int(np.argmax(np.convolve(changes, np.ones(min(TRACED, len(changes))), "valid")))
         window = slice(start, start + TRACED)
         trace = values[window, 1, one["unit"]], told[one["candidate"]][window, 1]
         traces.append((f"{field} of unit {layer}.{k}", one["candidate"], *trace, [text[j] for j in at[window, 1]]))
     without = [name for name in CANDIDATES if name not in told]
     caption = (
         f"Units whose {layers[0].field} follows the text: for each candidate the best of {values.shape[2]} units in "
-        f"half of the stretches (Pearson's r; p against {SHIFTS} shifts of the candidate along the text, of each of "
+        f"half of the stretches (Pearson's r; p against all shifts of the candidate along the text, of each of "
         "which the largest |r| over all units counts, times the number of candidates), and the same unit in the other "
         f"half (r again, p again). {values[..., 0].size} held-out characters. {run.said}."
     )
