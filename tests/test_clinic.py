@@ -99,6 +99,26 @@ def test_a_symptom_says_what_was_seen_why_and_what_to_do() -> None:
     assert set(runs.SICK) == set(clinic.KNOWN)
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([1.0, 2.0], "history is a list; expected a History, such as progress.history"),
+        (history(norm=[0.1]), r"history\.norm has shape \(1,\); expected \(100,\), one number an update"),
+        (history(loss=3.0), r"history\.loss has shape \(\); expected \(1,\)"),
+    ],
+)
+def test_what_is_refused(given: Any, says: str) -> None:
+    with pytest.raises(train.TrainingError, match=says):
+        train.symptoms(given)
+
+
+def test_the_manual_lists_every_symptom() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "debugging.md").read_text(encoding="utf-8")
+    table = page.partition("## Symptoms")[2].partition("## ")[0]
+    listed = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert listed[2:] == list(clinic.KNOWN)
+
+
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It fails where a symptom is not named, or a healthy run is called sick."""
     sick = runs.Ran(history(loss=STILL), {})

@@ -31,7 +31,7 @@ PARTS = {
     ),
     "passage": Part("What is kept, character by character", forgetting.passage, forgetting.draw_passage, (200, 45)),
     "saturation": Part("F18: gates before and after training", forgetting.saturation, draw_gates, (120, 100)),
-    "units": Part("Units that follow the text", units.units, units.draw_units, (200, 130)),
+    "units": Part("Units that follow the text", units.units, units.draw_units, (170, 100)),
     "reach": Part("How far gradients reach, before and after", flowing.reach, flowing.draw_reach, (110, 70)),
     "connectivity": Part(
         "F20: which characters the next one depends on",

@@ -124,8 +124,9 @@ def draw_norms(data: Any, figure: Any) -> None:
     norm, clip, clipped, share = data
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     x = np.arange(1, len(norm) + 1)
-    upper.semilogy(x, norm, color=figures.COLORS[2], linewidth=0.6)
-    upper.semilogy(x[clipped], norm[clipped], ".", color=figures.COLORS[1], markersize=3, label="clipped")
+    figures.log_axis(upper, [*norm, clip])
+    upper.plot(x, norm, color=figures.COLORS[2], linewidth=0.6)
+    upper.plot(x[clipped], norm[clipped], ".", color=figures.COLORS[1], markersize=3, label="clipped")
     upper.axhline(clip, color=figures.GREY, linewidth=0.8, linestyle="--", label=f"clip at {clip:g}")
     upper.set_title("gradient norm before clipping", loc="left")
     upper.legend(frameon=False, fontsize=6.5)

@@ -11,7 +11,7 @@ from .forgetting import named
 from .opened import WARM, Opened, places, read
 
 LEVEL = 0.05
-TRACED, TRACES = 160, 4  # steps of each trace, and how many are drawn
+TRACED, TRACES = 120, 3  # steps of each trace, and how many are drawn
 
 
 def _counter(reset: Callable[[str], bool], counts: Callable[[str], bool] = lambda c: True) -> Callable[[str], Any]:
@@ -109,7 +109,7 @@ def units(run: Opened, characters: int) -> Found | str:
     told = {name: a for name, a in told.items() if all(np.ptp(a[:, half::2]) > 0 for half in (0, 1))}
     found = followers(values, told)
     rows, summary, traces = [], [], []
-    for one in sorted(found, key=lambda one: -abs(one["r"])):
+    for one in sorted(found, key=lambda one: (not one["confirmed"], -abs(one["r"]))):
         layer, field, k = owners[one["unit"]]
         numbers = [one["r"], one["p"], one["again"], one["p_again"]]
         rows.append([one["candidate"], layer, field, k, *numbers, one["confirmed"]])

@@ -11,13 +11,14 @@ import numpy as np
 
 from .. import flow
 from . import diagnosis
+from .errors import TrainingError
 from .loop import History
 
 LEAST = 20  # updates; of fewer no course is judged
 FLAT, FIRST = 0.02, 0.05  # less than these shares are learned of the loss in the first twentieth, and in one update
 DIVERGED = 1.1  # times the first loss, at the end
 ROUGH = 0.05  # from update to update the loss moves by more than this share of what has been learned...
-LOUD = 0.15  # ... and of itself; batches of 100 tokens and more do not by chance
+LOUD = 0.1  # ... and of itself; batches of 100 tokens and more do not by chance
 STILL = 0.01  # less than this share of the loss is gained from the third quarter to the last
 OVERFITTED = 0.05  # nats above the lowest held-out loss, three looks or more after it, while the training loss falls
 CLIPPED = 0.95  # share of updates in the second half
@@ -100,8 +101,15 @@ def symptoms(
     reach : ``flow.diagnose`` of a pass; that the gradient vanishes is named where the loss stands still too
     memory : bytes in use at each look, ``tracemalloc.get_traced_memory()[0]`` say
     error : what ended the run, a Diverged say
+
+    Raises TrainingError for what is no History, or curves that are not of one length.
     """
+    if not isinstance(history, History):
+        raise TrainingError(f"history is a {type(history).__name__}; expected a History, such as progress.history")
     curves = History(*(np.asarray(a, np.float64) for a in history))
+    for name, curve in curves._asdict().items():
+        if curve.shape != (expected := (curves.loss.size,)):
+            raise TrainingError(f"history.{name} has shape {curve.shape}; expected {expected}, one number an update")
     seen = {"divergence": _divergence(curves, error)}
     if not seen["divergence"] and len(curves.loss) >= LEAST:
         seen |= _of_the_course(curves, floor)
