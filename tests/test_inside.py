@@ -62,14 +62,18 @@ def test_what_is_kept_after_each_character_is_counted_one_by_one(folder: Path) -
     at = opened.places(run, 200)
     (seen,) = opened.read(run, run.after, at)
     by_character: dict[str, list[float]] = {}
+    after: dict[str, list[float]] = {}
     for t in range(len(seen.kept)):
         for b in range(8):
-            by_character.setdefault(run.symbols[run.held[at[t + 4, b]]], []).append(float(np.mean(seen.kept[t, b])))
+            before, here = (forgetting.named(run.symbols[run.held[at[k, b]]]) for k in (t + 3, t + 4))
+            by_character.setdefault(here, []).append(float(np.mean(seen.kept[t, b])))
+            if t:
+                after.setdefault(before, []).append(float(np.mean(seen.kept[t, b])))
     found = forgetting.forgetting(run, 200)
-    assert {row[1]: row[2] for row in found.rows} == {forgetting.named(c): len(v) for c, v in by_character.items()}
-    for _, name, _, mean, deviation in found.rows:
-        ours = next(v for c, v in by_character.items() if forgetting.named(c) == name)
-        np.testing.assert_allclose([mean, deviation], [np.mean(ours), np.std(ours)], atol=1e-6)
+    assert {row[1]: row[2] for row in found.rows} == {c: len(v) for c, v in by_character.items()}
+    for _, name, _, *numbers in found.rows:
+        expected = [np.mean(by_character[name]), np.std(by_character[name]), np.mean(after[name])]
+        np.testing.assert_allclose(numbers, expected, atol=1e-6)
     lowest = [float(row[2]) for row in found.summary]
     assert lowest == sorted(lowest)
 

@@ -15,27 +15,35 @@ LINE, LINES = 80, 9  # of the passage
 
 
 def forgetting(run: Opened, characters: int) -> Found | str:
-    """The mean over units of what is kept, at the step that reads each character, with counts."""
+    """The mean over units of what is kept, at the step that reads each character and at the next, with counts."""
     at = places(run, characters)
     read_here, codes = read(run, run.after, at), run.held[at][WARM:]
     if read_here[-1].kept is None:
         return f"{read_here[-1].cell} has no forget gate: no step multiplies its state unit by unit"
-    rows, ranked = [], []
+    rows = []
     for one in read_here:
         means = np.mean(one.kept, axis=2, dtype=np.float64)
         for code in np.unique(codes):
-            here = means[codes == code]
-            rows.append([one.layer, named(run.symbols[code]), len(here), float(np.mean(here)), float(np.std(here))])
+            here, after = means[codes == code], means[1:][codes[:-1] == code]
+            numbers = (
+                len(here),
+                float(np.mean(here)),
+                float(np.std(here)),
+                float(np.mean(after)) if len(after) else None,
+            )
+            rows.append([one.layer, named(run.symbols[code]), *numbers])
     top = sorted((r for r in rows if r[0] == read_here[-1].layer and r[2] >= RARE), key=lambda r: r[3])
     ends = top if len(top) <= SHOWN else [*top[: SHOWN // 2], *top[-SHOWN // 2 :]]
-    ranked = [[r[1], str(r[2]), f"{r[3]:.3f}", f"{r[4]:.3f}"] for r in ends]
+    summary = [[r[1], str(r[2]), *(f"{v:.3f}" for v in r[3:])] for r in ends]
     caption = (
         f"What a step multiplies {read_here[-1].field} by (the forget gate of an LSTM), mean over the units of layer "
-        f"{read_here[-1].layer} at the steps that read each character; those read at least {RARE} times, lowest and "
-        f"highest; bars: standard deviation over these steps. {codes.size} held-out characters. {run.said}."
+        f"{read_here[-1].layer} at the steps that read each character, and (crosses) at the steps after; characters "
+        f"read at least {RARE} times, lowest and highest; bars: standard deviation over these steps. {codes.size} "
+        f"held-out characters. {run.said}."
     )
-    header = ["layer", "character", "count", "kept", "deviation"]
-    return Found(caption, header, rows, ["character", "count", "mean kept", "deviation"], ranked, top)
+    header = ["layer", "character", "count", "kept", "deviation", "kept next"]
+    short = ["character", "count", "kept when it is read", "deviation", "at the next step"]
+    return Found(caption, header, rows, short, summary, top)
 
 
 def draw_forgetting(top: Any, figure: Any) -> None:
@@ -43,11 +51,12 @@ def draw_forgetting(top: Any, figure: Any) -> None:
     axes = figure.subplots()
     x = np.arange(len(top))
     axes.errorbar(x, [r[3] for r in top], [r[4] for r in top], fmt="o", markersize=3, color=figures.COLORS[2], lw=0.6)
+    axes.plot(x, [r[5] for r in top], "x", markersize=3, color=figures.COLORS[1])
     axes.axhline(np.average([r[3] for r in top], weights=[r[2] for r in top]), color="0.7", linewidth=0.6)
     axes.set_xticks(x, [r[1].replace("$", r"\$") for r in top], fontsize=5.5, family="monospace")
     axes.set_xlim(-1, len(top))
     axes.set_ylabel("kept, mean over units")
-    axes.set_xlabel("character that is read (line: mean over all characters)")
+    axes.set_xlabel("character (dots: when it is read; crosses: at the next step; line: mean of all)")
 
 
 def passage(run: Opened, characters: int) -> Found | str:
