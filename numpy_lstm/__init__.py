@@ -10,7 +10,7 @@ T steps, B rows, D inputs, H units. help(nl.LSTM) has the equations and records 
 
 cells         RNN LSTM GRU GRUResetBefore PeepholeLSTM PeepholeOldLSTM CoupledLSTM LayerNormLSTM FullGateLSTM ReLURNN,
               all in PAGES but the last; ClippedLSTM LayerNormCarriedLSTM LayerNormSumLSTM, in VARIANTS; ABLATIONS;
-              projected(cell, R) and zoneout(cell) make a cell of a cell
+              AdditiveAttentionLSTM, which reads a memory; projected(cell, R) and zoneout(cell) make a cell of a cell
 one step      Embedding Linear Dropout Attention CrossEntropy SquaredError carry nothing; losses give a number a row
 time          forward, backward; fast and checkpointed have the same two, for speed and for bounded memory; Steps
 layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .forward(...), .backward(...); walk
@@ -31,7 +31,7 @@ from . import arrays, tree, shapes, ops, activations  # isort: skip
 from .pages import RNN, ReLURNN, LSTM, GRU, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
 from .pages import CoupledLSTM, LayerNormLSTM, FullGateLSTM, PAGES, ABLATIONS, Page, projected, zoneout, zoneout_input
 from .pages import VARIANTS, ClippedLSTM, LayerNormCarriedLSTM, LayerNormSumLSTM
-from .pages import Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
+from .pages import AdditiveAttentionLSTM, Embedding, Linear, Dropout, Attention, CrossEntropy, SquaredError
 from . import init  # isort: skip
 from .scan import Backward, Forward, backward, forward
 from . import checkpointed, fast, layouts
@@ -57,6 +57,7 @@ __all__ = [
     "LayerNormSumLSTM",
     "ClippedLSTM",
     "FullGateLSTM",
+    "AdditiveAttentionLSTM",
     "Embedding",
     "Linear",
     "Dropout",

@@ -14,7 +14,7 @@ import math
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from . import arrays, fast, scan, steps, tree
+from . import arrays, binding, fast, scan, steps, tree
 from .arrays import Array
 from .scan import Backward, Forward
 from .shapes import apart
@@ -53,7 +53,7 @@ def forward(
     Raises ValueError for an unknown engine and segments < 1.
     """
     module = _engine(engine)
-    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
+    sizes, first = binding.bind_inputs(cell, params, xs, first, lengths)
     (alive, resets), T = steps.bind(lengths, sizes), sizes["T"]
     xs, first = tree.map(arrays.copy, (xs, first))
     if resets is not None:
@@ -86,8 +86,8 @@ def backward(
     scan.expect_run(run, "numpy_lstm.checkpointed")
     xs, bounds, firsts, name = run.values
     engine = _engine(name)
-    sizes, _ = scan.bind_inputs(cell, params, xs, None)
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
+    sizes, _ = binding.bind_inputs(cell, params, xs, None)
+    given = binding.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     dstate, sums = tree.add(sizes.zeros(cell.State), tree.plain(dlast)), None
     dxs = tree.map(lambda a: None if arrays.is_integral(a) else arrays.zeros(a.shape, a), xs)
     dxs, held = apart(dxs)

@@ -5,7 +5,7 @@ The results are those of ``numpy_lstm.forward`` and ``backward``, which call it 
 
 from typing import Any
 
-from . import arrays, scan, steps, tree
+from . import arrays, binding, scan, sequences, steps, tree
 from .arrays import Array
 from .pages.page import Page, take
 from .scan import Backward, Forward
@@ -17,13 +17,13 @@ __all__ = ["backward", "forward"]
 def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
     """See ``numpy_lstm.forward``. Raises TypeError for a page that carries something from step to step."""
     _expect_memoryless(cell)
-    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
+    sizes, first = binding.bind_inputs(cell, params, xs, first, lengths)
     (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
     fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
     params, xs = tree.plain((params, xs))
-    x = scan.where_alive(alive, tree.map(arrays.copy, xs))
+    x = sequences.where_alive(alive, tree.map(arrays.copy, xs))
     v = cell.values(cell.functions, params, _folded(x) if fold else x, first)
-    values = scan.where_alive(alive, _unfolded(v, T, B) if fold else v)
+    values = sequences.where_alive(alive, _unfolded(v, T, B) if fold else v)
     return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
 
 
@@ -39,12 +39,12 @@ def backward(
 ) -> Backward:
     """See ``numpy_lstm.backward``. There is no state, so ``dlast`` has no fields."""
     _expect_memoryless(cell)
-    sizes = scan.bind_params(cell, params)
+    sizes = binding.bind_params(cell, params)
     scan.expect_run(run, "numpy_lstm")
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
+    given = binding.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     params, given = tree.plain((params, given))
-    given = scan.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
+    given = sequences.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
     v = _folded(run.values)
     if held := shared(cell.Input):
         ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))

@@ -1,6 +1,6 @@
 """Initialisers: a record of parameters from sizes and a Generator. The only room that sets a forget-gate bias.
 
-A field's first letter says what it is: W input weights (H,D), U and R recurrent weights (H,R), M a
+A field's first letter says what it is: W and V input weights (H,D), U and R recurrent weights (H,R), M a
 projection (R,H), b biases (H,), p peepholes (H,); gain and shift belong to layer normalisation.
 Numbers are drawn in float64 and rounded once, so that one seed gives one network in every dtype.
 """
@@ -24,7 +24,7 @@ def glorot_orthogonal(
     _check_generator(rng)
 
     def draw(field: str, shape: tuple[int, ...]) -> Any:
-        if field[0] in "WM":
+        if field[0] in "WVM":
             limit = np.sqrt(6 / sum(shape))
             return rng.uniform(-limit, limit, shape)
         if field[0] in "UR":

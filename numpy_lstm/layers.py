@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from . import arrays, checkpointed, each_step, fast, scan, tree, wiring
+from . import arrays, binding, checkpointed, each_step, fast, scan, tree, wiring
 from .pages.page import Page
 from .scan import Backward
 from .shapes import ShapeError, axes
@@ -218,7 +218,7 @@ class _Several:
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:
         """``params``, ``dcs`` and ``dlast`` are tuples, one entry for each layer, from the bottom up."""
         wiring.expect_run(self, run)
-        scan.expect_any(dhs=dhs, dcs=dcs, dlast=dlast)
+        binding.expect_any(dhs=dhs, dcs=dcs, dlast=dlast)
         wiring.expect_shape("dhs", dhs, run.hs)
         trees = zip(self.layers, run.parts, *wiring.trees(self, params=params, dcs=dcs, dlast=dlast), strict=True)
         backs: list[Any] = []

@@ -32,6 +32,7 @@ __all__ = [
     "dtanh",
     "exp_difference",
     "gather_rows",
+    "keep_last",
     "largest",
     "linear",
     "magnitude",

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 from . import arrays, steps, tree
 from .arrays import Array
+from .binding import bind_cotangents, bind_inputs, bind_params
 from .pages.page import Page, before, take
-from .shapes import Sizes, apart, axes, codes, declared, shared
+from .sequences import at, folded, stack, where, where_ever, with_shared
+from .shapes import apart, codes, shared
 from .steps import Resets
 
 GRAIN = 32
@@ -139,16 +141,16 @@ def span_forward(
     """
     params, xs, first = tree.plain((params, xs, first))
     xs, held = apart(xs)
-    held = _where_ever(alive, tree.map(arrays.copy, held))
+    held = where_ever(alive, tree.map(arrays.copy, held))
     state, traces, start = first, [], first if start is None else start
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
-        prev = state if resets is None else _where(resets.kept, t, state)  # (S1)
+        prev = state if resets is None else where(resets.kept, t, state)  # (S1)
         if resets is not None and resets.first is not None:
-            prev = _where(resets.first, t, start, prev)  # (S1)
-        v = cell.values(cell.functions, params, _with(_where(alive, t, _at(xs, t)), held), prev)
-        state = _where(alive, t, take(cell.State, v), state)  # (S2)
-        traces.append(_where(alive, t, apart(v)[0]))
-    values = _with(_stack(traces), held)
+            prev = where(resets.first, t, start, prev)  # (S1)
+        v = cell.values(cell.functions, params, with_shared(where(alive, t, at(xs, t)), held), prev)
+        state = where(alive, t, take(cell.State, v), state)  # (S2)
+        traces.append(where(alive, t, apart(v)[0]))
+    values = with_shared(stack(traces), held)
     return getattr(values, cell.gives[0]), state, values
 
 
@@ -175,20 +177,20 @@ def span_backward(
     T = next(a.shape[0] for _, a in tree.leaves(values))
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
-        arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), _at(given, t))
-        d = take(cell.Trace, _where(alive, t, arriving))  # (S2') at what is given and carried; None elsewhere
-        d = cell.adjoint(cell.functions, params, _with(_at(values, t), held), d)
-        handed = before(cell, d) if resets is None else _where(resets.kept, t, before(cell, d))  # (S1')
-        dstate = _where(alive, t, handed, dstate)  # (S2')
+        arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), at(given, t))
+        d = take(cell.Trace, where(alive, t, arriving))  # (S2') at what is given and carried; None elsewhere
+        d = cell.adjoint(cell.functions, params, with_shared(at(values, t), held), d)
+        handed = before(cell, d) if resets is None else where(resets.kept, t, before(cell, d))  # (S1')
+        dstate = where(alive, t, handed, dstate)  # (S2')
         d, more = apart(d)
         shares = tree.add(more, shares)
         traces.append(d)
-    ds = _stack(traces[::-1])
+    ds = stack(traces[::-1])
     for t in reversed(range(0, T, GRAIN)):
         stop = min(t + GRAIN, T)
-        part = cell.gradients(cell.functions, params, _rows(values, t, stop), _rows(ds, t, stop))
+        part = cell.gradients(cell.functions, params, folded(values, t, stop), folded(ds, t, stop))
         sums = part if sums is None else tree.add(sums, part)
-    ds = _with(ds, shares)
+    ds = with_shared(ds, shares)
     return cell.input(ds), dstate, sums, ds
 
 
@@ -196,78 +198,13 @@ def restarted(cell: Page, resets: Resets | None, ds: Any, dfirst: Any) -> Any:
     """``dfirst`` and, from the last step to the first, what goes back to the first state where a row restarted."""
     if resets is not None and resets.first is not None:
         for t in reversed(range(resets.first.shape[0])):
-            dfirst = tree.add(dfirst, _where(resets.first, t, before(cell, _at(apart(ds)[0], t))))  # (S1')
+            dfirst = tree.add(dfirst, where(resets.first, t, before(cell, at(apart(ds)[0], t))))  # (S1')
     return dfirst
 
 
 def total(cell: Page, params: Any, sums: Any) -> Any:
     """The gradient of the parameters, a Params: ``sums``, or zeros if there was no step (None)."""
     return tree.map(lambda a: arrays.zeros(a.shape, a), params) if sums is None else sums
-
-
-def bind_params(cell: Any, params: Any) -> Sizes:
-    """Hold cell and parameters against one another; the sizes that they fix.
-
-    Raises TypeError for what is no Page or not its Params, ShapeError for a shape that does not fit.
-    """
-    if not isinstance(cell, Page):
-        raise TypeError(f"cell is a {arrays.type_name(cell)}; expected a Page such as numpy_lstm.LSTM")
-    sizes = Sizes(cell.name, cell.R)
-    sizes.bind_record("params", params, cell.Params)
-    return sizes
-
-
-def bind_inputs(cell: Page, params: Any, xs: Any, first: Any, lengths: Any = None) -> tuple[Sizes, Any]:
-    """Hold the arguments of ``forward`` against one another: the sizes that they agree on, and the first state.
-
-    Raises as ``forward`` does. A ``first`` of None becomes a State of zeros.
-    """
-    sizes = bind_params(cell, params)
-    if len(cell.reads) == 1:
-        sizes.bind("xs", xs, "T" + declared(cell.Input)[cell.reads[0]])
-    else:
-        sizes.bind_record("xs", xs, cell.Input, lead="T")
-    for k, letter in codes(cell.Input).items():  # beyond its length a row may hold anything
-        name, array = ("xs", xs) if len(cell.reads) == 1 else (f"xs.{k}", getattr(xs, k))
-        sizes.bind_range(name, where_alive(steps.bind(lengths, sizes)[0], array), letter)
-    if first is None:
-        first = sizes.zeros(cell.State)
-    sizes.bind_record("first", first, cell.State)
-    return sizes, tree.plain(first)
-
-
-def bind_cotangents(cell: Page, sizes: Sizes, dhs: Any, dcs: Any, dlast: Any, dstates: Any = None) -> Any:
-    """The cotangents of every output as one Outputs with a time axis in front; absent fields are None.
-
-    Raises TypeError if none is given at all, one is given twice, or the cell lacks its field; ShapeError as ``bind``.
-    """
-    expect_any(dhs=dhs, dcs=dcs, dlast=dlast, **({} if dstates is None else {"dstates": dstates}))
-    given = {
-        k: ("dhs" if k == cell.gives[0] else "dcs", d) for k, d in ((cell.gives[0], dhs), ("c", dcs)) if d is not None
-    }
-    if dstates is not None:
-        dstates = take(cell.Outputs, dstates) if isinstance(dstates, cell.State) else dstates
-        sizes.bind_record("dstates", dstates, cell.Outputs, lead="T", partial=True)
-        more = {k: (f"dstates.{k}", d) for k, d in dstates._asdict().items() if d is not None}
-        if twice := given.keys() & more.keys():
-            raise TypeError(f"the cotangent of {', '.join(sorted(twice))} is given twice, in dstates too")
-        given |= more
-    if unknown := given.keys() - set(cell.Outputs._fields):
-        raise TypeError(f"{cell.name} has no {', '.join(unknown)} in its state, only {', '.join(cell.Outputs._fields)}")
-    for field, (name, cotangent) in given.items():
-        sizes.bind(name, cotangent, "T" + axes(cell.Outputs)[field])
-    if dlast is not None:
-        sizes.bind_record("dlast", dlast, cell.State, partial=True)
-    return take(cell.Outputs, None, **{k: d for k, (_, d) in given.items()})
-
-
-def expect_any(**cotangents: Any) -> None:
-    """Raise TypeError if every one of these cotangents is absent."""
-    if next(tree.leaves(list(cotangents.values())), None) is None:
-        *names, last = cotangents
-        raise TypeError(
-            f"no cotangent was given, so there is nothing to propagate; expected {', '.join(names)} or {last}"
-        )
 
 
 def expect_run(run: Any, engine: str) -> None:
@@ -282,53 +219,3 @@ def expect_run(run: Any, engine: str) -> None:
     maker = next((k for k in ("numpy_lstm.fast", "numpy_lstm.checkpointed") if made.startswith(k)), "numpy_lstm")
     if maker != engine:
         raise TypeError(f"run was made by {maker}.forward; call {maker}.backward, not {engine}.backward")
-
-
-def where_alive(alive: Array | None, record: Any) -> Any:
-    """Zeros on the padding of every field (T,B,...), and in the rows of what all steps share that have no step."""
-    if alive is None:
-        return record
-    record, held = apart(record)
-
-    def one(a: Array) -> Array:
-        rows = arrays.reshape(alive, (*a.shape[:2], *(1,) * (a.ndim - 2)))
-        return arrays.where(rows, a, arrays.zeros(a.shape, a))
-
-    return _with(tree.map(one, record), _where_ever(alive, held))
-
-
-def _where_ever(alive: Array | None, held: dict[str, Any]) -> dict[str, Any]:
-    """What all steps share, with zeros in the rows of which no step is read."""
-    return held if alive is None else _where(arrays.any_first(alive)[None, ...], 0, held)
-
-
-def _with(record: Any, held: dict[str, Any] | None) -> Any:
-    """The record together with what all steps share."""
-    return record._replace(**held) if held else record
-
-
-def _where(rows: Array | None, t: int, new: Any, old: Any = None) -> Any:
-    """``new`` on the rows (T,B,1) of step t, all if None; elsewhere ``old`` (zeros if absent)."""
-    if rows is None:
-        return new
-
-    def choose(a: Array, b: Any) -> Array:
-        here = rows[t, ...] if a.ndim == 2 else arrays.reshape(rows[t, ...], (a.shape[0],) + (1,) * (a.ndim - 1))
-        return arrays.where(here, a, arrays.zeros(a.shape, a) if b is None else b)
-
-    return tree.map(choose, new, old)
-
-
-def _at(record: Any, t: int) -> Any:
-    """The record at step t of one with a time axis in front."""
-    return tree.map(lambda a: a[t, ...], record)
-
-
-def _stack(traces: list[Any]) -> Any:
-    return tree.map(lambda *steps: arrays.stack(steps), *traces)
-
-
-def _rows(trace: Any, start: int, stop: int) -> Any:
-    """The steps from ``start`` to ``stop`` folded into the batch: (T,B,N) becomes (n*B,N)."""
-    steps = tree.map(lambda a: a[start:stop, ...], trace)
-    return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), steps)

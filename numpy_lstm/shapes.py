@@ -15,9 +15,12 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 from . import arrays
 from .arrays import Array
 
+A = Annotated[Array, "A"]  # units of an additive score
 B = Annotated[Array, "B"]
 CODES = Annotated[Any, "B<D"]  # integers, each from 0 to D - 1
 H = Annotated[Array, "H"]
+AR = Annotated[Array, "AR"]
+BA = Annotated[Array, "BA"]
 BD = Annotated[Array, "BD"]
 BH = Annotated[Array, "BH"]
 BR = Annotated[Array, "BR"]
@@ -26,10 +29,12 @@ HH = Annotated[Array, "HH"]
 HD = Annotated[Array, "HD"]
 HR = Annotated[Array, "HR"]
 BIAS = Annotated[Array, "BS*"]
+KEYS = Annotated[Array, "BSA*"]  # what each place of a memory answers to
 MEMORY = Annotated[Array, "BSN*"]  # S places of N numbers for each row
 HN = Annotated[Array, "HN"]
 BN = Annotated[Array, "BN"]
 BS = Annotated[Array, "BS"]
+BSA = Annotated[Array, "BSA"]
 ND = Annotated[Array, "ND"]
 MOVES = {  # what to do about an array of one library where another is expected
     ("numpy", "cupy"): "nothing is moved silently: cupy.asarray(array) moves it to the device",

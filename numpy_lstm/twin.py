@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, layers, scan, state_dict, tree, wiring
+from . import arrays, binding, layers, state_dict, tree, wiring
 from .arrays import type_name
 from .pages import Page, projected
 from .shapes import ShapeError
@@ -55,7 +55,7 @@ class Run:
     def records(self, d_output: Any = None, d_h_n: Any = None, d_c_n: Any = None, d_c: Any = None) -> tuple[Any, ...]:
         """Layers, params, run, dhs, dcs, dlast: what ``layers.backward`` takes, and ``flow.passes_of`` looks into."""
         twin = self._twin
-        scan.expect_any(d_output=d_output, d_h_n=d_h_n, d_c_n=d_c_n, d_c=d_c)
+        binding.expect_any(d_output=d_output, d_h_n=d_h_n, d_c_n=d_c_n, d_c=d_c)
         for name, d in (("d_c_n", d_c_n), ("d_c", d_c)):
             if d is not None and self.c_n is None:
                 raise TypeError(f"{name} was given; {type(twin).__name__} has no c_n")

@@ -6,7 +6,8 @@ No rule knows what an LSTM is, and no page knows that this file exists.
 
 Names: a record's fields; the state of the previous step ends in ``_prev``. Values are (B,N), weights (N,M), biases
 (1,N) and one number per row (B,1). An integer code is the row (N,) that holds 1 in its place, and 0 elsewhere; ``top``
-is that row for the largest. Tangents have one axis more in front, the direction.
+is that row for the largest; ``each`` gives (B,N) to each place of a memory
+(B,S,N). Tangents have one axis more in front, the direction.
 """
 
 import ast
@@ -162,6 +163,8 @@ def _value(e: ast.expr, names: Values) -> Any:
             return np.split(n, len(values), axis=1) if len(values) > 1 else n
         case ast.Call(ast.Name("einsum"), [ast.Constant(letters), a, b]):
             return np.einsum(letters, _value(a, names), _value(b, names))
+        case ast.Call(ast.Name("each"), [inner]):
+            return _value(inner, names)[:, None]
         case ast.Call(ast.Name("sum"), [inner]):
             return np.sum(_value(inner, names), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
@@ -200,6 +203,9 @@ def _tangent(e: ast.expr, names: Values, dots: Values) -> Any:
             _, jacobian = ROWWISE[f](np.concatenate(values, axis=1), *constants)
             dot = np.einsum("bij,...bj->...bi", jacobian, dot)
             return np.split(dot, len(values), axis=-1) if len(values) > 1 else dot
+        case ast.Call(ast.Name("each"), [inner]):
+            dot = _tangent(inner, names, dots)
+            return dot if np.ndim(dot) == 0 else dot[..., None, :]
         case ast.Call(ast.Name("sum"), [inner]):
             return np.sum(_tangent(inner, names, dots), axis=-1, keepdims=True)
         case ast.Call(ast.Name(f), [inner]):
@@ -237,6 +243,8 @@ def _cotangent(e: ast.expr, names: Values, d: Any, total: Values) -> None:
             split = np.split(np.einsum("bij,bi->bj", jacobian, arriving), len(values), axis=1)
             for argument, part in zip(arguments[: len(values)], split, strict=True):
                 _cotangent(argument, names, part, total)
+        case ast.Call(ast.Name("each"), [inner]):
+            _cotangent(inner, names, np.sum(d, axis=1), total)
         case ast.Call(ast.Name("sum"), [inner]):
             ones = np.ones_like(_value(inner, names))
             _cotangent(inner, names, _fitted(d, (len(ones), 1)) * ones, total)

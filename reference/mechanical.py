@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import check, scan, tree
+from numpy_lstm import binding, check, tree
 from numpy_lstm.pages.page import take
 from numpy_lstm.shapes import axes, codes, shared
 
@@ -106,7 +106,7 @@ def _differentiable(cell: Any) -> list[str]:
 def inputs(problem: check.Problem) -> list[Values]:
     """What each step reads, by name, integers as the rows want them."""
     cell, point, xs = problem.cell, problem.point, problem.inputs(problem.point)
-    sizes, _ = scan.bind_inputs(cell, point.params, xs, point.first, problem.lengths)
+    sizes, _ = binding.bind_inputs(cell, point.params, xs, point.first, problem.lengths)
     read = cell.as_input(xs)._asdict()
     read |= {k: np.eye(sizes[letter])[read[k]] for k, letter in codes(cell.Input).items()}
     held = shared(cell.Input)

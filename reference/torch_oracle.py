@@ -6,6 +6,7 @@ g, o (r, z, n) and two biases.
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.functional import layer_norm
 from numpy_lstm import check, layouts, tree
 from numpy_lstm.activations import Activation
 from numpy_lstm.cases.names import GRADIENT, parse
+from numpy_lstm.shapes import apart
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": torch.sigmoid,
@@ -121,13 +123,13 @@ def _scan(problem: check.Problem, point: check.Point, detach: int = 0) -> Any:
     own = cell.core.functions._asdict()
     functions = {name: FUNCTIONS[f.name] for name, f in own.items() if isinstance(f, Activation)}
     step = CELLS[cell.equations]
-    state, states = point.first, []
-    for t in range(next(a.shape[0] for _, a in tree.leaves(point.xs))):
+    state, states, (xs, held) = point.first, [], apart(point.xs)
+    for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
         if detach and t % detach == 0 and t:
             state = tree.map(lambda a: a.detach(), state)
-        x = tree.map(lambda a, t=t: a[t], point.xs)
-        if len(cell.reads) == 1:
-            state = _projected(step, functions, point.params, x, state)
+        x = tree.map(lambda a, t=t: a[t], xs)
+        if len(cell.reads) == 1 or held:
+            state = _projected(step, functions, point.params, x._replace(**held) if held else x, state)
         else:
             new = _projected(step, functions, point.params, x.x, state)
             state = type(state)(*(torch.lerp(n, s, k) for n, s, k in zip(new, state, x[1:], strict=True)))
@@ -209,7 +211,15 @@ def _gru_reset_before(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
     return {"h": torch.lerp(F["n"](n), h, F["z"](a["z"]))}
 
 
+def _additive_attention_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
+    scores = F["n"](x.keys + functional.linear(h, p.W_q)[:, None]) @ p.v + x.bias
+    read = torch.bmm(scores.softmax(1)[:, None], x.memory)[:, 0]
+    both = {f"W_{k}": torch.cat([getattr(p, f"W_{k}"), getattr(p, f"V_{k}")], dim=1) for k in "ifgo"}
+    return _lstm(SimpleNamespace(**p._asdict() | both), F, torch.cat([x.x, read], dim=1), h, c)
+
+
 CELLS: dict[str, Callable[..., dict[str, Any]]] = {
+    "additive_attention_lstm": _additive_attention_lstm,
     "rnn": _rnn,
     "lstm": _lstm,
     "peephole_lstm": _peephole_lstm,

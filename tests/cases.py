@@ -13,6 +13,7 @@ VARIANTS = [nl.ReLURNN, *(nl.ABLATIONS[name] for name in ("NIG", "NFG", "NOG", "
 SHIPPED = list(nl.VARIANTS)
 CELLS = PAGES + VARIANTS
 LAYERS = list(nl.pages.LAYERS)
+READING = [nl.AdditiveAttentionLSTM]  # cells that read more than x
 THOROUGH = False  # pytest --thorough: conftest.py
 
 
@@ -23,7 +24,7 @@ def seeds(most: int, usual: int = 3) -> range:
 
 def standard(cell: nl.Page, seed: int = 0, **sizes: int) -> check.Problem:
     """T=20, B=4, D=5, H=7; random, unequal, non-zero h0 and c0; gradient into every h_t, c_t and the last state."""
-    sizes = {"T": 20, "B": 4, "D": 5, "H": 7, "S": 3, "N": 6} | sizes
+    sizes = {"T": 20, "B": 4, "D": 5, "H": 7, "S": 3, "N": 6, "A": 4} | sizes
     return check.Problem.random(cell, rng=np.random.default_rng(seed), **sizes)
 
 

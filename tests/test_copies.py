@@ -96,8 +96,10 @@ def test_a_run_keeps_no_codes_and_no_memory(engine: str, ragged: bool) -> None:
     codes = g.integers(0, D, (T, B))
     reads = {nl.Embedding: codes, nl.CrossEntropy: nl.CrossEntropy.Input(x, codes)}
     reads[nl.Attention] = nl.Attention.Input(x, memory, bias)
+    if engine != "each step":
+        reads[nl.AdditiveAttentionLSTM] = nl.AdditiveAttentionLSTM.Input(x, memory, g.standard_normal((B, 5, 2)), bias)
     for page, xs in reads.items():
-        layer, params = nl.Recurrent(page, engine), page.init(D, H, g, N=3)
+        layer, params = nl.Recurrent(page, engine), page.init(D, H, g, N=3, A=2)
         lengths = nl.Steps(read=g.random((T, B)) < 0.7) if ragged else None
         dhs = g.standard_normal(layer.forward(params, xs, None, lengths).hs.shape)
         want = layer.backward(params, layer.forward(params, xs, None, lengths), dhs)

@@ -9,7 +9,7 @@ import pytest
 
 import numpy_lstm as nl
 from cases import CELLS as USUAL
-from cases import LAYERS, SHIPPED, equation_error, equation_ids, standard
+from cases import LAYERS, READING, SHIPPED, equation_error, equation_ids, standard
 from numpy_lstm import check, tree
 from numpy_lstm.shapes import apart, codes
 from reference import chain_rule, mechanical
@@ -22,7 +22,7 @@ COMBINED = [
     *(nl.zoneout(cell) for cell in (nl.LSTM, nl.GRU, nl.FullGateLSTM)),
     nl.zoneout(nl.projected(nl.PeepholeLSTM, 3)),
 ]
-BY_NAME = {cell.name.lower(): cell for cell in [*CELLS, *COMBINED, *LAYERS]}
+BY_NAME = {cell.name.lower(): cell for cell in [*CELLS, *COMBINED, *LAYERS, *READING]}
 
 
 def one_step(cell: nl.Page) -> tuple[Any, Any, Any, dict[str, Any]]:
@@ -47,9 +47,9 @@ def test_equations(equation: str) -> None:
     "equation",
     [
         f"{page.name.lower()}-{row.tag}'-{k}"
-        for page in [*COMBINED, *LAYERS]
+        for page in [*COMBINED, *LAYERS, *READING]
         for row in chain_rule.rows(page)
-        if row.tag in ("M1", "M2", "Z1") or page in LAYERS
+        if row.tag in ("M1", "M2", "Z1") or page not in COMBINED
         for k in row.operands()
         if k not in codes(page.Input)
     ],
@@ -81,7 +81,7 @@ def test_values(row: str) -> None:
     assert check.normwise(got, expected.reshape(got.shape)) <= 1e-15
 
 
-@pytest.mark.parametrize("page", [*dict.fromkeys(c.equations for c in [*CELLS, *LAYERS]), *COMBINATORS])
+@pytest.mark.parametrize("page", [*dict.fromkeys(c.equations for c in [*CELLS, *LAYERS, *READING]), *COMBINATORS])
 def test_page_derivation_and_rows_have_the_same_tags(page: str) -> None:
     code = (PAGES / f"{page}.py").read_text(encoding="utf-8")
     prose = (PAGES / f"{page}.md").read_text(encoding="utf-8").replace("′", "'")

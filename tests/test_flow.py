@@ -7,12 +7,13 @@ import pytest
 from own_cells import CHUNG, MGU
 
 import numpy_lstm as nl
-from cases import PAGES, VARIANTS, standard
+from cases import PAGES, READING, VARIANTS, standard
 from numpy_lstm import check, flow, tree
+from numpy_lstm.flow.passes import every_step
 
 COMBINED = [nl.projected(nl.LSTM, 3), nl.projected(nl.PeepholeLSTM, 3), nl.zoneout(nl.LSTM), nl.zoneout(nl.GRU)]
 OWN = [MGU, CHUNG, nl.zoneout(MGU)]
-CELLS = [*PAGES, *VARIANTS, *COMBINED, *OWN]
+CELLS = [*PAGES, *VARIANTS, *COMBINED, *OWN, *READING]
 LENGTHS = [20, 7, 1, 13]
 
 
@@ -69,7 +70,7 @@ def test_the_paths_are_those_of_the_equations(cell: nl.Page) -> None:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_step_jacobians_by_complex_step(cell: nl.Page) -> None:
     p, _ = seen(cell)
-    values = tree.map(lambda a: a[3], p.run.values)
+    values = tree.map(lambda a: a[3], every_step(p.run))
     x = cell.input(values)
     state = cell.State(*(getattr(values, f"{k}_prev") for k in cell.State._fields))
     flat = tree.flatten(state, lead=1)  # (B,S)
@@ -194,7 +195,7 @@ def test_the_direct_path_is_all_there_is_without_recurrent_weights() -> None:
 def test_the_direct_path_of_any_cell_is_what_remains_without_parameters(cell: nl.Page) -> None:
     """With every recurrent parameter zero nothing else is left of the Jacobians, whatever the gates are called."""
     p, _ = seen(cell, LENGTHS)
-    bare = p.params._replace(**{k: 0 * getattr(p.params, k) for k in p.params._fields if k[0] in "UpRK"})
+    bare = p.params._replace(**{k: 0 * getattr(p.params, k) for k in p.params._fields if k[0] in "UpRK" or k == "W_q"})
     x = cell.input(p.run.values)
     run = nl.forward(cell, bare, x, lengths=LENGTHS)
     direct, total = flow.direct_path(cell, bare, run, 3, 15)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import numpy_lstm as nl
-from cases import LAYERS
+from cases import LAYERS, READING
 from numpy_lstm import shapes
 from reference import chain_rule
 
-CELLS = [*nl.PAGES, nl.ReLURNN, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU), nl.ABLATIONS["NFG"], *LAYERS]
+CELLS = [*nl.PAGES, nl.ReLURNN, nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU), nl.ABLATIONS["NFG"], *LAYERS, *READING]
 
 
 def shown(it: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import numpy_lstm as nl
-from cases import CELLS, LAYERS, standard
+from cases import CELLS, LAYERS, READING, standard
 from numpy_lstm import activations, check, tree
 from numpy_lstm.activations import ONE, SIGMOID, TANH, clipped, hard_sigmoid
 
@@ -18,7 +18,7 @@ COMBINED = [nl.projected(nl.LSTM, 3), nl.zoneout(nl.GRU), nl.zoneout(nl.projecte
 OTHER = [nl.LSTM.having(f=ONE), nl.LSTM.having(g=hard_sigmoid(0.25), y=clipped(TANH, 3.0))]
 
 
-@pytest.mark.parametrize("page", [*CELLS, *COMBINED, *OTHER, *LAYERS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*CELLS, *COMBINED, *OTHER, *LAYERS, *READING], ids=lambda page: page.name)
 def test_a_page_and_its_records_pickle(page: nl.Page) -> None:
     problem = standard(page)
     again, other = pickle.loads(pickle.dumps((page, problem)))

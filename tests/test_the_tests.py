@@ -170,6 +170,10 @@ ONE_STEP: dict[str, tuple[nl.Page, str, str]] = {
     "memory as answer only": (nl.Attention, "dmemory + outer(de, v.q)", "dmemory"),
     "question without gradient": (nl.Attention, "dx = dx + dq @ p.W_a", "dx = dx"),
     "softmax as a sigmoid": (nl.Attention, "softmax_adjoint(dw, v.w)", "dw * v.w * (1 - v.w)"),
+    "term of the question forgotten": (nl.AdditiveAttentionLSTM, "dh_prev = dh_prev + dq @ p.W_q", "dh_prev = dh_prev"),
+    "question of one place": (nl.AdditiveAttentionLSTM, "sum_rows(dz)", "dz[..., 0, :]"),
+    "keys without gradient": (nl.AdditiveAttentionLSTM, "keys=dz", "keys=0 * dz"),
+    "derivative of the score from its value": (nl.AdditiveAttentionLSTM, "F.n.d(v.z)", "F.n.d(v.n)"),
     "1 + s forgotten": (nl.CrossEntropy, "d.loss / (1 + v.s)", "d.loss"),
     "probability of the target forgotten": (nl.CrossEntropy, "-sum_columns(dx)", "-d.loss"),
     "2 forgotten": (nl.SquaredError, "2 * keep_last", "keep_last"),
@@ -178,7 +182,7 @@ ONE_STEP: dict[str, tuple[nl.Page, str, str]] = {
 
 
 @pytest.mark.parametrize("name", ONE_STEP)
-def test_mistakes_in_pages_of_one_step_are_caught(name: str) -> None:
+def test_mistakes_in_pages_that_read_more_than_an_array_are_caught(name: str) -> None:
     page, old, new = ONE_STEP[name]
     mutant = mutate(import_module(page.values.__module__), (old, new))
     wrong = replace(page, adjoint=mutant.adjoint, gradients=mutant.gradients)

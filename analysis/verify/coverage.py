@@ -15,7 +15,7 @@ from .. import output
 from ..progress import bar
 from . import routes
 
-SIZES = {"T": 12, "B": 3, "D": 5, "H": 7, "S": 4, "N": 6}
+SIZES = {"T": 12, "B": 3, "D": 5, "H": 7, "S": 4, "N": 6, "A": 5}
 CELLS = [
     *nl.PAGES,
     nl.ReLURNN,
@@ -24,6 +24,7 @@ CELLS = [
     nl.zoneout(nl.LSTM),
     nl.zoneout(nl.GRU),
     *nl.pages.LAYERS,
+    nl.AdditiveAttentionLSTM,
 ]
 TWINS: dict[str, Callable[[], Any]] = {
     "nn.RNN, 2 layers, bidirectional": lambda: nl.nn.RNN(2, 3, 2, bidirectional=True),

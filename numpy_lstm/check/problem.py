@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, scan, steps, tree
+from .. import arrays, binding, scan, sequences, steps, tree
 from ..arrays import type_name
 from ..pages.page import Page, take
 from ..shapes import apart, axes, codes, shared
@@ -87,11 +87,11 @@ class Problem(NamedTuple):
             states = dhs if dcs is None else (dhs, tree.map(lambda _, d: d, cells(source, run), dcs))
             last = tree.map(lambda _, d: d, run.last, dlast)
             return cls(source, Point(params, _floats(xs), start), Outputs(states, last), lengths, _codes(xs))
-        sizes, first = scan.bind_inputs(source, params, xs, first, lengths)
-        given = scan.bind_cotangents(source, sizes, dhs, dcs, dlast, dstates)
+        sizes, first = binding.bind_inputs(source, params, xs, first, lengths)
+        given = binding.bind_cotangents(source, sizes, dhs, dcs, dlast, dstates)
         lengths = steps.checked(lengths, sizes["T"], sizes["B"])
         last = source.partial_state() if dlast is None else dlast
-        xs = scan.where_alive(steps.bind(lengths, sizes)[0], xs) if codes(source.Input) else xs
+        xs = sequences.where_alive(steps.bind(lengths, sizes)[0], xs) if codes(source.Input) else xs
         return cls(source, Point(params, _floats(xs), first), Outputs(given, last), lengths, _codes(xs))
 
     @classmethod

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, scan, steps, tree
+from .. import arrays, binding, scan, steps, tree
 from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
@@ -47,7 +47,7 @@ def prepare(cell: Any, params: Any, B: int = 1) -> Prepared:
     step, prepare them once. A later change to ``params`` does not reach what was prepared. It is made for batches of
     ``B`` rows; others are served too, without gain. Raises as ``numpy_lstm.forward`` does.
     """
-    sizes = scan.bind_params(cell, params)
+    sizes = binding.bind_params(cell, params)
     own, like = tree.map(arrays.copy, params), sizes.like
     layout = Layout(arrays.namespace(like), like.dtype, 1, B, sizes["D"], sizes["H"])
     numpy_like = serves(cell, like) and not cuda.ready(cell, like)
@@ -64,7 +64,7 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
     ``params`` may be what ``prepare`` made of them.
     """
     given, params = params, _plain(params)
-    sizes, first = scan.bind_inputs(cell, params, xs, first, lengths)
+    sizes, first = binding.bind_inputs(cell, params, xs, first, lengths)
     alive, resets = steps.bind(lengths, sizes)
     if resets is not None or not serves(cell, sizes.like):
         return scan.forward(cell, params, xs, first, lengths)
@@ -93,7 +93,7 @@ def backward(
     if on_gpu and run.values.cell is cell and run.values.bound[0] is params:
         sizes = run.values.bound[1]  # nothing else has come since they were held against one another
     else:
-        sizes = scan.bind_params(cell, params)
+        sizes = binding.bind_params(cell, params)
         handed_over = isinstance(run, Forward) and isinstance(run.values, cell.Trace)
         if handed_over and (run.resets is not None or not serves(cell, run.hs)):
             return scan.backward(cell, params, run, dhs, dcs, dlast, dstates=dstates)
@@ -102,7 +102,7 @@ def backward(
             raise TypeError(f"run was made with {run.values.cell.name}; expected {cell.name}")
         for name, letters, array in run.values.shapes():
             sizes.bind(f"run.values.{name}", array, letters)
-    given = scan.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
+    given = binding.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     absent = cell.partial_state() if dlast is None else dlast  # the kernels count what is absent as zero
     dstate = absent if on_gpu else tree.add(sizes.zeros(cell.State), tree.plain(dlast))
     dxs, dfirst, sums, _ = span_backward(cell, params, run.values, run.alive, given, dstate, None)

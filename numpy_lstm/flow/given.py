@@ -1,5 +1,6 @@
 """The arguments of the instruments, checked: one clear error for anything else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import arrays, fast
@@ -45,8 +46,8 @@ def state_field(cell: Page, signal: str | None) -> str:
     return signal
 
 
-def check_field(cell: Page, name: str, field: Any) -> None:
-    """Raise ValueError for what is not a field of the cell's Trace."""
-    if field not in cell.Trace._fields:
-        fields = ", ".join(cell.Trace._fields)
+def check_field(cell: Page, name: str, field: Any, among: Sequence[str] | None = None) -> None:
+    """Raise ValueError for what is not a field of the cell's Trace, or not ``among`` these of them."""
+    if field not in (among or cell.Trace._fields):
+        fields = ", ".join(among or cell.Trace._fields)
         raise ValueError(f"{name} is {field!r}; expected a field of {cell.name}'s Trace: {fields}")

@@ -8,6 +8,7 @@ import numpy as np
 from .. import arrays, layers, tree, wiring
 from ..pages.page import Page
 from ..scan import Backward, Forward
+from ..shapes import apart
 
 
 class Pass(NamedTuple):
@@ -173,6 +174,12 @@ def on_host(p: Pass) -> Pass:
     """The same with NumPy arrays: those of CuPy are fetched."""
     fields = ("params", "run", "cotangents", "given")
     return p._replace(**{k: tree.map(arrays.on_host, getattr(p, k)) for k in fields})
+
+
+def every_step(run: Forward) -> Any:
+    """The values of a run, those that all steps share given at each of them."""
+    T, shared = run.hs.shape[0], apart(run.values)[1]
+    return run.values._replace(**{k: np.broadcast_to(a, (T, *a.shape)) for k, a in shared.items()})
 
 
 def last_steps(run: Forward) -> Any:

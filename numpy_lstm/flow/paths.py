@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import arrays, tree
 from .given import check_pass, state_field
-from .passes import Pass, on_host
+from .passes import Pass, every_step, on_host
 from .step import Parts, Step
 
 ORDER = ("given", "carry", "kept", "output", "gate", "peephole")
@@ -37,15 +37,16 @@ def split(p: Pass, signal: str | None = None) -> Parts:
     if not T:
         return {"given": getattr(p.given, signal)}
     like, p = p.run.hs, on_host(p)
+    values = every_step(p.run)
     found: dict[str, list[Any]] = {}
     carried = _at(p.given, T - 1)._asdict()
-    first = Step(p.cell, p.params, _at(p.run.values, T - 1), type(p.given)(**carried))
+    first = Step(p.cell, p.params, _at(values, T - 1), type(p.given)(**carried))
     hops = {k: tree.scale(0, first.hops(k)) for k in state}  # every path has its name, from the last step on
     carried = tree.map(np.zeros_like, carried)
     for t in reversed(range(T)):
         alive: Any = True if p.run.alive is None else p.run.alive[t]
         given = _at(p.given, t)._asdict()
-        step = Step(p.cell, p.params, _at(p.run.values, t), type(p.given)(**tree.add(carried, given)))
+        step = Step(p.cell, p.params, _at(values, t), type(p.given)(**tree.add(carried, given)))
         arriving = {k: {"given": given[k]} | hops[k] for k in state}
         parts = step.parts(signal, arriving)
         _check(p, signal, t, sum(parts.values()), step.size(signal, arriving), alive)

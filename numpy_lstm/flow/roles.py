@@ -11,7 +11,9 @@ from .. import arrays, tree
 from ..activations import SIGMOID, Activation
 from ..pages.page import Page
 from ..scan import Forward
+from ..shapes import apart
 from .given import check_run, state_field
+from .passes import every_step
 from .step import Step
 
 
@@ -55,15 +57,15 @@ def carry_factors(
 
 def factors(cell: Page, params: Any, run: Forward, field: str, start: int = 0, stop: int | None = None) -> Any:
     """See ``carry_factors``; None if there is no such path."""
-    params, values, alive = (tree.map(arrays.on_host, a) for a in (params, run.values, cast(Any, run.alive)))
-    values = tree.map(lambda a: a[start:stop], values)
+    like, params, run = run.hs, tree.map(arrays.on_host, params), tree.map(arrays.on_host, run)
+    alive, values = cast(Any, run.alive), tree.map(lambda a: a[start:stop], every_step(run))
     lead = getattr(values, field).shape[:2]
-    rows = tree.map(lambda a: np.reshape(a, (lead[0] * lead[1], a.shape[-1])), values)
+    rows = tree.map(lambda a: np.reshape(a, (lead[0] * lead[1], *a.shape[2:])), values)
     found = _factor(cell, params, rows, run.last, field, kept=True)
     if found is None:
         return None
     found = np.reshape(found, (*lead, found.shape[-1]))
-    return arrays.like(found if alive is None else np.where(alive[start:stop], found, 1), run.hs)
+    return arrays.like(found if alive is None else np.where(alive[start:stop], found, 1), like)
 
 
 def keeper(cell: Page, params: Any, run: Forward, field: str) -> Keeper | None:
@@ -100,6 +102,7 @@ def _point(cell: Page, params: Any, run: Forward) -> tuple[Page, Any, Any, Any]:
     state = tree.map(lambda a: rng.standard_normal((2, a.shape[-1])), run.last)
     x = rng.standard_normal((2, v.x.shape[-1]))
     masks = {k: np.zeros((2, getattr(v, k).shape[-1])) for k in cell.reads if k != "x"}
+    masks |= {k: rng.standard_normal((2, *a.shape[1:])) for k, a in apart(v)[1].items()}
     return cell, params, cell.input(cell.Input(x=x, **masks)), state
 
 

@@ -6,26 +6,29 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from ..shapes import apart, shared
 from .given import check_field, check_pass
-from .passes import Pass
+from .passes import Pass, every_step
 from .table import Table
 
 
 def norms(p: Pass, fields: Sequence[str] | None = None) -> Table:
     """The Euclidean norm of every cotangent at every step: columns (T,B), one for each field asked for.
 
-    ``fields`` are fields of the cell's Trace; all of them if absent.
+    ``fields`` are fields of the cell's Trace; all of them if absent, but what all steps share, which has no step.
 
     ``h`` is |dL/dh_t|, ``c`` |dL/dc_t|, ``a_f`` that of the forget gate's pre-activation, ``x`` that of the input.
     Nothing underflows or overflows on the way. On padding columns are zero, and the table leaves it out where it prints
     and exports. Raises ValueError for a field that the Trace does not have.
     """
     check_pass(p)
-    chosen = p.cell.Trace._fields if fields is None else [fields] if isinstance(fields, str) else fields
+    own = [k for k in p.cell.Trace._fields if k not in shared(p.cell.Trace)]
+    chosen = own if fields is None else [fields] if isinstance(fields, str) else fields
     for field in chosen:
-        check_field(p.cell, "a field", field)
-    columns = {field: norm(getattr(p.cotangents, field)) for field in chosen}
-    steps = np.arange(p.run.hs.shape[0])
+        check_field(p.cell, "a field", field, own)
+    T, B = p.run.hs.shape[:2]
+    columns = {field: norm(np.reshape(getattr(p.cotangents, field), (T, B, -1))) for field in chosen}
+    steps = np.arange(T)
     alive: Any = p.run.alive
     counts = None if alive is None else alive[..., 0]
     return Table(f"{p.name}: norm of dL/d(.) at each step", "step", steps, columns, counts)
@@ -41,8 +44,9 @@ def contributions(p: Pass) -> Iterator[Any]:
 
 
 def _contributions(p: Pass) -> Iterator[Any]:
+    values, cotangents = every_step(p.run), apart(p.cotangents)[0]
     for t in range(p.run.hs.shape[0]):
-        v, d = (tree.map(lambda a, t=t: a[t], trace) for trace in (p.run.values, p.cotangents))
+        v, d = (tree.map(lambda a, t=t: a[t], trace) for trace in (values, cotangents))
         yield p.cell.gradients(p.cell.functions, p.params, v, d)
 
 

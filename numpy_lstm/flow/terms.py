@@ -13,7 +13,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 SUMS = {"add", "subtract", "concatenate", "stack", "hstack", "vstack", "where"}  # linear in all that they are given
 PRODUCTS = {"multiply", "divide", "true_divide", "matmul", "dot", "inner", "einsum", "tensordot"}  # in one of them
 ALONE = {"negative", "positive", "sum", "mean", "reshape", "transpose", "matrix_transpose", "swapaxes", "moveaxis"}
-ALONE |= {"squeeze", "expand_dims", "broadcast_to", "flip", "split", "getitem", "copy"}
+ALONE |= {"squeeze", "expand_dims", "broadcast_to", "flip", "split", "getitem", "copy", "take_along_axis"}
 OF_SHAPE = {"zeros_like", "ones_like", "empty_like", "full_like", "shape", "ndim", "size", "result_type"}
 
 

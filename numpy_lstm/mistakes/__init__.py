@@ -10,7 +10,19 @@ and two can be made at once. Files are sorted by what is edited: ``page_*`` the 
 
 from collections.abc import Iterator
 
-from . import masks, network_arrays, network_cells, page_cells, page_factors, results, time_loop, wiring
+from . import (
+    masks,
+    network_arguments,
+    network_cells,
+    network_kinds,
+    network_states,
+    network_weights,
+    page_cells,
+    page_factors,
+    results,
+    time_loop,
+    wiring,
+)
 from .page_losses import LOSSES
 from .sightings import Sighting, sightings
 from .updates import UPDATES
@@ -34,8 +46,8 @@ _LISTS = (  # in the order in which sets of cases and tables list them
     *(page_cells.IN_GRU, page_cells.IN_PEEPHOLES, page_cells.IN_LAYER_NORM),
     *(time_loop.STEPS, time_loop.COTANGENTS, time_loop.TRUNCATION, wiring.DIRECTIONS, wiring.DEPTH, wiring.LENGTHS),
     *(time_loop.PROJECTION, time_loop.MASKS, results.FACTORS, results.BIASES, results.NUMBERS, results.PLACES),
-    *(network_cells.CELLS, network_cells.GRUS, network_cells.PEEPHOLES, network_cells.LAYER_NORMS),
-    *(network_arrays.WEIGHTS, network_arrays.STATES, network_arrays.ARGUMENTS, network_arrays.ZONEOUTS),
+    *(network_cells.CELLS, network_kinds.GRUS, network_kinds.PEEPHOLES, network_kinds.LAYER_NORMS),
+    *(network_weights.WEIGHTS, network_states.STATES, network_arguments.ARGUMENTS, network_arguments.ZONEOUTS),
     time_loop.SHIPPED,
     masks.MASKS,
 )

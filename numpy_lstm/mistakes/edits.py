@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import scan, tree
+from .. import binding, scan, tree
 from ..activations import Activation
 from ..pages.page import Page, before
 from ..steps import bind
@@ -206,7 +206,7 @@ def in_spans(
         return edited
 
     def forward(cell: Page, params: Any, xs: Any, first: Any, lengths: Any) -> Any:
-        sizes, first = scan.bind_inputs(cell, params, xs, first)
+        sizes, first = binding.bind_inputs(cell, params, xs, first)
         (alive, resets), parts, state = bind(lengths, sizes), [], first
         for here in spans(sizes["T"]):
             at = None if alive is None else alive[here], None if resets is None else resets.cut(here.start, here.stop)

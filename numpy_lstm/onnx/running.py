@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import layouts, scan
+from .. import binding, layouts
 from ..arrays import Array
 from ..layers import Recurrent, Reversed
 from ..pages import GRU, LSTM, RNN, GRUResetBefore, PeepholeLSTM, PeepholeOldLSTM
@@ -36,7 +36,7 @@ class Run:
         every cell state; an absent one counts as zero, but one must be given.
         """
         node, given = self.node, {"dY": dY, "dY_h": dY_h, "dY_c": dY_c, "dC": dC}
-        scan.expect_any(**given)
+        binding.expect_any(**given)
         for name in ("dY_c", "dC"):
             if self.Y_c is None and given[name] is not None:
                 raise OnnxError(f"{name} was given; {node.op_type} has no Y_c")

@@ -1,6 +1,7 @@
 """One page per published equation set, each with its derivation (``.md``) beside it."""
 
 from .ablations import ABLATIONS
+from .additive_attention_lstm import AdditiveAttentionLSTM
 from .attention import Attention
 from .clipped_lstm import ClippedLSTM
 from .coupled_lstm import CoupledLSTM
@@ -35,6 +36,7 @@ __all__ = [
     "PAGES",
     "RNN",
     "VARIANTS",
+    "AdditiveAttentionLSTM",
     "Attention",
     "ClippedLSTM",
     "CoupledLSTM",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import each_step, layers, scan, tree, wiring
+from .. import binding, each_step, layers, scan, tree, wiring
 from ..pages.page import Page, take
 from ..scan import Forward
 from .errors import TrainingError
@@ -197,4 +197,4 @@ def _zero_states(layer: Any, params: Any, rows: int) -> Any:
     if not cell.carries:
         return cell.State()
     dtype = next(a.dtype for _, a in tree.leaves(params))
-    return cell.zero_state(rows, scan.bind_params(cell, params)["H"], dtype)
+    return cell.zero_state(rows, binding.bind_params(cell, params)["H"], dtype)
