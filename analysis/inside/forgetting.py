@@ -10,7 +10,7 @@ from ..flow.study import Found
 from .opened import ROWS, WARM, Opened, places, read
 
 RARE = 20  # a character that was read less often is not ranked
-SHOWN = 14  # rows of the table printed, half of them from each end
+LOWEST = 7  # characters that are printed, when they are read and at the next step
 LINE, LINES = 80, 9  # of the passage
 
 
@@ -33,13 +33,13 @@ def forgetting(run: Opened, characters: int) -> Found | str:
             )
             rows.append([one.layer, named(run.symbols[code]), *numbers])
     top = sorted((r for r in rows if r[0] == read_here[-1].layer and r[2] >= RARE), key=lambda r: r[3])
-    ends = top if len(top) <= SHOWN else [*top[: SHOWN // 2], *top[-SHOWN // 2 :]]
-    summary = [[r[1], str(r[2]), *(f"{v:.3f}" for v in r[3:])] for r in ends]
+    next_ones = [r for r in sorted(top, key=lambda r: r[5])[:LOWEST] if r not in top[:LOWEST]]
+    summary = [[r[1], str(r[2]), *(f"{v:.3f}" for v in r[3:])] for r in (*top[:LOWEST], *next_ones)]
     caption = (
         f"What a step multiplies {read_here[-1].field} by (the forget gate of an LSTM), mean over the units of layer "
         f"{read_here[-1].layer} at the steps that read each character, and (crosses) at the steps after; characters "
-        f"read at least {RARE} times, lowest and highest; bars: standard deviation over these steps. {codes.size} "
-        f"held-out characters. {run.said}."
+        f"read at least {RARE} times, in the table the {LOWEST} lowest of both; bars: standard deviation over these "
+        f"steps. {codes.size} held-out characters. {run.said}."
     )
     header = ["layer", "character", "count", "kept", "deviation", "kept next"]
     short = ["character", "count", "kept when it is read", "deviation", "at the next step"]

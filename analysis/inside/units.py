@@ -132,7 +132,8 @@ def units(run: Opened, characters: int) -> Found | str:
     short = ["candidate", "unit", "r", "p", "r again", "p again", "confirmed"]
     lines = [[j, named(t[4][j]), t[0], t[1], *map(float, (t[2][j], t[3][j]))] for t in traces for j in range(len(t[4]))]
     tables = {"traces": (["step", "character", "unit", "candidate", "value", "of candidate"], lines)}
-    return Found(caption, header, rows, short, summary, traces[:TRACES], tables)
+    sure = sum(one["confirmed"] for one in found) or len(traces)  # they come first
+    return Found(caption, header, rows, short, summary, traces[: min(sure, TRACES)], tables)
 
 
 def draw_units(traces: Any, figure: Any) -> None:
