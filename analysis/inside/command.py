@@ -29,7 +29,7 @@ PARTS = {
     "forgetting": Part(
         "After which characters the model forgets", forgetting.forgetting, forgetting.draw_forgetting, (150, 60)
     ),
-    "passage": Part("What is kept, character by character", forgetting.passage, forgetting.draw_passage, (200, 45)),
+    "passage": Part("What is kept, character by character", forgetting.passage, forgetting.draw_passage, (200, 75)),
     "saturation": Part("F18: gates before and after training", forgetting.saturation, draw_gates, (120, 100)),
     "units": Part("Units that follow the text", units.units, units.draw_units, (170, 100)),
     "reach": Part("How far gradients reach, before and after", flowing.reach, flowing.draw_reach, (110, 70)),

@@ -76,26 +76,33 @@ def passage(run: Opened, characters: int) -> Found | str:
         f"over the units of layer {top.layer}: dark forgets. {run.said}."
     )
     quantiles = ["gate", "least", "lower quartile", "median", "upper quartile", "largest"]
-    return Found(caption, ["step", "character", *means], rows, quantiles, summary, (said, means["kept"]))
+    return Found(caption, ["step", "character", *means], rows, quantiles, summary, (said, means))
 
 
 def draw_passage(data: Any, figure: Any) -> None:
-    """Lines of LINE characters, as they follow one another."""
-    said, kept = data
-    lines = -(-len(said) // LINE)
+    """Lines of LINE characters, as they follow one another; below, every gate along the first of them."""
+    said, means = data
+    lines, kept = -(-len(said) // LINE), means["kept"]
     image = np.full(lines * LINE, np.nan)
     image[: len(kept)] = kept
-    axes = figure.subplots()
-    shown = axes.imshow(image.reshape(lines, LINE), aspect="auto", cmap="cividis", interpolation="nearest")
+    upper, lower = figure.subplots(2, 1, height_ratios=[2, 1])
+    shown = upper.imshow(image.reshape(lines, LINE), aspect="auto", cmap="cividis", interpolation="nearest")
     middle = (np.min(kept) + np.max(kept)) / 2
     for t, character in enumerate(said):
         color = "white" if kept[t] < middle else "black"
-        axes.text(
+        upper.text(
             *(t % LINE, t // LINE, named(character).replace("$", r"\$")),
             **{"ha": "center", "va": "center", "family": "monospace", "fontsize": 5, "color": color},
         )
-    axes.axis("off")
-    figure.colorbar(shown, ax=axes, label="kept, mean over units", aspect=12)
+    upper.axis("off")
+    figure.colorbar(shown, ax=upper, label="kept, mean over units", aspect=12)
+    first = said[: 3 * LINE // 2]
+    for k, (name, values) in enumerate((name, a) for name, a in means.items() if name != "kept"):
+        lower.plot(values[: len(first)], **figures.style(k) | {"linewidth": 0.9}, label=name)
+    lower.set_xticks(range(len(first)), [named(c).replace("$", r"\$") for c in first], fontsize=3.6, family="monospace")
+    lower.set_xlim(-1, len(first))
+    lower.set_title("each gate, mean over units, along the first of these characters", loc="left")
+    lower.legend(frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def saturation(run: Opened, characters: int) -> Found | str:
