@@ -314,7 +314,7 @@ def flip(a: Array) -> Array:
 
 def copy(a: Array) -> Array:
     """An array of its own with the same numbers."""
-    return stack([a])[0, ...]
+    return cast(Array, np.array(a)) if type(a) is np.ndarray else stack([a])[0, ...]
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

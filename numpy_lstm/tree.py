@@ -59,6 +59,22 @@ def plain(tree: Tree) -> Tree:
     return map(lambda a: a.view(np.ndarray) if isinstance(a, np.ndarray) else a, tree)
 
 
+def beside(tree: Tree, other: Any) -> Tree:
+    """The same, with arrays of NumPy moved to where the first leaf of ``other`` is: to its device if that is CuPy's."""
+    first = next((a for _, a in leaves(other)), None)
+    return map(lambda a: arrays.like(a, first), tree) if arrays.is_cupy(first) else tree
+
+
+def on_device(tree: Any) -> bool:
+    """Whether CuPy holds one of the leaves."""
+    return any(arrays.is_cupy(a) for _, a in leaves(tree))
+
+
+def on_host(tree: Tree) -> Tree:
+    """The same, with what CuPy holds fetched."""
+    return map(arrays.on_host, tree)
+
+
 def size(tree: Any) -> int:
     """The number of components."""
     return sum(math.prod(a.shape) for _, a in leaves(tree))

@@ -30,9 +30,9 @@ class Language(torch.nn.Module):
         """Logits (T,B,A) and the last states of ``codes`` (T,B); ``states`` (h, c) of each layer, or None."""
         x, last, masks = self.embedding(codes), [], masks or [None] * (len(self.cells) + 2)
         for cell, state, mask in zip(self.cells, states, masks[1:], strict=False):
-            x, found = cell(x if mask is None else x * torch.tensor(mask), state)
+            x, found = cell(x if mask is None else x * torch.tensor(mask, device=x.device), state)
             last.append(tuple(a.detach() for a in found))
-        return self.readout(x if masks[-1] is None else x * torch.tensor(masks[-1])), last
+        return self.readout(x if masks[-1] is None else x * torch.tensor(masks[-1], device=x.device)), last
 
     def params(self) -> tuple[Any, ...]:
         """The parameters as records."""
@@ -68,12 +68,13 @@ def updates(model: Language, optimiser: str, clip: float | None, **options: Any)
     groups = [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay}]
     groups += [{"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0}]
     step, states = OPTIMISERS[optimiser](groups, **options), [None] * len(model.cells)
+    device = trained[0].device
 
     def update(batch: Any, masks: Any = None) -> tuple[float, float]:
-        kept = torch.tensor(~batch.fresh)[:, None]
+        kept = torch.tensor(~batch.fresh, device=device)[:, None]
         before = [state and tuple(a * kept for a in state) for state in states]
-        logits, states[:] = model(torch.tensor(batch.xs), before, masks)
-        loss = cross_entropy(logits.flatten(0, 1), torch.tensor(batch.targets).flatten())
+        logits, states[:] = model(torch.tensor(batch.xs, device=device), before, masks)
+        loss = cross_entropy(logits.flatten(0, 1), torch.tensor(batch.targets, device=device).flatten())
         step.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained, torch.inf if clip is None else clip)
@@ -88,3 +89,11 @@ def _lstm(params: Any) -> torch.nn.LSTM:
     layer.load_state_dict({k: torch.tensor(a) for k, a in layouts.dump("torch", params, nl.LSTM).items()})
     layer.bias_hh_l0.requires_grad_(False)
     return layer
+
+
+def on_gpu(params: Sequence[Any]) -> Language | None:
+    """The model on a GPU, where float32 is float32; None if torch has none."""
+    if not torch.cuda.is_available():
+        return None
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    return Language(params).to("cuda")

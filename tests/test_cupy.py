@@ -1,15 +1,23 @@
 """Every room on CuPy arrays, by way of a strict stand-in: faults that a GPU would show, seen without one."""
 
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import training
 
 import numpy_lstm as nl
 import strict_cupy
+from analysis.__main__ import parse
+from analysis.charlm import updates
+from analysis.speed import gpu, peers
 from analysis.verify import rooms
 from analysis.verify.instruments import EXACT
-from numpy_lstm import flow, layouts, tree
+from numpy_lstm import flow, layouts, train, tree
 
 NAMES = [name for name, _ in rooms.cases(strict_cupy.MODULE)]
 
@@ -100,3 +108,40 @@ def test_a_twin_drops_out_on_the_device(cupy: Any) -> None:
 def test_tables_are_read_on_the_host(cupy: Any) -> None:
     table = flow.Table("title", "step", [0, 1], {"a": cupy.asarray([1.0, 2.0])})
     assert isinstance(table["a"], np.ndarray)
+
+
+def test_a_run_goes_on_where_it_began(cupy: Any, tmp_path: Any) -> None:
+    job, path = training.task(), tmp_path / "run.npz"
+    here = train.begin(job)
+    there = train.begin(job, params=tree.map(cupy.asarray, here.params))
+    train.save(path, job, there)
+    assert tree.on_device(train.load(path, job, there).params)
+    assert not tree.on_device(train.load_best(path, job.model))
+    with pytest.raises(train.TrainingError, match=r"threads was 0; here it is \d+, .*0 on a GPU; begin\(task, params="):
+        train.load(path, job, here._replace(threads=1))
+
+
+def test_the_study_goes_on_after_a_failure(cupy: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        getDeviceProperties=lambda _: {"name": b"stand-in"},
+        driverGetVersion=lambda: 1,
+        runtimeGetVersion=lambda: 1,
+    )
+    monkeypatch.setattr(cupy, "cuda", SimpleNamespace(runtime=runtime, Device=strict_cupy.Device), raising=False)
+    monkeypatch.setattr(updates, "SHAPES", ((3, 4, 5, 2),))
+    monkeypatch.setitem(peers.CELLS, "GRU", None)
+    options = ["--out", str(tmp_path), "--no-rooms", "--shapes", "4,2,3,5", "--cells", "GRU", "RNN"]
+    failed = gpu.run(tmp_path, parse(["gpu", *options])[1])
+    found = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert failed == found["failed"]
+    assert [line.split(":")[0] for line in failed] == ["GRU (4, 2, 3, 5) float32", "GRU (4, 2, 3, 5) float64"]
+    assert [row["dtype"] for row in found["trained"]] == [row["dtype"] for row in found["timed"]]
+    assert max(row["error"] for row in found["trained"]) < 1e-3
+
+
+def test_a_study_that_hangs_is_ended(tmp_path: Any) -> None:
+    code = "import pathlib, threading; from analysis.speed import gpu\n"
+    code += "with gpu.limited(0, pathlib.Path('out')): threading.Event().wait()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.startswith("no verdict: gpu: not done in 0 s (--limit)")) == (2, True)

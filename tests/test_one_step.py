@@ -85,6 +85,24 @@ def test_cross_entropy_at_any_margin(margin: int) -> None:
         assert lost <= 3e-15 if margin <= 3 else margin < 10 or lost > 1e-13
 
 
+@pytest.mark.parametrize("margin", [0, 3, 30, 800])
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float64, 2e-15), (np.float32, 6e-7)])
+def test_fewer_passes_give_the_same_cross_entropy(margin: int, dtype: Any, bound: float) -> None:
+    """Component by component against the page in longdouble, short rows and long, excluded classes too."""
+    rng = np.random.default_rng(margin)
+    for D in (1, 2, 7, 300):
+        x, target = rng.standard_normal((3, 40, D)).astype(dtype), rng.integers(D, size=(3, 40)).astype(np.uint8)
+        x[rng.integers(3, size=9), rng.integers(40, size=9), rng.integers(D, size=9)] += margin
+        x[0, :5, 1:] = -np.inf
+        d, found = rng.random((3, 40)).astype(dtype), []
+        for engine, kind in ((each_step, dtype), (scan, np.longdouble)):
+            run = engine.forward(CE, CE.Params(), CE.Input(x.astype(kind), target))
+            found.append((run.hs, engine.backward(CE, CE.Params(), run, d.astype(kind)).dxs.x))
+        for got, want in zip(*found, strict=True):
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got, want.astype(dtype), rtol=bound, atol=np.finfo(dtype).tiny)
+
+
 def test_each_component_of_a_softmax_keeps_its_digits() -> None:
     problem = regimes.softmax_problem(30, 0)
     ours, exact = (np.array(p.xs.x, float) for p in (problem.gradient(), truth.gradient(problem)))

@@ -75,18 +75,23 @@ def measure(rounds: int, seed: int) -> str:
     return str(output.table(header, rows))
 
 
+def job(shape: tuple[int, ...], seed: int) -> train.Task:
+    """A character model of that shape: rows, steps, units, layers."""
+    batch, steps, hidden, layers = shape
+    model = train.language_model(SYMBOLS, layers=layers, hidden=hidden, embedding=64)
+    codes = np.random.default_rng(seed).integers(0, SYMBOLS, 4 * batch * steps)
+    streams, rate = train.Streams(codes, batch, steps), train.constant(1e-3)
+    return train.Task(model, streams, train.adam(), rate, 10**9, clip=1.0, every=10**9)
+
+
 def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[list[float], list[float], list[float]]:
     """Processor seconds of each update: ours, those of torch, and those within our recurrent layers."""
     from reference import torch_training
 
-    batch, steps, hidden, layers = shape
-    model = train.language_model(SYMBOLS, layers=layers, hidden=hidden, embedding=64)
-    cells = [Timed(layer) for layer in model.layers[1:-1]]
-    model = replace(model, layers=(model.layers[0], *cells, model.layers[-1]))
-    codes = np.random.default_rng(seed).integers(0, SYMBOLS, 4 * batch * steps)
-    task = train.Task(
-        model, train.Streams(codes, batch, steps), train.adam(), train.constant(1e-3), 10**9, clip=1.0, every=10**9
-    )
+    task = job(shape, seed)
+    bottom, *between, top = task.model.layers
+    cells = [Timed(layer) for layer in between]
+    task = replace(task, model=replace(task.model, layers=(bottom, *cells, top)))
     now = train.begin(task, seed, dtype)
     update = torch_training.updates(torch_training.Language(now.params), "adam", 1.0, lr=1e-3)
     ours, theirs, inside = [], [], []
@@ -95,10 +100,10 @@ def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[li
             cell.spent.clear()
         start = time.process_time()
         now, _ = train.advance(task, now)
-        between = time.process_time()
+        middle = time.process_time()
         update(task.batches(seed, step))
-        theirs.append(time.process_time() - between)
-        ours.append(between - start)
+        theirs.append(time.process_time() - middle)
+        ours.append(middle - start)
         inside.append(sum(map(sum, (cell.spent for cell in cells))))
     return ours[2:], theirs[2:], inside[2:]
 

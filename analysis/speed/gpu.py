@@ -1,20 +1,25 @@
-"""CuPy arrays on a GPU: every room against NumPy, then the fast path timed against cuDNN through torch."""
+"""CuPy arrays on a GPU: every room against NumPy, then training and the fast path timed against torch and cuDNN."""
 
 import argparse
+import os
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from numpy_lstm import check, tree
-from numpy_lstm.command import NoVerdict
+from numpy_lstm.command import NO_VERDICT, NoVerdict, positive
 from numpy_lstm.fast import cuda, device
 
 from .. import output
 from ..verify import rooms
 from ..verify.instruments import EXACT
-from . import benchmark, peers
+from . import benchmark, gpu_training, peers
 
 BOUND = {"float64": 1e-13, "float32": 1e-4}
 SHAPES = (  # T, B, D, H
@@ -38,6 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--shapes", metavar="T,B,D,H", nargs="+", type=benchmark.shape, help="default: seven of them, two but for LSTM"
     )
     only.add_argument("--no-rooms", dest="rooms", action="store_false", help="timings only")
+    only.add_argument("--no-training", dest="training", action="store_false", help="no updates of a character model")
+    only.add_argument("--limit", metavar="SECONDS", type=positive, default=170, help="give up then; default: 170")
 
 
 def unavailable() -> str | None:
@@ -56,26 +63,63 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
         raise NoVerdict(f"no GPU was available: {reason}")
     import cupy
 
-    texts, failed, rows = [environment(cupy)], [], []
-    print(f"{texts[0]}\n", flush=True)
-    if asked.rooms:
-        failed, text = every_room(cupy, asked.seed)
-        texts.append(text)
-        print(f"{text}\n", flush=True)
+    texts, failed = [environment(cupy)], []
+    found: dict[str, Any] = {"schema": 2, "environment": texts[0], "seed": asked.seed}
+    with limited(asked.limit, out):
+        print(f"{texts[0]}\n", flush=True)
+        if asked.rooms:
+            failed, text = every_room(cupy, asked.seed)
+            texts.append(text)
+            print(f"{text}\n", flush=True)
+        for part, tabled, cases in (
+            ("trained", gpu_training.table, gpu_training.cases(cupy, asked.seed) if asked.training else ()),
+            ("timed", table, _timings(cupy, asked)),
+        ):
+            rows: list[dict[str, Any]] = []
+            for name, case, bound in cases:
+                try:
+                    row = case()
+                    line, right = tabled([row]).splitlines()[-1], row["error"] <= bound
+                    rows.append(row)
+                except Exception as fault:  # whatever it is, the others are measured too
+                    line, right = f"{name}: {type(fault).__name__}: {str(fault)[:200]}", False
+                failed += [] if right else [line]
+                print(line, flush=True)
+                output.write_json(out / "gpu.json", found | {part: rows, "failed": failed})
+            found[part] = rows
+            texts += [tabled(rows)] if rows else []
+            print(f"\n{texts[-1]}\n", flush=True)
+    output.write_text(out / "gpu.md", "\n\n".join(texts) + "\n")
+    return failed
+
+
+@contextmanager
+def limited(seconds: int, out: Path) -> Iterator[None]:
+    """End this process with status 2 after so many seconds, even if it waits for a kernel that never ends."""
+
+    def give_up() -> None:
+        print(
+            f"no verdict: gpu: not done in {seconds} s (--limit); what was measured is in {out / 'gpu.json'}",
+            flush=True,
+        )
+        os._exit(NO_VERDICT)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _timings(cupy: Any, asked: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]], float]]:
+    """Name, measurement and bound of each."""
     for name in asked.cells or peers.CELLS:
         for shape in asked.shapes or (SHAPES if name == "LSTM" else SHAPES[::5]):
             for dtype in ("float32", "float64"):
-                rows.append(timed(cupy, name, shape, dtype, asked.seed))
-                line = table(rows[-1:]).splitlines()[-1]
-                if not rows[-1]["error"] <= BOUND[dtype]:
-                    failed.append(line)
-                print(line, flush=True)
-    texts.append(table(rows))
-    print(f"\n{texts[-1]}\n")
-    output.write_text(out / "gpu.md", "\n\n".join(texts) + "\n")
-    found = {"schema": 1, "environment": texts[0], "seed": asked.seed, "timed": rows}
-    output.write_json(out / "gpu.json", found)
-    return failed
+                said = f"{name} {shape} {dtype}"
+                yield said, partial(timed, cupy, name, shape, dtype, asked.seed), BOUND[dtype]
 
 
 def environment(cupy: Any) -> str:

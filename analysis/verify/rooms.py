@@ -12,6 +12,7 @@ import numpy_lstm as nl
 from numpy_lstm import arrays, check, layers, layouts, onnx, tree
 
 from .instruments import LENGTHS, B, Case, D, H, T, checks, flows
+from .trained import trainings
 
 LAYOUTS = ("torch", "keras", "onnx", "tf_block", "flax", "cudnn")
 
@@ -132,3 +133,4 @@ def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Case]]:
     yield "onnx", node
     yield from flows(there, gap, draw)
     yield from checks(there, gap, rng)
+    yield from trainings(there, gap, seed)

@@ -10,10 +10,9 @@ from .errors import expect_within
 
 
 def norm(grads: Any) -> float:
-    """The Euclidean norm of all components, those of each array first, as PyTorch; at any scale."""
+    """The Euclidean norm of all components, at any scale."""
     with np.errstate(over="ignore"):
-        each = [float(arrays.on_host(np.linalg.norm(a.reshape(-1)))) for _, a in tree.leaves(grads)]
-        found = float(np.linalg.norm(np.asarray(each)))
+        found = float(arrays.on_host(np.linalg.norm(tree.flatten(grads))))
     kind = np.finfo(next(a.dtype for _, a in tree.leaves(grads)))
     least = math.sqrt(tree.size(grads) * float(kind.tiny) / float(kind.eps))  # above it no square is missed that counts
     return found if least < found < math.inf else tree.norm(grads)
@@ -32,6 +31,6 @@ def by_norm(grads: Any, limit: float, size: float | None = None) -> tuple[Any, f
 def by_value(grads: Any, limit: float) -> tuple[Any, float]:
     """Each component cut to -limit..limit; the share of components that were beyond. Raises unless limit > 0."""
     limit = expect_within("clip_value", limit, 0, open_low=True)
-    beyond = sum(int(np.sum(abs(a) > limit)) for _, a in tree.leaves(grads))
+    beyond = sum(int(arrays.on_host(np.sum(abs(a) > limit))) for _, a in tree.leaves(grads))
     cut = tree.map(lambda a: arrays.namespace(a).clip(a, -limit, limit), grads)
     return cut, beyond / tree.size(grads)

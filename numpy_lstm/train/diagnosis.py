@@ -47,7 +47,7 @@ def first_wrong(model: Trainable, params: Any, batch: Rows, carry: Any = None, m
     """
     model = model.having("explicit")
     for name, record in (("params", params), ("carry", carry)):
-        for path, a in tree.leaves(record, name):
+        for path, a in tree.leaves(tree.on_host(record), name):
             if _bad(a):
                 return f"{path}{list(map(int, np.argwhere(~np.isfinite(a))[0]))} before the update"
     with np.errstate(all="ignore"):
@@ -61,7 +61,7 @@ def first_wrong(model: Trainable, params: Any, batch: Rows, carry: Any = None, m
         for name, leaf, d in reversed(ds):
             for where in _places(d, -1):
                 return "the cotangent of " + where.format(_owner(name, leaf))
-        for path, a in tree.leaves(back.dparams, "dparams"):
+        for path, a in tree.leaves(tree.on_host(back.dparams), "dparams"):
             if _bad(a):
                 return f"{path}{list(map(int, np.argwhere(~np.isfinite(a))[0]))}"
     return "nothing, on the explicit path: all of it stays finite there"
@@ -70,7 +70,7 @@ def first_wrong(model: Trainable, params: Any, batch: Rows, carry: Any = None, m
 def _places(record: Any, order: int) -> Iterator[str]:
     """The first field that is not finite, and where: forward in time (1), fields downward; or both reversed (-1)."""
     found = []
-    for k, (field, a) in enumerate(record._asdict().items()):
+    for k, (field, a) in enumerate(tree.on_host(record)._asdict().items()):
         if a is not None and _bad(a):
             where = np.argwhere(~np.isfinite(a))
             first = where[np.argmin(order * where[:, 0])]

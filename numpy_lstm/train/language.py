@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import flow, pages
+from .. import arrays, flow, pages
 from ..layers import EachStep, Recurrent
 from .errors import TrainingError, expect_count, expect_within
 from .model import Batch, Model
@@ -58,7 +58,7 @@ def held_out_loss(model: Model, codes: Any, rows: int, steps: int) -> Callable[[
         for t in range(0, stride, steps):
             at = places[t : t + steps]
             run = model.forward(params, Batch(codes[at], codes[at + 1]), carry)
-            carry, total = run.last, total + float(np.sum(run.losses, dtype=np.float64))
+            carry, total = run.last, total + float(arrays.on_host(np.sum(run.losses, dtype=np.float64)))
         return total / places.size
 
     return loss
@@ -106,7 +106,7 @@ def _drawn(
     model: Model, params: Any, codes: Any, carry: Any, rng: np.random.Generator, temperature: float
 ) -> tuple[int, Any]:
     logits, carry = model.outputs(params, codes[:, None], carry)
-    scores = logits[-1, 0].astype(np.float64)
+    scores = arrays.on_host(logits[-1, 0]).astype(np.float64)
     odds = np.exp((scores - np.max(scores)) / temperature)
     if not np.all(np.isfinite(odds)):
         raise TrainingError("the logits of the model are not finite: there is nothing to sample from")
@@ -128,5 +128,6 @@ def gate_map(model: Model, params: Any, codes: Any, units: int = 10) -> tuple[st
         name, values = "kept", flow.carry_factors(leaf.cell, p, r)[:, 0]
     except TypeError:
         name, values = "h", r.hs[:, 0]
+    values = arrays.on_host(values)
     chosen = np.argsort(-np.var(values, axis=0))[:units]
     return name, [int(k) for k in chosen], values[:, chosen]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import doctor, tree
+from .. import arrays, doctor, tree
 from . import clipping, diagnosis, schedules
 from .errors import Diverged, TrainingError, expect_count, expect_within
 from .model import expect_parts, gradient
@@ -85,7 +85,8 @@ class Best(NamedTuple):
 class Progress(NamedTuple):
     """All there is to a run between two updates: with it, and the task, the rest follows to the bit.
 
-    ``threads`` of the BLAS: another number of them sums in another order.
+    ``threads`` of the BLAS, 0 on a device: another number of them sums in another order. ``params``, ``moments`` and
+    ``carry`` are where the parameters were at the beginning, and so is what ``best`` holds.
     """
 
     params: Any
@@ -129,19 +130,21 @@ class Report(NamedTuple):
 def begin(task: Task, seed: int = 0, dtype: Any = None, params: Any = None) -> Progress:
     """Before the first update: parameters drawn from ``seed``, or copies of those given, as the best so far.
 
+    Where they are given in CuPy arrays, the training runs on their device.
+
     ``dtype`` is float64, or what the given ones have, unless it is named. Raises TrainingError for a seed that is not
     an integer from 0 to 2^63 - 1, or more parts than rows.
     """
     np.empty(FREED, np.uint8)
     seed = expect_count("seed", seed, 0)
     params = task.model.init(np.random.default_rng(seed), dtype or np.float64) if params is None else params
-    params = tree.map(lambda a: np.array(a, dtype), params)
+    params = tree.map(lambda a: (arrays.namespace(a) if arrays.is_cupy(a) else np).array(a, dtype), params)
     rows = task.batches(seed, 0).counts().shape[1]
     expect_parts(task.parts, rows)
     carry = task.model.zero_carry(params, rows)
     history = History(*(np.zeros(0) for _ in History._fields))
     best = Best(math.inf, 0, 0, params)
-    threads = doctor.blas().threads or 0
+    threads = 0 if tree.on_device(params) else doctor.blas().threads or 0
     return Progress(params, task.optimiser.init(params), 0, carry, Watch(), best, seed, history, threads)
 
 
@@ -172,7 +175,7 @@ def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     batch = task.batches(progress.seed, step)
     counted = batch.counts()
     fresh = np.broadcast_to(batch.fresh, counted.shape[1:])[:, None]
-    carry = tree.map(lambda a: np.where(fresh, 0, a), progress.carry)
+    carry = tree.map(lambda a: arrays.where(arrays.like(fresh, a), arrays.zeros(a.shape, a), a), progress.carry)
     dtype = next(a.dtype for _, a in tree.leaves(progress.params))
     masks = model.masks(np.random.default_rng([progress.seed, step]), batch, dtype)
     loss, grads, last = gradient(model, progress.params, batch, carry, masks, task.parts)

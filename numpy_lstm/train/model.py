@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import binding, each_step, layers, scan, tree, wiring
+from .. import arrays, binding, each_step, layers, scan, tree, wiring
 from ..pages.page import Page, take
 from ..scan import Forward
 from .errors import TrainingError
@@ -17,6 +17,7 @@ class Batch(NamedTuple):
     """What one update reads: ``xs`` and ``targets`` (T,B,...), and how much each loss counts.
 
     ``weights`` (T,B) of the losses: all 1 if absent, 0 on what does not count. ``lengths`` B integers, or None.
+    All are NumPy's; a model moves ``xs`` and ``targets`` to where its parameters are.
     ``fresh``: whether the rows, each or all, begin anew, from zero states, or go on where the batch before ended.
     """
 
@@ -95,8 +96,9 @@ class Model:
     def forward(self, params: Any, batch: Batch, first: Any = None, masks: Any = None) -> Run:
         """The loss of every row at every step; ``first`` states are zeros if absent."""
         stack, full = layers.Stack(self._masked(masks)), self.full(params)
-        run = stack.forward(full, batch.xs, first, batch.lengths)
-        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, batch.targets), strict=True)))
+        xs, targets = tree.beside((batch.xs, batch.targets), params)
+        run = stack.forward(full, xs, first, batch.lengths)
+        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, targets), strict=True)))
         loss = each_step.forward(self.loss, self.loss.Params(), reads, lengths=batch.lengths)
         return Run(loss.hs, run.last, stack, run, loss)
 
@@ -112,7 +114,7 @@ class Model:
 
     def outputs(self, params: Any, xs: Any, first: Any = None) -> tuple[Any, Any]:
         """What the top layer gives (T,B,N), logits say, and the last states."""
-        run = layers.Stack(self.layers).forward(self.full(params), xs, first)
+        run = layers.Stack(self.layers).forward(self.full(params), tree.beside(xs, params), first)
         return run.hs, run.last
 
     def having(self, engine: str) -> "Model":
@@ -168,12 +170,12 @@ def gradient(
         which = slice(k * B // parts, (k + 1) * B // parts)
         own = tree.map(lambda m, w=which: m[:, w], masks)
         run = model.forward(params, batch.rows(which), tree.map(lambda a, w=which: a[w], carry), own)
-        part = (weights[:, which] / total).astype(run.losses.dtype)
-        loss += float(np.sum(run.losses * part, dtype=np.float64))
+        part = arrays.like((weights[:, which] / total).astype(run.losses.dtype), run.losses)
+        loss += float(arrays.on_host(np.sum(run.losses * part, dtype=np.float64)))
         found = model.backward(params, run, part)
         grads = found if grads is None else tree.add(grads, found)
         lasts.append(run.last)
-    return loss, grads, lasts[0] if parts == 1 else tree.map(lambda *rows: np.concatenate(rows), *lasts)
+    return loss, grads, lasts[0] if parts == 1 else tree.map(lambda *rows: arrays.concat(rows, axis=0), *lasts)
 
 
 def expect_parts(parts: int, rows: int) -> None:
@@ -197,4 +199,4 @@ def _zero_states(layer: Any, params: Any, rows: int) -> Any:
     if not cell.carries:
         return cell.State()
     dtype = next(a.dtype for _, a in tree.leaves(params))
-    return cell.zero_state(rows, binding.bind_params(cell, params)["H"], dtype)
+    return tree.beside(cell.zero_state(rows, binding.bind_params(cell, params)["H"], dtype), params)

@@ -1,7 +1,8 @@
 """Optimisers: pure functions over the record of the parameters, in PyTorch's order of operations.
 
 ``init(params) -> state`` and ``update(params, grads, state, rate) -> (params, state)``. Nothing is written to; a state
-is a record of arrays, so that it is saved as the parameters are. ``t`` counts the updates from 1.
+is a record of arrays, so that it is saved as the parameters are. All of them are taken as one vector, of which the new
+records are views: a few calls in place of a few for each array. ``t`` counts the updates from 1.
 """
 
 import math
@@ -41,9 +42,9 @@ def sgd(momentum: float = 0.0) -> Optimiser:
     momentum = expect_within("momentum", momentum, 0, 1)
 
     def update(params: Any, grads: Any, state: Velocity, rate: float) -> tuple[Any, Velocity]:
-        rate = float(rate)
-        v = tree.map(lambda v, g: momentum * v + g, state.v, grads)
-        return tree.map(lambda p, v: p - rate * v, params, v), Velocity(v)
+        p, g, v = map(tree.flatten, (params, grads, state.v))
+        v = momentum * v + g
+        return tree.unflatten(p - float(rate) * v, params), Velocity(tree.unflatten(v, params))
 
     return Optimiser(f"sgd(momentum={momentum:g})", lambda params: Velocity(_zeros(params)), update)
 
@@ -71,13 +72,17 @@ def adamw(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: f
         t, rate = int(state.t) + 1, float(rate)
         step, root = rate / (1 - b1**t), math.sqrt(1 - b2**t)
 
-        def moved(p: Any, m: Any, v: Any) -> Any:
-            kept = p * (1 - rate * weight_decay) if weight_decay and p.ndim > 1 else p
-            return kept - step * m / (arrays.sqrt(v) / root + eps)
-
-        m = tree.map(lambda m, g: m + (1 - b1) * (g - m), state.m, grads)
-        v = tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.v, grads)
-        return tree.map(moved, params, m, v), Moments(np.asarray(t), m, v)
+        if weight_decay:
+            params = tree.map(lambda p: p * (1 - rate * weight_decay) if p.ndim > 1 else p, params)
+        p, g, m, v = map(tree.flatten, (params, grads, state.m, state.v))  # copies, to be written to
+        m += (1 - b1) * (g - m)
+        v *= b2
+        v += (1 - b2) * g * g
+        moved = step * m
+        moved /= arrays.sqrt(v) / root + eps
+        p -= moved
+        p, m, v = (tree.unflatten(a, params) for a in (p, m, v))
+        return p, Moments(np.asarray(t), m, v)
 
     return Optimiser(f"adamw(b1={b1:g}, b2={b2:g}, eps={eps:g}, weight_decay={weight_decay:g})", init, update)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import files, tree
+from .. import arrays, files, tree
 from ..command import need
 from .errors import TrainingError
 from .loop import Progress, Task, begin
@@ -29,7 +29,7 @@ class Saved(NamedTuple):
 def save(path: Path, task: Task, progress: Progress) -> Path:
     """Write ``.safetensors`` (extra ``files``) or ``.npz``, by the name; whole, or not at all."""
     header = json.dumps({"format": FORMAT, "settings": _described(task)})
-    arrays = {name: np.asarray(a, order="C") for name, a in tree.leaves(progress)}
+    arrays = {name: np.asarray(a, order="C") for name, a in tree.leaves(tree.on_host(progress))}
     if objects := [name for name, a in arrays.items() if a.dtype.hasobject]:
         raise TrainingError(f"{objects[0]} is no array of plain numbers; only those are saved")
     return files.write(Path(path), lambda temporary: _writer(path)(temporary, arrays, header))
@@ -53,9 +53,11 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
     if min(loaded.step, loaded.seed) < 0 or {a.shape for a in loaded.history} != {(loaded.step,)}:
         raise TrainingError(f"{path} is damaged: step {loaded.step}, seed {loaded.seed}, or another history")
     if loaded.threads != like.threads:
+        same = f"OPENBLAS_NUM_THREADS={loaded.threads} gives the same"
+        if not loaded.threads or not like.threads:
+            same = "0 on a GPU; begin(task, params=...) starts there from any parameters, those of load_best say"
         raise TrainingError(
-            f"{path}: threads was {loaded.threads}; here it is {like.threads}, which gives other bits "
-            f"(OPENBLAS_NUM_THREADS={loaded.threads} gives the same)"
+            f"{path}: threads was {loaded.threads}; here it is {like.threads}, which gives other bits ({same})"
         )
     return loaded
 
@@ -89,7 +91,7 @@ def _restored(path: Path, found: Saved, like: Any, prefix: str) -> Any:
     names = iter([name for name, _ in tree.leaves(like, prefix)])
 
     def restored(a: Any) -> Any:
-        name, expected = next(names), np.asarray(a)
+        name, expected = next(names), a if arrays.is_cupy(a) else np.asarray(a)
         if (came := found.arrays.get(name)) is None:
             raise TrainingError(f"{path} is of another model: it has no {name}")
         if came.shape != expected.shape and not name.startswith(GROWING):
@@ -98,7 +100,7 @@ def _restored(path: Path, found: Saved, like: Any, prefix: str) -> Any:
             raise TrainingError(f"{path}: {name} was {came.dtype}; here it is {expected.dtype}")
         if "params" in name and not np.all(np.isfinite(came)):
             raise TrainingError(f"{path}: {name} is not finite: that run has diverged, or the file is damaged")
-        return came if isinstance(a, np.ndarray) else type(a)(came)
+        return arrays.like(came, a) if isinstance(a, np.ndarray) or arrays.is_cupy(a) else type(a)(came)
 
     return tree.map(restored, like)
 

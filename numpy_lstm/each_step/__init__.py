@@ -5,13 +5,19 @@ The results are those of ``numpy_lstm.forward`` and ``backward``, which call it 
 
 from typing import Any
 
-from . import arrays, binding, scan, sequences, steps, tree
-from .arrays import Array
-from .pages.page import Page, take
-from .scan import Backward, Forward
-from .shapes import apart, axes, shared
+import numpy as np
+
+from .. import arrays, binding, scan, sequences, steps, tree
+from ..arrays import Array
+from ..pages import CrossEntropy
+from ..pages.page import Page, take
+from ..scan import Backward, Forward
+from ..shapes import apart, axes, shared
+from . import cross_entropy
 
 __all__ = ["backward", "forward"]
+
+_REGROUPED: dict[Page, Any] = {CrossEntropy: cross_entropy}  # the same values in fewer passes
 
 
 def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:
@@ -22,7 +28,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
     params, xs = tree.plain((params, xs))
     x = sequences.where_alive(alive, tree.map(arrays.copy, xs))
-    v = cell.values(cell.functions, params, _folded(x) if fold else x, first)
+    v = _functions(cell, x).values(cell.functions, params, _folded(x) if fold else x, first)
     values = sequences.where_alive(alive, _unfolded(v, T, B) if fold else v)
     return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
 
@@ -44,7 +50,9 @@ def backward(
     sizes.bind_record("run.values", run.values, cell.Trace, lead="T")
     given = binding.bind_cotangents(cell, sizes, dhs, dcs, dlast, dstates)
     params, given = tree.plain((params, given))
-    given = sequences.where_alive(run.alive, tree.add(sizes.zeros(cell.Outputs, "T"), given))
+    if any(d is None for d in given):
+        given = tree.add(sizes.zeros(cell.Outputs, "T"), given)
+    given = sequences.where_alive(run.alive, tree.map(arrays.copy, given))
     v = _folded(run.values)
     if held := shared(cell.Input):
         ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))
@@ -53,9 +61,16 @@ def backward(
         more = {k: getattr(ds, k) for k in held}  # summed by the page, or not yet
         ds = ds._replace(**{k: a if a.ndim == ndim[k] else arrays.sum_axis(a, axis=0) for k, a in more.items()})
     else:
-        d = cell.adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
+        d = _functions(cell, v).adjoint(cell.functions, params, v, take(cell.Trace, _folded(given)))
         ds = _unfolded(d, sizes["T"], sizes["B"])
     return Backward(tree.map(arrays.copy, cell.input(ds)), run.last, cell.gradients(cell.functions, params, v, d), ds)
+
+
+def _functions(cell: Page, record: Any) -> Any:
+    """Where ``values`` and ``adjoint`` of the page stand, for arrays such as those of ``record``."""
+    like = next(a for _, a in tree.leaves(record))
+    served = arrays.library(like) in {"numpy", "cupy"} and like.dtype in (np.float32, np.float64)
+    return _REGROUPED.get(cell, cell) if served else cell
 
 
 def _expect_memoryless(cell: Any) -> None:
