@@ -12,7 +12,7 @@ from numpy_lstm import flow, train
 
 WORDS = ["the cat ", "sat on ", "a mat\n", "and, "]
 CELLS = (nl.LSTM, nl.GRU, nl.RNN)
-UPDATES, FEW = 120, 60
+UPDATES, FEW, DELAY = 120, 60, 60
 
 
 class Ran(NamedTuple):
@@ -88,20 +88,20 @@ def exploding(seed: int) -> Ran:
 
 def copy(steps: int, seed: int, step: int) -> train.Batch:
     """The first of eight symbols, then blanks: at the last step the symbol is asked for, and nothing before."""
-    codes = np.zeros((steps, 16), int)
-    codes[0] = np.random.default_rng([seed, step]).integers(1, 9, 16)
+    codes = np.zeros((steps, 64), int)
+    codes[0] = np.random.default_rng([seed, step]).integers(1, 9, 64)
     weights = np.zeros(codes.shape)
     weights[-1] = 1
     return train.Batch(codes, np.broadcast_to(codes[:1], codes.shape), weights)
 
 
 def plateau(seed: int) -> Ran:
-    """What an RNN is asked for came 40 steps before: it learns that there are eight symbols, and no more."""
+    """What an RNN is asked for came DELAY steps before: it learns that there are eight symbols, and no more."""
     model = train.language_model(9, nl.RNN, hidden=16, embedding=8)
-    task = train.Task(model, lambda *at: copy(41, *at), train.adam(), train.constant(1e-2), UPDATES, 1.0)
+    task = train.Task(model, lambda *at: copy(DELAY + 1, *at), train.adam(), train.constant(1e-2), UPDATES, 1.0)
     params = model.init(rng := np.random.default_rng(seed))
     params = (params[0], nl.init.uniform(nl.RNN.Params, nl.RNN.sizes(16, D=8), rng), params[2])  # as PyTorch's
-    return run(task, seed, params, floor=math.log(8), reach=reach(model, params, copy(41, seed, 0)))
+    return run(task, seed, params, floor=math.log(8), reach=reach(model, params, copy(DELAY + 1, seed, 0)))
 
 
 def reach(model: train.Model, params: Any, batch: train.Batch) -> flow.Diagnosis:
