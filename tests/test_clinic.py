@@ -56,6 +56,7 @@ GAINED = np.concatenate([[3.0], np.full(99, 2.1)])
         ({"loss": [*STILL[1:], None]}, {}, ["divergence"]),
         ({"norm": [*STILL[1:], math.inf]}, {}, ["divergence"]),
         ({"loss": STILL[::-1] + np.arange(100) / 100}, {}, ["divergence"]),
+        ({"loss": 2 + np.arange(100) / 50 + np.arange(100) % 2}, {}, ["divergence", "oscillation"]),
         ({"loss": STILL}, {}, ["flat"]),
         ({"loss": GAINED}, {}, []),  # all in one update
         ({"loss": [*np.full(10, 3.0), *STILL[10:]]}, {}, []),  # done, or stuck: without a floor nobody can tell

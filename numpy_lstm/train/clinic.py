@@ -133,8 +133,6 @@ def _divergence(curves: History, error: Exception | None) -> str:
     for name, curve in (("loss", loss), ("norm", curves.norm)):
         if not np.all(np.isfinite(curve)):
             return f"the {name} is not finite from update {int(np.argmin(np.isfinite(curve))) + 1} on"
-    if len(loss) >= LEAST and (end := _late(loss)) > DIVERGED * (start := _early(loss)):
-        return f"the loss went from {start:.3f} to {end:.3f}"
     return ""
 
 
@@ -143,11 +141,13 @@ def _of_the_course(curves: History, floor: float | None) -> dict[str, str]:
     loss, found = curves.loss, {}
     start, end, half = _early(loss), _late(loss), loss[len(loss) // 2 :]
     learned, rough = start - end, float(np.median(np.abs(np.diff(half))))
+    if end > DIVERGED * start:
+        found["divergence"] = f"the loss went from {start:.3f} to {end:.3f}"
     if rough > max(ROUGH * (loss[0] - end), LOUD * end):
         found["oscillation"] = f"the loss, {end:.3f} at the end, moves by {rough:.3f} from update to update"
-    elif learned < FLAT * start and loss[0] - end < FIRST * loss[0]:
+    if not found and learned < FLAT * start and loss[0] - end < FIRST * loss[0]:
         found["flat"] = f"of a loss of {start:.3f} nats, {learned:.3f} has been learned in {len(loss)} updates"
-    elif floor is not None and end > (1 - FLAT) * floor:
+    if not found and floor is not None and end > (1 - FLAT) * floor:
         gained = float(np.median(half[: len(half) // 2])) - end
         if gained < STILL * end:
             found["plateau"] = f"the loss stands at {end:.3f} nats; {floor:.3f} needs no memory"
