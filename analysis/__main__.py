@@ -105,6 +105,13 @@ COMMANDS = {
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("matplotlib",),
     ),
+    "tasks": Command(
+        "memory tasks: who learns to copy, to add, to tell an order, and after how long a delay",
+        "tasks.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
     "updates": Command(
         "updates per second of a character model, beside PyTorch",
         "charlm.updates",
