@@ -140,7 +140,7 @@ def _of_the_course(curves: History, floor: float | None) -> dict[str, str]:
     """Symptoms of a course that stayed finite."""
     loss, found = curves.loss, {}
     start, end, half = _early(loss), _late(loss), loss[len(loss) // 2 :]
-    learned, rough = start - end, float(np.median(np.abs(np.diff(half))))
+    learned, rough = start - end, float(np.mean(np.abs(np.diff(half))))
     if end > DIVERGED * start:
         found["divergence"] = f"the loss went from {start:.3f} to {end:.3f}"
     if rough > max(ROUGH * (loss[0] - end), LOUD * end):
