@@ -105,6 +105,13 @@ COMMANDS = {
         lambda m, o, corpus: m.run(o.out, o.seed),
         ("matplotlib",),
     ),
+    "classify": Command(
+        "classes of texts by an LSTM, depths and poolings compared, beside naive Bayes",
+        "classify.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
     "tasks": Command(
         "memory tasks: who learns to copy, to add, to tell an order, and after how long a delay",
         "tasks.command",

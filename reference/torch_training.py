@@ -1,4 +1,4 @@
-"""PyTorch trains the language model of ``numpy_lstm.train``: torch.nn, torch.optim, clip_grad_norm_.
+"""PyTorch trains the models of ``numpy_lstm.train``: torch.nn, torch.optim, clip_grad_norm_.
 
 torch.nn has two biases for each gate; the second is zero here and not trained, so that both have the same parameters.
 """
@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import numpy_lstm as nl
 from numpy_lstm import layouts
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+SUFFIXES = ("", "_reverse")
 
 
 class Language(torch.nn.Module):
@@ -84,10 +86,39 @@ def updates(model: Language, optimiser: str, clip: float | None, **options: Any)
     return update
 
 
-def _lstm(params: Any) -> torch.nn.LSTM:
-    layer = torch.nn.LSTM(*params.W_i.shape[::-1], dtype=torch.tensor(params.W_i).dtype)
-    layer.load_state_dict({k: torch.tensor(a) for k, a in layouts.dump("torch", params, nl.LSTM).items()})
-    layer.bias_hh_l0.requires_grad_(False)
+def classified(params: Sequence[Any], batch: Any, pooling: str) -> tuple[float, tuple[Any, ...]]:
+    """The mean loss of a train.Classifier of LSTMs on a train.Labelled, as packed sequences, and its gradient."""
+    bottom, *cells, top = params
+    leaves = [torch.tensor(a, requires_grad=True) for a in (bottom.W, top.W, top.b)]
+    lengths, layers = torch.tensor(batch.lengths), [_lstm(*(p if type(p) is tuple else (p,))) for p in cells]
+    packed = pack_padded_sequence(leaves[0][torch.tensor(batch.xs)], lengths, enforce_sorted=False)
+    for layer in layers:
+        packed, (last, _) = layer(packed)
+    hs = pad_packed_sequence(packed)[0]
+    pooled = hs.sum(0) / lengths[:, None] if pooling == "mean" else torch.cat(list(last), dim=-1)
+    loss = cross_entropy(linear(pooled, *leaves[1:]), torch.tensor(batch.targets))
+    loss.backward()
+    W, V, b = (a.grad.numpy() for a in leaves)
+    return loss.item(), (nl.Embedding.Params(W), *map(_lstm_gradient, layers), nl.Linear.Params(V, b))
+
+
+def _lstm_gradient(layer: torch.nn.LSTM) -> Any:
+    """That of each direction, as records."""
+    grads = {k: torch.zeros_like(a) if a.grad is None else a.grad for k, a in layer.named_parameters()}
+    found = []
+    for suffix in SUFFIXES[: 1 + layer.bidirectional]:
+        own = {k.removesuffix("_reverse"): a.numpy() for k, a in grads.items() if k.endswith(f"l0{suffix}")}
+        found.append(layouts.load("torch", own, nl.LSTM))
+    return tuple(found) if layer.bidirectional else found[0]
+
+
+def _lstm(*directions: Any) -> torch.nn.LSTM:
+    like = torch.tensor(directions[0].W_i)
+    layer = torch.nn.LSTM(*like.shape[::-1], bidirectional=len(directions) == 2, dtype=like.dtype)
+    named = [(layouts.dump("torch", p, nl.LSTM), suffix) for p, suffix in zip(directions, SUFFIXES, strict=False)]
+    layer.load_state_dict({f"{k}{suffix}": torch.tensor(a) for own, suffix in named for k, a in own.items()})
+    for suffix in SUFFIXES[: len(directions)]:
+        getattr(layer, f"bias_hh_l0{suffix}").requires_grad_(False)
     return layer
 
 

@@ -9,6 +9,8 @@
 
 model        Model (layers and a loss page), Batch, gradient; Trainable and Rows: what any model and batch must have
 language     language_model, held_out_loss, sample, encode, gate_map
+classifier   sequence_classifier, predict, confusion, held_out_error: the class of each row
+ragged       Ragged (rows of unequal length), Labelled (a batch), Buckets (batches of like length)
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
@@ -20,6 +22,7 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 
 from . import clipping, record
 from .batches import Streams, split
+from .classifier import Classifier, confusion, held_out_error, predict, sequence_classifier
 from .clinic import Symptom, symptoms
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
@@ -27,18 +30,23 @@ from .loop import Best, History, Progress, Report, Task, advance, begin, perplex
 from .model import Batch, Model, gradient
 from .optimisers import Optimiser, adam, adamw, sgd
 from .protocols import Rows, Trainable
+from .ragged import Buckets, Labelled, Ragged
 from .saving import Saved, load, load_best, read, save, sweep
 from .schedules import Plateau, Schedule, Watch, constant, cosine, warmup
 
 __all__ = [
     "Batch",
     "Best",
+    "Buckets",
+    "Classifier",
     "Diverged",
     "History",
+    "Labelled",
     "Model",
     "Optimiser",
     "Plateau",
     "Progress",
+    "Ragged",
     "Report",
     "Rows",
     "Saved",
@@ -54,21 +62,25 @@ __all__ = [
     "advance",
     "begin",
     "clipping",
+    "confusion",
     "constant",
     "cosine",
     "encode",
     "gate_map",
     "gradient",
+    "held_out_error",
     "held_out_loss",
     "language_model",
     "load",
     "load_best",
     "read",
     "perplexity",
+    "predict",
     "record",
     "sample",
     "save",
     "sgd",
+    "sequence_classifier",
     "split",
     "sweep",
     "symptoms",
