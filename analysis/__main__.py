@@ -126,6 +126,13 @@ COMMANDS = {
         ("torch",),
         judges=False,
     ),
+    "translate": Command(
+        "train an encoder and a decoder with attention: reversal, dates, phonemes, or pairs of your own",
+        "translate.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib", "rapidfuzz", "sacrebleu"),
+        judges=False,
+    ),
     "calibration": Command(
         "how often the judge fails right answers and passes mistakes",
         "verify.calibration",
