@@ -18,6 +18,7 @@ weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape)
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
 training      train: optimisers, schedules, a pure loop, saved runs, a language model
+explaining    explain: a page's equations as rows, the terms of its adjoint, derivations, every number of a run
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays
 
@@ -40,7 +41,7 @@ from .steps import Steps
 from .wiring import walk
 from . import nn, onnx
 from . import check, flow, cases, mistakes, judge  # isort: skip
-from . import train  # isort: skip
+from . import explain, train  # isort: skip
 from .shapes import ShapeError
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "arrays",
     "backward",
     "check",
+    "explain",
     "flow",
     "cases",
     "mistakes",

@@ -15,6 +15,7 @@ from .cases.network import CELLS, DIRECTIONS, Network
 from .cases.precision import ROUNDOFF
 from .check import CaseError
 from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run, within
+from .explain import commands as explaining
 from .layouts.table import TABLE
 from .mistakes import vectors
 
@@ -189,6 +190,8 @@ def _parser() -> Parser:
             "--steps", type=within(1, STEPS), default=steps, help=f"T where x is not given; default: {steps}"
         )
         one.add_argument("--rows", type=within(1, STEPS), default=rows, help=f"B without x; default: {rows}")
+
+    explaining.add(command)
 
     one = command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
     one.add_argument("--json", action="store_true", help="print the measurements as JSON")

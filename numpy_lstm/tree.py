@@ -5,7 +5,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -22,8 +22,11 @@ def map(f: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
     if isinstance(tree, dict):
         return cast(Tree, {k: map(f, tree[k], *(None if o is None else o[k] for o in others)) for k in tree})
     if isinstance(tree, tuple | list):
-        columns = [(None,) * len(tree) if o is None else o for o in others]
-        children = [map(f, *column) for column in zip(tree, *columns, strict=True)]
+        if others:
+            columns = [(None,) * len(tree) if o is None else o for o in others]
+            children = [map(f, *column) for column in zip(tree, *columns, strict=True)]
+        else:
+            children = [None if child is None else map(f, child) for child in tree]
         return type(tree)(*children) if hasattr(tree, "_fields") else cast(Tree, type(tree)(children))
     return cast(Tree, f(tree, *others))
 
@@ -45,6 +48,22 @@ def leaves(tree: Any, name: str = "", absent: bool = False) -> Iterator[tuple[st
         yield from leaves(child, f"{name}.{key}" if name else key, absent)
 
 
+def every(tree: Any) -> list[Any]:
+    """Each leaf, without its path, which takes longer to make than to find it."""
+    if tree is None:
+        return []
+    if not isinstance(tree, dict | tuple | list):
+        return [tree]
+    children = tree.values() if isinstance(tree, dict) else tree
+    return [leaf for child in children for leaf in every(child)]
+
+
+def holding(found: Iterable[Any], like: Tree) -> Tree:
+    """The inverse of ``every``: a tree of the shape of ``like`` with these leaves."""
+    left = iter(found)
+    return map(lambda _: next(left), like)
+
+
 def add(tree: Tree, other: Any) -> Tree:
     """``tree + other``; what is absent in ``other`` counts as zero."""
     return map(lambda a, b: a if b is None else a + b, tree, other)
@@ -61,13 +80,13 @@ def plain(tree: Tree) -> Tree:
 
 def beside(tree: Tree, other: Any) -> Tree:
     """The same, with arrays of NumPy moved to where the first leaf of ``other`` is: to its device if that is CuPy's."""
-    first = next((a for _, a in leaves(other)), None)
+    first = next(iter(every(other)), None)
     return map(lambda a: arrays.like(a, first), tree) if arrays.is_cupy(first) else tree
 
 
 def on_device(tree: Any) -> bool:
     """Whether CuPy holds one of the leaves."""
-    return any(arrays.is_cupy(a) for _, a in leaves(tree))
+    return any(arrays.is_cupy(a) for a in every(tree))
 
 
 def on_host(tree: Tree) -> Tree:
@@ -77,12 +96,12 @@ def on_host(tree: Tree) -> Tree:
 
 def size(tree: Any) -> int:
     """The number of components."""
-    return sum(math.prod(a.shape) for _, a in leaves(tree))
+    return sum(math.prod(a.shape) for a in every(tree))
 
 
 def flatten(tree: Any, lead: int = 0) -> Any:
     """All components in one axis, behind the first ``lead`` axes, which every leaf shares: (..., size)."""
-    parts = [np.reshape(a, (*a.shape[:lead], math.prod(a.shape[lead:]))) for _, a in leaves(tree)]
+    parts = [a.reshape((*a.shape[:lead], math.prod(a.shape[lead:]))) for a in every(tree)]
     return np.concatenate(parts, axis=-1)
 
 
@@ -93,7 +112,7 @@ def unflatten(vector: Any, like: Tree) -> Tree:
     def take(a: Any) -> Any:
         nonlocal start
         start += (n := math.prod(a.shape))
-        return np.reshape(vector[..., start - n : start], (*vector.shape[:-1], *a.shape))
+        return vector[..., start - n : start].reshape((*vector.shape[:-1], *a.shape))
 
     return map(take, like)
 

@@ -31,7 +31,7 @@ ORDER = [
     "cases",
     "mistakes",
     "judge",
-    "train",
+    "explain train",
     "cli",
     "__main__",
 ]

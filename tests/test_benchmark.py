@@ -55,6 +55,22 @@ def test_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "processors; " in printed
 
 
+def test_the_gain_of_threads_is_that_of_the_quickest_rounds() -> None:
+    row = {"cell": "LSTM", "shape": [4, 2, 3, 5], "dtype": "float64"}
+    one = {"threads": 1, "rows": [row | {"seconds": {"fast": [3.0, 9.0], "floor": [1.0]}}]}
+    two = {"threads": 2, "rows": [row | {"seconds": {"fast": [7.0, 2.0], "floor": [1.0]}}]}
+    assert benchmark.gain(one, two).splitlines()[-1].split() == [
+        "|",
+        "LSTM",
+        "4,2,3,5",
+        "|",
+        "float64",
+        "|",
+        "1.50",
+        "|",
+    ]
+
+
 def test_a_failing_measurement_says_why() -> None:
     with pytest.raises(RuntimeError, match="KeyError: 'nonsense'"):
         benchmark.in_process(1, None, cells=["nonsense"], shapes=[(1, 1, 1, 1)], dtypes=["float64"], seed=0)

@@ -106,7 +106,7 @@ def test_a_row_without_a_rule_is_refused() -> None:
 
 
 ROOT = PAGES.parent.parent
-PROSE = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("numpy_lstm/**/*.md")])
+PROSE = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("numpy_lstm/**/*.md")])
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import bare
 import pytest
 
+import cases
 import numpy_lstm as nl
 
 ROOT = Path(__file__).parent.parent
@@ -93,13 +94,14 @@ def test_the_wheel_in_a_clean_environment(built: Built, tmp_path: Path) -> None:
 
 
 def test_the_tests_of_the_archive_run(built: Built, tmp_path: Path) -> None:
-    """All of them are collected, one is run, on the archive's own package; packages come from the environment here."""
+    """One of them, on the archive's own package; with --thorough all are collected. Packages come from here."""
     site = bare.environment(tmp_path / "env")
     others = [path for path in sys.path if Path(path).name == "site-packages"]
     (site / "others.pth").write_text("\n".join(others), encoding="utf-8")  # whose own .pth files do not count
     python = bare.python(tmp_path / "env")
     show = "import numpy_lstm; print(numpy_lstm.__file__)"
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-k", "test_the_map_names_every_room"]
+    options += [] if cases.THOROUGH else ["tests/test_readme.py"]
     for command, says in (
         (["-c", show], str(built.source)),
         (["-m", "pytest", *options], "1 passed"),

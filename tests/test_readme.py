@@ -26,7 +26,8 @@ from reference import frameworks, regimes
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MANUAL = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in sorted(ROOT.glob("docs/*.md"))}
-PAGES = {"README.md": README} | MANUAL
+BOOK = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in sorted(ROOT.glob("docs/book/*.md"))}
+PAGES = {"README.md": README} | MANUAL | BOOK
 EVERY = [p for p in sorted(ROOT.rglob("*.md")) if not {"out", ".venv"} & set(p.relative_to(ROOT).parts)]
 each = pytest.mark.parametrize("page", PAGES)
 
@@ -53,6 +54,7 @@ def test_there_are_sessions() -> None:
         "docs/README.md",
         "docs/gpu.md",
         "docs/mistakes.md",
+        *(f"docs/book/{name}.md" for name in ("README", "notation", "other_cells")),
     ]
 
 

@@ -106,6 +106,17 @@ def table(found: dict[str, Any]) -> str:
     return output.table(["cell T,B,D,H", *header], list(rows.values()))
 
 
+def gain(one: dict[str, Any], more: dict[str, Any]) -> str:
+    """How many times as fast more threads are: minima over the rounds of each, which other work disturbs least."""
+    rows = []
+    for a, b in zip(one["rows"], more["rows"], strict=True):
+        name = f"{a['cell']} {','.join(map(str, a['shape']))}"
+        peers_of_both = [p for p in ("fast", "torch") if p in a["seconds"]]
+        rows.append([name, a["dtype"], *(f"{min(a['seconds'][p]) / min(b['seconds'][p]):.2f}" for p in peers_of_both)])
+    header = [f"{p}, {more['threads']} threads against {one['threads']}" for p in peers_of_both]
+    return output.table(["cell T,B,D,H", "dtype", *header], rows)
+
+
 def slopes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """For each axis and peer the medians, and the exponent fitted to their larger half."""
     curves = []
@@ -188,6 +199,11 @@ def run(out: Path, asked: argparse.Namespace) -> list[str]:
             print(f"{environment(found[-1])}\n\n{table(found[-1])}\n", flush=True)
     saved = {"schema": 1, "environment": environment(found[0]), "seed": asked.seed, "measured": found}
     text = "\n".join(f"{environment(part)}\n\n{table(part)}\n" for part in found)
+    for more in (
+        part for part in found if part["threads"] > found[0]["threads"] and part["asked"] == found[0]["asked"]
+    ):
+        print(f"{gain(found[0], more)}\n")
+        text += f"\n{gain(found[0], more)}\n"
     if asked.scaling:
         around = sorted({tuple(n if k == axis else BASE[k] for k in "TBDH") for axis, v in SCALING.items() for n in v})
         options |= {"shapes": around, "cells": ["LSTM"], "budget": BUDGET / 2}

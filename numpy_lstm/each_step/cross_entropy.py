@@ -37,24 +37,38 @@ def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
 
 def _exponentials(xp: Any, x: Any, top: Any, x_top: Any) -> tuple[Any, Any]:
     """e, and the sum of each row but for the largest."""
-    e: Any
-    if x.dtype == np.float64:
-        e = ops.exp_difference(x, x_top)
-        kept = e.reshape(-1)[top]
-        e.reshape(-1)[top] = 0
-        s = _sums(e)
-        e.reshape(-1)[top] = kept
-        return e, s
-    e, s, base = xp.empty_like(x), xp.empty_like(x, shape=len(x)), xp.where(x_top < -3e38, xp.zeros_like(x_top), x_top)
-    rows = max(1, BLOCK // max(1, x.shape[1])) if xp is np else max(1, len(x))
-    for k in range(0, len(x), rows):
+    (N, D), e, s = x.shape, xp.empty_like(x), xp.empty_like(x, shape=len(x))
+    rows = max(1, BLOCK // max(1, D)) if xp is np else max(1, N)
+    for k in range(0, N, rows):
         here = slice(k, k + rows)
-        wide = x[here].astype(np.float64)
-        wide -= base[here]
-        e[here] = xp.exp(wide, out=wide)
-        wide.reshape(-1)[top[here] - k * x.shape[1]] = 0
-        s[here] = _sums(wide)
+        found = _exp_difference(xp, x[here], x_top[here])
+        e[here] = found
+        found.reshape(-1)[top[here] - k * D] = 0
+        s[here] = _sums(found)
     return e, s
+
+
+def _exp_difference(xp: Any, a: Any, b: Any) -> Any:
+    """That of ``ops``, in float64, an array made here."""
+    if a.dtype == np.float32:
+        d = a.astype(np.float64)
+        d -= xp.where(b < -3e38, xp.zeros_like(b), b)
+        return xp.exp(d, out=d)
+    if xp is not np:
+        return ops.exp_difference(a, b)
+    with np.errstate(over="ignore", invalid="ignore"):
+        d = a - b
+    if not np.min(d, initial=0) > -1e30:
+        return ops.exp_difference(a, b)
+    back = d - a
+    lost = d - back
+    np.subtract(a, lost, out=lost)
+    back += b
+    lost -= back  # (a - (d - back)) - (b + back)
+    lost += 1
+    np.exp(d, out=d)
+    d *= lost
+    return d
 
 
 def _places(x: Any, codes: Any) -> Any:

@@ -178,7 +178,9 @@ def _by_units(bench: Workbench) -> bool:
         and bench.call.dcs is None
     )
     cell = bench.printed and bench.cell != LayerNormLSTM and len(bench.cell.reads) == 1
-    return plain and cell and set(bench.states) <= {"h", "c"} and sizes["T"] * sizes["H"] <= 1000
+    return (
+        plain and cell and "h" in bench.states and set(bench.states) <= {"h", "c"} and sizes["T"] * sizes["H"] <= 1000
+    )
 
 
 def _tied(p: Any) -> Any:

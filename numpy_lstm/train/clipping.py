@@ -31,6 +31,6 @@ def by_norm(grads: Any, limit: float, size: float | None = None) -> tuple[Any, f
 def by_value(grads: Any, limit: float) -> tuple[Any, float]:
     """Each component cut to -limit..limit; the share of components that were beyond. Raises unless limit > 0."""
     limit = expect_within("clip_value", limit, 0, open_low=True)
-    beyond = sum(int(arrays.on_host(np.sum(abs(a) > limit))) for _, a in tree.leaves(grads))
+    beyond = sum(int(arrays.on_host(np.sum(abs(a) > limit))) for a in tree.every(grads))
     cut = tree.map(lambda a: arrays.namespace(a).clip(a, -limit, limit), grads)
     return cut, beyond / tree.size(grads)

@@ -171,8 +171,9 @@ def gradient(
         own = tree.map(lambda m, w=which: m[:, w], masks)
         run = model.forward(params, batch.rows(which), tree.map(lambda a, w=which: a[w], carry), own)
         part = arrays.like((weights[:, which] / total).astype(run.losses.dtype), run.losses)
-        loss += float(arrays.on_host(np.sum(run.losses * part, dtype=np.float64)))
+        summed = np.sum(run.losses * part, dtype=np.float64)
         found = model.backward(params, run, part)
+        loss += float(arrays.on_host(summed))  # a GPU has begun the way back by now
         grads = found if grads is None else tree.add(grads, found)
         lasts.append(run.last)
     return loss, grads, lasts[0] if parts == 1 else tree.map(lambda *rows: arrays.concat(rows, axis=0), *lasts)

@@ -1,12 +1,11 @@
 """Optimisers: pure functions over the record of the parameters, in PyTorch's order of operations.
 
 ``init(params) -> state`` and ``update(params, grads, state, rate) -> (params, state)``. Nothing is written to; a state
-is a record of arrays, so that it is saved as the parameters are. All of them are taken as one vector, of which the new
-records are views: a few calls in place of a few for each array. ``t`` counts the updates from 1.
+is a record of arrays, so that it is saved as the parameters are. ``t`` counts the updates from 1.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,9 +41,14 @@ def sgd(momentum: float = 0.0) -> Optimiser:
     momentum = expect_within("momentum", momentum, 0, 1)
 
     def update(params: Any, grads: Any, state: Velocity, rate: float) -> tuple[Any, Velocity]:
-        p, g, v = map(tree.flatten, (params, grads, state.v))
-        v = momentum * v + g
-        return tree.unflatten(p - float(rate) * v, params), Velocity(tree.unflatten(v, params))
+        rate = float(rate)
+
+        def moved(p: Any, g: Any, v: Any) -> tuple[Any, ...]:
+            v = momentum * v + g
+            return p - rate * v, v
+
+        params, v = _each(moved, params, grads, state.v)
+        return params, Velocity(v)
 
     return Optimiser(f"sgd(momentum={momentum:g})", lambda params: Velocity(_zeros(params)), update)
 
@@ -72,19 +76,26 @@ def adamw(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: f
         t, rate = int(state.t) + 1, float(rate)
         step, root = rate / (1 - b1**t), math.sqrt(1 - b2**t)
 
+        def moved(p: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+            m = m + (1 - b1) * (g - m)
+            v = b2 * v + (1 - b2) * g * g
+            return p - step * m / (arrays.sqrt(v) / root + eps), m, v
+
         if weight_decay:
             params = tree.map(lambda p: p * (1 - rate * weight_decay) if p.ndim > 1 else p, params)
-        p, g, m, v = map(tree.flatten, (params, grads, state.m, state.v))  # copies, to be written to
-        m += (1 - b1) * (g - m)
-        v *= b2
-        v += (1 - b2) * g * g
-        moved = step * m
-        moved /= arrays.sqrt(v) / root + eps
-        p -= moved
-        p, m, v = (tree.unflatten(a, params) for a in (p, m, v))
-        return p, Moments(np.asarray(t), m, v)
+        params, m, v = _each(moved, params, grads, state.m, state.v)
+        return params, Moments(np.asarray(t), m, v)
 
     return Optimiser(f"adamw(b1={b1:g}, b2={b2:g}, eps={eps:g}, weight_decay={weight_decay:g})", init, update)
+
+
+def _each(change: Callable[..., tuple[Any, ...]], params: Any, *trees: Any) -> Iterator[Any]:
+    """What ``change`` makes of all leaves: trees. On a GPU, where each call costs a launch, of one vector each."""
+    if tree.on_device(params):
+        return (tree.unflatten(a, params) for a in change(*map(tree.flatten, (params, *trees))))
+    leaves = zip(*map(tree.every, (params, *trees)), strict=True)
+    columns = zip(*(change(*arrays) for arrays in leaves), strict=True)
+    return (tree.holding(column, params) for column in columns)
 
 
 def _zeros(params: Any) -> Any:
