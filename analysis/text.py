@@ -34,13 +34,17 @@ def load(path: str | None = None) -> Corpus:
         from pydoc_data.topics import topics
 
         return _corpus("pydoc_data.topics", "\n".join(topics[key] for key in sorted(topics)))
+    return _corpus(Path(path).name, read(path))
+
+
+def read(path: str) -> str:
+    """The text of a file in UTF-8; raises InputError, which says why, for one that cannot be read as such."""
     try:
-        text = regular(Path(path)).read_text(encoding="utf-8")
+        return regular(Path(path)).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from error
-    return _corpus(Path(path).name, text)
 
 
 def require(corpus: Corpus, length: int) -> None:

@@ -3,7 +3,7 @@
 
 def table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table with aligned columns: text to the left, the other columns to the right."""
-    widths = _widths(header, rows)
+    widths = [max(w, 2) for w in _widths(header, rows)]  # a rule needs a dash beside its colon
     rule = "| " + " | ".join("-" * w if k == 0 else "-" * (w - 1) + ":" for k, w in enumerate(widths)) + " |"
     lines = ["| " + " | ".join(_padded(row, widths)) + " |" for row in [header, *rows]]
     return "\n".join([lines[0], rule, *lines[1:]])

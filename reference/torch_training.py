@@ -1,4 +1,4 @@
-"""PyTorch trains the language model of ``numpy_lstm.train``: torch.nn, torch.optim, clip_grad_norm_.
+"""PyTorch trains the models of ``numpy_lstm.train``: torch.nn, torch.optim, clip_grad_norm_.
 
 torch.nn has two biases for each gate; the second is zero here and not trained, so that both have the same parameters.
 """
@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import numpy_lstm as nl
 from numpy_lstm import layouts
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+SUFFIXES = ("", "_reverse")
 
 
 class Language(torch.nn.Module):
@@ -84,10 +86,39 @@ def updates(model: Language, optimiser: str, clip: float | None, **options: Any)
     return update
 
 
-def _lstm(params: Any) -> torch.nn.LSTM:
-    layer = torch.nn.LSTM(*params.W_i.shape[::-1], dtype=torch.tensor(params.W_i).dtype)
-    layer.load_state_dict({k: torch.tensor(a) for k, a in layouts.dump("torch", params, nl.LSTM).items()})
-    layer.bias_hh_l0.requires_grad_(False)
+def classified(params: Sequence[Any], batch: Any, pooling: str) -> tuple[float, tuple[Any, ...]]:
+    """The mean loss of a train.Classifier of LSTMs on a train.Labelled, as packed sequences, and its gradient."""
+    bottom, *cells, top = params
+    leaves = [torch.tensor(a, requires_grad=True) for a in (bottom.W, top.W, top.b)]
+    lengths, layers = torch.tensor(batch.lengths), [_lstm(*(p if type(p) is tuple else (p,))) for p in cells]
+    packed = pack_padded_sequence(leaves[0][torch.tensor(batch.xs)], lengths, enforce_sorted=False)
+    for layer in layers:
+        packed, (last, _) = layer(packed)
+    hs = pad_packed_sequence(packed)[0]
+    pooled = hs.sum(0) / lengths[:, None] if pooling == "mean" else torch.cat(list(last), dim=-1)
+    loss = cross_entropy(linear(pooled, *leaves[1:]), torch.tensor(batch.targets))
+    loss.backward()
+    W, V, b = (a.grad.numpy() for a in leaves)
+    return loss.item(), (nl.Embedding.Params(W), *map(_lstm_gradient, layers), nl.Linear.Params(V, b))
+
+
+def _lstm_gradient(layer: torch.nn.LSTM) -> Any:
+    """That of each direction, as records."""
+    grads = {k: torch.zeros_like(a) if a.grad is None else a.grad for k, a in layer.named_parameters()}
+    found = []
+    for suffix in SUFFIXES[: 1 + layer.bidirectional]:
+        own = {k.removesuffix("_reverse"): a.numpy() for k, a in grads.items() if k.endswith(f"l0{suffix}")}
+        found.append(layouts.load("torch", own, nl.LSTM))
+    return tuple(found) if layer.bidirectional else found[0]
+
+
+def _lstm(*directions: Any) -> torch.nn.LSTM:
+    like = torch.tensor(directions[0].W_i)
+    layer = torch.nn.LSTM(*like.shape[::-1], bidirectional=len(directions) == 2, dtype=like.dtype)
+    named = [(layouts.dump("torch", p, nl.LSTM), suffix) for p, suffix in zip(directions, SUFFIXES, strict=False)]
+    layer.load_state_dict({f"{k}{suffix}": torch.tensor(a) for own, suffix in named for k, a in own.items()})
+    for suffix in SUFFIXES[: len(directions)]:
+        getattr(layer, f"bias_hh_l0{suffix}").requires_grad_(False)
     return layer
 
 
@@ -97,3 +128,52 @@ def on_gpu(params: Sequence[Any]) -> Language | None:
         return None
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return Language(params).to("cuda")
+
+
+class Translation(torch.nn.Module):
+    """An encoder, and a decoder with Luong's attention or without; each row is read by itself, without padding."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__()
+        (below, *each), _, (bottom, *cells, top) = params
+        attention = cells.pop() if isinstance(cells[-1], nl.Attention.Params) else ()
+        self.attention = torch.nn.ParameterList(torch.tensor(a) for a in attention)
+        self.embeddings = torch.nn.ParameterList(torch.tensor(p.W) for p in (below, bottom))
+        self.encoder = torch.nn.ModuleList(_lstm(p) for ways in each for p in ways)
+        self.decoder = torch.nn.ModuleList(_lstm(p) for p in cells)
+        self.readout = torch.nn.ParameterList(torch.tensor(a) for a in top)
+
+    def loss(self, source: Any, inputs: Any, targets: Any) -> Any:
+        """The sum over the symbols of one row."""
+        x, ends = self.embeddings[0][torch.tensor(source)], []
+        for ahead, back in zip(self.encoder[::2], self.encoder[1::2], strict=True):
+            (one, state), (two, other) = ahead(x), back(x.flip(0))
+            x = torch.cat([one, two.flip(0)], -1)
+            ends.append(tuple(torch.cat(both, -1) for both in zip(state, other, strict=True)))
+        memory, x = x, self.embeddings[1][torch.tensor(inputs)]
+        for cell, state in zip(self.decoder, ends, strict=True):
+            x, _ = cell(x, state)
+        if len(self.attention):
+            W_a, W_r, W_x, b = self.attention
+            x = torch.tanh(torch.softmax(x @ W_a.T @ memory.T, -1) @ memory @ W_r.T + x @ W_x.T + b)
+        W, b = self.readout
+        return cross_entropy(x @ W.T + b, torch.tensor(targets), reduction="sum")
+
+    def gradient(self, batch: Any) -> tuple[float, Any]:
+        """The mean loss over the symbols of a train.Pairs, and its gradient as the parameters are."""
+        rows = [self.loss(*row) for row in _rows(batch)]
+        loss = sum(rows) / int(batch.counts().sum())
+        self.zero_grad()
+        loss.backward()
+        d = [[a.grad.numpy() for a in one] for one in (self.embeddings, self.attention, self.readout)]
+        ways, cells = ([_lstm_gradient(one) for one in part] for part in (self.encoder, self.decoder))
+        pairs = zip(ways[::2], ways[1::2], strict=True)
+        above = [*([nl.Attention.Params(*d[1])] if d[1] else []), nl.Linear.Params(*d[2])]
+        below, bottom = map(nl.Embedding.Params, d[0])
+        return loss.item(), nl.train.Parts((below, *pairs), None, (bottom, *cells, *above))
+
+
+def _rows(batch: Any) -> Any:
+    """Source, inputs and targets of each row, without padding."""
+    for b, (S, T) in enumerate(zip(batch.lengths, batch.target_lengths, strict=True)):
+        yield batch.sources[:S, b], batch.inputs[:T, b], batch.targets[:T, b]

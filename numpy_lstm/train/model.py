@@ -95,7 +95,7 @@ class Model:
 
     def forward(self, params: Any, batch: Batch, first: Any = None, masks: Any = None) -> Run:
         """The loss of every row at every step; ``first`` states are zeros if absent."""
-        stack, full = layers.Stack(self._masked(masks)), self.full(params)
+        stack, full = layers.Stack(self.masked(masks)), self.full(params)
         xs, targets = tree.beside((batch.xs, batch.targets), params)
         run = stack.forward(full, xs, first, batch.lengths)
         reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, targets), strict=True)))
@@ -145,7 +145,8 @@ class Model:
         (low, field), upper = self.tied
         return _with(params, upper, getattr(params[low], field))
 
-    def _masked(self, masks: Any) -> tuple[Any, ...]:
+    def masked(self, masks: Any) -> tuple[Any, ...]:
+        """The layers, each with its mask of ``masks``, if there are any."""
         if masks is None:
             return self.layers
         pairs = zip(self.layers, masks, strict=True)
