@@ -303,6 +303,8 @@ WITHOUT = [  # module, arguments, and what is told without the extras; nothing w
     ("analysis.__main__", ["dashboard"], FIGURES),
     ("analysis.__main__", ["classify"], FIGURES),
     ("analysis.__main__", ["tasks"], FIGURES),
+    ("analysis.__main__", ["inside"], FIGURES),
+    ("analysis.__main__", ["clinic"], FIGURES),
     ("analysis.__main__", ["updates"], EXTRA.format("torch is", "torch")),
     (
         "analysis.__main__",

@@ -16,6 +16,7 @@ search       search (greedy, beam), Found, log_probabilities
 batches      Streams: truncated back-propagation with carried state; split
 optimisers   sgd, adam, adamw, as PyTorch's; clipping by_norm, by_value; schedules constant, cosine, warmup, Plateau
 loop         Task, Progress, Report; begin, advance (pure), train (a generator)
+clinic       symptoms of a history, with causes and remedies
 files        save, load, load_best, read, sweep: a run to go on with; record: what it did, as JSON
 
 There is no derivative in this room: they stand on the pages. Errors are TrainingError and Diverged.
@@ -24,6 +25,7 @@ There is no derivative in this room: they stand on the pages. Errors are Trainin
 from . import clipping, record
 from .batches import Streams, split
 from .classifier import Classifier, confusion, held_out_error, predict, sequence_classifier
+from .clinic import Symptom, symptoms
 from .encoder_decoder import EncoderDecoder, Parts
 from .errors import Diverged, TrainingError
 from .language import encode, gate_map, held_out_loss, language_model, sample
@@ -61,6 +63,7 @@ __all__ = [
     "Schedule",
     "Shuffled",
     "Streams",
+    "Symptom",
     "Task",
     "Trainable",
     "TrainingError",
@@ -96,6 +99,7 @@ __all__ = [
     "search",
     "split",
     "sweep",
+    "symptoms",
     "train",
     "warmup",
 ]

@@ -232,5 +232,5 @@ def _report(
         tokens / seconds,
         held if look and task.held_out is not None else None,
         gates,
-        diagnosis.of_norms(recent.norm),
+        diagnosis.of_norms(recent.norm, recent.loss),
     )
