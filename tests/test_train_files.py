@@ -154,7 +154,8 @@ while True:
 def test_killed_at_any_moment_it_goes_on(tmp_path: Path) -> None:
     """kill -9 as often as asked; the last saved run loads, and after all it is the one that nobody interrupted."""
     path, draw = tmp_path / "run.npz", random.Random(0)
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    threads = str(doctor.blas().threads or 1)  # as many as here, for the same bits
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OPENBLAS_NUM_THREADS": threads}
     for _ in seeds(50, 2):
         with subprocess.Popen(
             [sys.executable, "-c", CHILD, path], stdout=subprocess.PIPE, env=environment, text=True
