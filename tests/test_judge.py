@@ -453,7 +453,7 @@ def test_what_is_missing_leaves_no_verdict() -> None:
     asked = {k: a for k, a in case.expected.items() if "values." not in k and "cotangents." not in k}
     assert len(asked) == 18
     assert nl.judge.judge(case, asked).verdict == "pass"
-    for left_out in asked:
+    for left_out in list(asked)[:: 1 if cases.THOROUGH else 5]:
         given = {k: a for k, a in asked.items() if k != left_out}
         judgement = nl.judge.judge(case, given)
         assert (judgement.verdict, judgement.reason, judgement.absent) == ("cannot tell", "not given", [left_out])
