@@ -108,21 +108,15 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     for old, new, says in (
         ("f=df, s", "f=None, s", "the cotangent of f is None; expected shape (3, 5)"),
         ("h=dh)", "h=0 * dh)", "what arrives is missing\nright\n    what arrives in d.h\nyours\n"),
-        (
-            "df, dh_prev = df + ds",
-            "df, dh_prev = ds",
-            "the cotangent of f differs by 8.8e-01 of its size: all of U6' is miss",
-        ),
+        ("df, dh_prev = df + ds", "df, dh_prev = ds", "of its size: all of U6' is missing"),
         ("n=dn, h", "n=dn / 0, h", "the cotangent of n is not finite"),
     ):
         with np.errstate(all="ignore"):
             code, said = status(tmp_path, MGU.replace(old, new), capsys)
         assert code == 1
         assert says in said
-    twice = MGU.replace("n: Activation = TANH", "n: Activation = TANH\n    y: Activation = TANH").replace(
-        "f * n", "f * F.y(n)"
-    )
-    bare = twice.replace("values, adjoint, gradients", "values, None, None")
+    bare = MGU.replace("values, adjoint, gradients", "values, None, None").replace("+ f * n ", "+ f * F.y(n) ")
+    bare = bare.replace("n: Activation = TANH", "n: Activation = TANH\n    y: Activation = TANH")
     code, said = status(tmp_path, bare, capsys, "--format", "python")
     assert code == 0
     assert "F.y.d(v.n)" in said
