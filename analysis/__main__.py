@@ -92,6 +92,19 @@ COMMANDS = {
         ("matplotlib",),
         judges=False,
     ),
+    "inside": Command(
+        "what a run of charlm has learnt: its gates, its units, and how far its gradients reach",
+        "inside.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib",),
+        judges=False,
+    ),
+    "clinic": Command(
+        "small runs that show what goes wrong in training, and whether the diagnosis names it",
+        "clinic.command",
+        lambda m, o, corpus: m.run(o.out, o.seed),
+        ("matplotlib",),
+    ),
     "classify": Command(
         "classes of texts by an LSTM, depths and poolings compared, beside naive Bayes",
         "classify.command",
@@ -111,6 +124,13 @@ COMMANDS = {
         "charlm.updates",
         lambda m, o, corpus: m.run(o.out, o),
         ("torch",),
+        judges=False,
+    ),
+    "translate": Command(
+        "train an encoder and a decoder with attention: reversal, dates, phonemes, or pairs of your own",
+        "translate.command",
+        lambda m, o, corpus: m.run(o.out, o),
+        ("matplotlib", "rapidfuzz", "sacrebleu"),
         judges=False,
     ),
     "calibration": Command(

@@ -17,7 +17,7 @@ layers        Recurrent EachStep Masked Reversed Parallel Stack bidirectional: .
 weights       init (initialisers), nn (torch's LSTM, GRU, RNN by name and shape), layouts (24), onnx
 checks        check: complex steps, differences, dot and Taylor tests, K, 50-digit truth
 judging       cases: a network as a file; mistakes: the catalogue, and sets of cases; judge: the verdict on an answer
-training      train: optimisers, schedules, a pure loop, saved runs, a language model
+training      train: optimisers, schedules, a pure loop, saved runs, a language model, translation
 explaining    explain: a page's equations as rows, the terms of its adjoint, derivations, every number of a run
 instruments   flow: norms, paths, Jacobians, Lyapunov exponents, diagnosis
 ground        ops, activations, shapes (ShapeError names who fixed a size), tree (records as vectors), arrays

@@ -16,6 +16,7 @@ from .cases.precision import ROUNDOFF
 from .check import CaseError
 from .command import NO_VERDICT, RIGHT, STATUSES, WRONG, Parser, natural, run, within
 from .explain import commands as explaining
+from .explain import page_command
 from .layouts.table import TABLE
 from .mistakes import vectors
 
@@ -192,6 +193,7 @@ def _parser() -> Parser:
         one.add_argument("--rows", type=within(1, STEPS), default=rows, help=f"B without x; default: {rows}")
 
     explaining.add(command)
+    page_command.add(command)
 
     one = command("doctor", examine, "Say which BLAS, kernels and threads are in use, and what would be faster.")
     one.add_argument("--json", action="store_true", help="print the measurements as JSON")

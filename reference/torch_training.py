@@ -128,3 +128,52 @@ def on_gpu(params: Sequence[Any]) -> Language | None:
         return None
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return Language(params).to("cuda")
+
+
+class Translation(torch.nn.Module):
+    """An encoder, and a decoder with Luong's attention or without; each row is read by itself, without padding."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__()
+        (below, *each), _, (bottom, *cells, top) = params
+        attention = cells.pop() if isinstance(cells[-1], nl.Attention.Params) else ()
+        self.attention = torch.nn.ParameterList(torch.tensor(a) for a in attention)
+        self.embeddings = torch.nn.ParameterList(torch.tensor(p.W) for p in (below, bottom))
+        self.encoder = torch.nn.ModuleList(_lstm(p) for ways in each for p in ways)
+        self.decoder = torch.nn.ModuleList(_lstm(p) for p in cells)
+        self.readout = torch.nn.ParameterList(torch.tensor(a) for a in top)
+
+    def loss(self, source: Any, inputs: Any, targets: Any) -> Any:
+        """The sum over the symbols of one row."""
+        x, ends = self.embeddings[0][torch.tensor(source)], []
+        for ahead, back in zip(self.encoder[::2], self.encoder[1::2], strict=True):
+            (one, state), (two, other) = ahead(x), back(x.flip(0))
+            x = torch.cat([one, two.flip(0)], -1)
+            ends.append(tuple(torch.cat(both, -1) for both in zip(state, other, strict=True)))
+        memory, x = x, self.embeddings[1][torch.tensor(inputs)]
+        for cell, state in zip(self.decoder, ends, strict=True):
+            x, _ = cell(x, state)
+        if len(self.attention):
+            W_a, W_r, W_x, b = self.attention
+            x = torch.tanh(torch.softmax(x @ W_a.T @ memory.T, -1) @ memory @ W_r.T + x @ W_x.T + b)
+        W, b = self.readout
+        return cross_entropy(x @ W.T + b, torch.tensor(targets), reduction="sum")
+
+    def gradient(self, batch: Any) -> tuple[float, Any]:
+        """The mean loss over the symbols of a train.Pairs, and its gradient as the parameters are."""
+        rows = [self.loss(*row) for row in _rows(batch)]
+        loss = sum(rows) / int(batch.counts().sum())
+        self.zero_grad()
+        loss.backward()
+        d = [[a.grad.numpy() for a in one] for one in (self.embeddings, self.attention, self.readout)]
+        ways, cells = ([_lstm_gradient(one) for one in part] for part in (self.encoder, self.decoder))
+        pairs = zip(ways[::2], ways[1::2], strict=True)
+        above = [*([nl.Attention.Params(*d[1])] if d[1] else []), nl.Linear.Params(*d[2])]
+        below, bottom = map(nl.Embedding.Params, d[0])
+        return loss.item(), nl.train.Parts((below, *pairs), None, (bottom, *cells, *above))
+
+
+def _rows(batch: Any) -> Any:
+    """Source, inputs and targets of each row, without padding."""
+    for b, (S, T) in enumerate(zip(batch.lengths, batch.target_lengths, strict=True)):
+        yield batch.sources[:S, b], batch.inputs[:T, b], batch.targets[:T, b]

@@ -11,6 +11,9 @@ import torch
 
 import analysis  # noqa: F401  before NumPy: it fixes the number of threads
 import cases
+from page_tab import browser as browser
+from page_tab import document as document
+from page_tab import tab as tab
 from strict_cupy import cupy as cupy
 
 torch.set_num_threads(1)  # the arrays here are small: more threads only wait for one another

@@ -31,7 +31,8 @@ ORDER = [
     "cases",
     "mistakes",
     "judge",
-    "explain train",
+    "train",
+    "explain",
     "cli",
     "__main__",
 ]

@@ -67,7 +67,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
         told = email.message_from_bytes(wheel.read(about))
     package = {path for path in files(ROOT) if path.parts[0] == "numpy_lstm"}
     assert {path for path in names if not path.parts[0].endswith(".dist-info")} == package
-    assert {path.suffix for path in package} == {".csv", ".cu", ".md", ".py", ".typed"}
+    kinds = [".LICENSE", ".css", ".csv", ".cu", ".js", ".json", ".md", ".py", ".typed", ".woff2"]
+    assert {path.suffix for path in package} == {*kinds}
     assert told["Version"] == nl.__version__
     needed = {line.partition(">")[0] for line in told.get_all("Requires-Dist") if "extra ==" not in line}
     assert needed == {"numpy", "scipy"}

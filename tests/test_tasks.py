@@ -109,10 +109,8 @@ def test_what_adding_asks(T: int) -> None:
 @pytest.mark.parametrize("problem", [Copy(3, 2), Order(10), Adding(4)], ids=lambda p: p.name)
 def test_a_batch_follows_from_seed_and_step(problem: Any) -> None:
     one, again, later, other = (problem(*at) for at in ((1, 2), (1, 2), (1, 3), (2, 2)))
-    for a, b in ((one.xs, again.xs), (one.targets, again.targets)):
-        np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(one.xs, later.xs)
-    assert not np.array_equal(one.xs, other.xs)
+    assert all(np.array_equal(a, b) for a, b in zip(one[:2], again[:2], strict=True))
+    assert not any(np.array_equal(one.xs, b.xs) for b in (later, other))
     assert one.xs.dtype == np.float32
     assert one.counts().shape == one.targets.shape[:2]
 
@@ -191,8 +189,7 @@ def test_a_tiny_delay_is_learnt_and_training_stops() -> None:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Files, table and figures; a second time nothing is trained but what was damaged, or is another's."""
-    trained = []
-    measure = runs.measure
+    trained, measure = [], runs.measure
 
     @functools.wraps(measure)
     def counted(point: Any) -> Any:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-import numpy_lstm as nl
 from numpy_lstm import files, train
 
-from .. import progress, text
+from .. import runs, text
 from . import ngrams, settings
 from .settings import arguments as arguments
 
@@ -41,64 +40,29 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     if options.resume:
         now = train.load(path, task, now)
         looks = [k for k in train.record.read(written)["looks"] if k["update"] <= now.step]
-    record = _header(own, corpus, len(held), now.threads, ngrams.losses(fit, held, len(corpus.symbols)))
+    read = {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.codes), "symbols": corpus.symbols}
+    baselines = ngrams.losses(fit, held, len(corpus.symbols))
+    record = runs.header(own, read | {"held_out": len(held)}, now.threads, baselines)
     for name, loss in record["baselines"].items():
         print(f"{name:8} held-out {_in_words(loss)}")
     start = time.perf_counter()
-    for now, report in _told(task, now):  # noqa: B020  it goes on from there
+    for now, report in runs.told(task, now):  # noqa: B020  it goes on from there
         if report.held_out is not None:
             sample = "".join(_sample(task.model, now.params, corpus.symbols, options, 200))
-            looks.append({"update": now.step, "sample": sample, "gates": _numbers(report.gates)})
-            spent = time.perf_counter() - start
-            train.record.write(written, record | _so_far(task.model, now, looks, held, corpus, spent))
+            looks.append(runs.look(now.step, sample, report.gates))
+            shown = _gate_map(task.model, now.best.params, held[: PASSAGE + 1], corpus.symbols)
+            train.record.write(written, record | runs.so_far(now, looks, shown, time.perf_counter() - start))
             train.save(path, task, now)  # last: a record that is ahead of it is cut when the run goes on
     print(f"\nbest     held-out {_in_words(now.best.loss)}, after update {now.best.step} ({corpus})\n")
     _print_sample(task.model, now.best.params, corpus.symbols, options, 400)
     return []
 
 
-def _told(task: train.Task, start: train.Progress) -> Iterator[tuple[train.Progress, train.Report]]:
-    """``train.train``, with a bar on a terminal, and one line at each look."""
-    left, begun = task.updates - start.step, time.perf_counter()
-    with progress.bar(desc="training", total=left) as bar:
-        for now, report in train.train(task, start):
-            bar.update()
-            said = [f"{left} updates, about {_duration((time.perf_counter() - begun) / 3 * left)}"]
-            said = said * (now.step == start.step + 3) + [str(report)] * (report.held_out is not None)
-            if said:
-                bar.clear()
-                print(*said, sep="\n", flush=True)
-            yield now, report
-
-
-def _header(
-    own: dict[str, Any], corpus: Any, held_out: int, threads: int, baselines: dict[str, float]
-) -> dict[str, Any]:
-    """What a record says before the first update."""
-    read = {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.codes), "symbols": corpus.symbols}
-    versions = {"numpy": np.__version__, "numpy_lstm": nl.__version__}
-    return {
-        "settings": own,
-        "text": read | {"held_out": held_out},
-        "baselines": baselines,
-        "environment": versions | {"threads": threads},
-    }
-
-
-def _so_far(
-    model: train.Model, now: train.Progress, looks: list[dict[str, Any]], held: Any, corpus: Any, seconds: float
-) -> dict[str, Any]:
-    """What a record says of the updates done."""
-    passage = held[: PASSAGE + 1]
-    value, units, values = train.gate_map(model, now.best.params, passage)
-    said = "".join(corpus.symbols[k] for k in passage[:-1])
-    return {
-        "curves": {name: a.tolist() for name, a in now.history._asdict().items()},
-        "looks": looks,
-        "gate_map": {"value": value, "text": said, "units": units, "values": values.astype(float).tolist()},
-        "best": {"held_out": now.best.loss, "update": now.best.step},
-        "seconds": seconds,
-    }
+def _gate_map(model: train.Model, params: Any, passage: Any, symbols: str) -> dict[str, Any]:
+    """What ten units do while they read a passage, as a record says it."""
+    value, units, values = train.gate_map(model, params, passage)
+    said = "".join(symbols[k] for k in passage[:-1])
+    return {"value": value, "text": said, "units": units, "values": values.astype(float).tolist()}
 
 
 def _sample(model: train.Model, params: Any, symbols: str, options: argparse.Namespace, length: int) -> Iterator[str]:
@@ -125,21 +89,6 @@ def _print_sample(model: train.Model, params: Any, symbols: str, options: argpar
     print("\n")
 
 
-def _numbers(tables: Any) -> dict[str, Any]:
-    """By layer, gate and statistic."""
-    return {
-        layer: {
-            gate: {name: float(column[k]) for name, column in table.columns.items()}
-            for k, gate in enumerate(table.index)
-        }
-        for layer, table in tables.items()
-    }
-
-
 def _in_words(loss: float) -> str:
     """``1.367 nats, 1.972 bits, perplexity 3.92``."""
     return f"{loss:.3f} nats, {loss / math.log(2):.3f} bits, perplexity {train.perplexity(loss):.2f}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

@@ -17,7 +17,11 @@ DEPTH = 12  # decades of its colours
 def measure_gates(point: dict[str, Any]) -> dict[str, Any]:
     """Histogram of each gate over steps, rows and units; and for each unit the shares of time open and shut."""
     p = networks.noise_pass(point)
-    gates = {k: getattr(p.run.values, k) for k in flow.gates(p.cell, p.params, p.run)}
+    return of_gates({k: getattr(p.run.values, k) for k in flow.gates(p.cell, p.params, p.run)})
+
+
+def of_gates(gates: dict[str, Any]) -> dict[str, Any]:
+    """The same of gates by name, (steps, rows, units)."""
     bins = np.linspace(0, 1, BINS + 1)
     return {
         k: {
@@ -137,8 +141,8 @@ def connectivity(o: Options) -> Found:
     )
 
 
-def draw_connectivity(data: Any, figure: Any) -> None:
-    """One map for each network, characters along both axes."""
+def draw_connectivity(data: Any, figure: Any, depth: int = DEPTH) -> None:
+    """One map for each network, characters along both axes, over so many decades."""
     letters, maps = data
     n = len(maps)
     panels = figure.subplots(-(-n // 2), min(n, 2), squeeze=False, sharex=True, sharey=True)
@@ -147,8 +151,8 @@ def draw_connectivity(data: Any, figure: Any) -> None:
     for axes, (label, relative) in zip(panels.ravel(), maps, strict=False):
         with np.errstate(divide="ignore"):
             image = np.log10(relative)
-        image[(image < -DEPTH) | ~np.isfinite(image)] = np.nan
-        drawn = axes.imshow(image, cmap="cividis", vmin=-DEPTH, vmax=0, interpolation="nearest")
+        image[(image < -depth) | ~np.isfinite(image)] = np.nan
+        drawn = axes.imshow(image, cmap="cividis", vmin=-depth, vmax=0, interpolation="nearest")
         axes.set_title(label.replace("b_f", "$b_f$"), loc="left")
         axes.set_xticks(np.arange(0, T, 2), shown[::2], fontsize=5)
         axes.set_yticks(np.arange(0, T, 2), shown[::2], fontsize=5)

@@ -113,16 +113,21 @@ def refuse_unread(given: argparse.Namespace, reads: dict[str, tuple[str, ...]], 
 def run(name: str, study: Study, o: Options) -> Found:
     """Compute, print, and save the figure and its numbers as ``name``.svg, .png, .csv and .json."""
     found, stem = study.compute(o), o.out / (study.stem or name)
+    command = f"python -m analysis flow {name} --seed {o.seed} --seeds {o.seeds}"
+    command += "".join(
+        f" --{k.replace('_', '-')} {' '.join(map(str, v))}" for k in GROUPS if (v := getattr(o, k)) is not None
+    )
+    leave(study, found, stem, command, o.seed)
+    return found
+
+
+def leave(study: Any, found: Found, stem: Path, command: str, seed: int) -> None:
+    """Print and save what was found by ``study``, which has a ``title``, ``draw`` and ``size``."""
     print(f"{study.title}\n\n{output.table(found.summary_header, found.summary)}\n\n{found.caption}\n")
     output.write_csv(stem.with_suffix(".csv"), found.header, found.rows)
     for more, (header, rows) in found.tables.items():
         output.write_csv(stem.with_name(f"{stem.name}_{more}.csv"), header, rows)
     numbers = [dict(zip(found.summary_header, row, strict=True)) for row in found.summary]
-    command = f"python -m analysis flow {name} --seed {o.seed} --seeds {o.seeds}"
-    command += "".join(
-        f" --{k.replace('_', '-')} {' '.join(map(str, v))}" for k in GROUPS if (v := getattr(o, k)) is not None
-    )
-    told = {"title": study.title, "caption": found.caption, "command": command, "seed": o.seed, "numbers": numbers}
+    told = {"title": study.title, "caption": found.caption, "command": command, "seed": seed, "numbers": numbers}
     output.write_json(stem.with_suffix(".json"), told)
     figures.drawn(lambda figure: study.draw(found.data, figure), study.size, stem)
-    return found

@@ -42,7 +42,7 @@ class Study(NamedTuple):
 STUDIES = {
     "copy": Study("copy", 1, (10, 50, 100, 200), 600, 25, 1e-2),
     "copy5": Study("copy", 5, (50,), 2500, 50, 1e-2),
-    "order": Study("order", 1, (20, 50, 100), 2000, 50, 2e-3),
+    "order": Study("order", 1, (20, 50, 100), 2000, 50, 1e-3),
     "adding": Study("adding", 1, (100, 200), 2500, 50, 2e-3),
 }
 
@@ -74,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--delays", metavar="T", nargs="+", type=command.within(1, 10**4), help="default: of the task")
     parser.add_argument("--updates", type=command.positive, help="at most; default: 600 to 2500, by the task")
-    parser.add_argument("--rate", type=command.number, help="of Adam; default: 0.01 for copy, 0.002 for the others")
+    parser.add_argument("--rate", type=command.number, help="of Adam; default: 0.001 to 0.01, by the task")
     parser.add_argument("--seeds", type=command.positive, default=3, help="networks of each kind; default: 3")
     parser.add_argument("--jobs", type=command.jobs, default=1, help="processes here, -1 for all cores; default: 1")
     parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")

@@ -12,18 +12,21 @@ SAYS = {"loss": "loss", "right": "share right"}
 
 def size(study: Any) -> tuple[float, float]:
     """Of the figure of a study, in mm."""
-    panels = _panels(study)
-    return (60.0 * min(panels, 3) + 20, 10 + 52.0 * -(-panels // 3))
+    rows, columns = _grid(study)
+    return 60.0 * columns + 30, 52.0 * rows + 10
 
 
-def _panels(study: Any) -> int:
-    return len(study.delays) + (len(study.delays) > 1)
+def _grid(study: Any) -> tuple[int, int]:
+    """Rows and columns of panels: one for each delay, and one for all if there are several."""
+    panels = len(study.delays) + (len(study.delays) > 1)
+    columns = min(panels, 2 if panels == 4 else 3)
+    return -(-panels // columns), columns
 
 
 def curves(figure: Any, study: Any, ends: list[list[Any]], looks: list[list[Any]]) -> None:
     """One panel for each delay, against the update; one of all against the delay, if there are several."""
-    n, networks = _panels(study), list(dict.fromkeys(r[0] for r in ends))
-    panels = list(figure.subplots(-(-n // 3), min(n, 3), squeeze=False).ravel())
+    networks = list(dict.fromkeys(r[0] for r in ends))
+    panels = list(figure.subplots(*_grid(study), squeeze=False).ravel())
     for axes, delay in zip(panels, study.delays, strict=False):
         problem = study.problem(delay)
         for k, network in enumerate(networks):
@@ -37,31 +40,40 @@ def curves(figure: Any, study: Any, ends: list[list[Any]], looks: list[list[Any]
         axes.set_ylabel(SAYS[problem.curve])
     for k, network in enumerate(networks):
         panels[0].plot([], [], **figures.style(k), marker=figures.marker(k), markersize=3.5, label=network)
-    if n > 1:
-        _against_delay(panels[n - 1], study, ends)
-    for axes in panels[n:]:
+    used = len(study.delays)
+    if used > 1:
+        _against_delay(panels[used], study, ends)
+        used += 1
+    for axes in panels[used:]:
         axes.set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
     labels = [label.replace("b_f", "$b_f$") for label in labels]
-    figure.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False, handlelength=4)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=6 if _grid(study)[1] == 3 else 3,
+        frameon=False,
+        handlelength=3,
+    )
 
 
 def _against_delay(axes: Any, study: Any, ends: list[list[Any]]) -> None:
     problems = [study.problem(delay) for delay in study.delays]
     measure = problems[0].end
-    rows = []
-    for network in dict.fromkeys(r[0] for r in ends):
-        for delay in study.delays:
-            values = [r[5 if measure == "loss" else 6] for r in ends if r[:2] == [network, delay]]
-            rows.append((network, delay, np.median(values), min(values), max(values)))
-    figures.bands(axes, rows)
+    for k, network in enumerate(dict.fromkeys(r[0] for r in ends)):
+        values = [[r[5 if measure == "loss" else 6] for r in ends if r[:2] == [network, T]] for T in study.delays]
+        x = np.array(study.delays) * 1.02 ** (k - 2)  # side by side
+        look = figures.style(k) | {"marker": figures.marker(k)}
+        axes.plot(x, [np.median(v) for v in values], **look, markersize=4)
+        axes.plot(x, values, **look | {"linestyle": "", "markerfacecolor": look["color"]}, markersize=2, alpha=0.6)
     axes.set_xscale("log")
     axes.set_xticks(study.delays, map(str, study.delays))
     axes.set_xticks([], minor=True)
     _nothing_read(axes, study.delays, problems, measure)
     axes.set_xlabel("delay T")
     axes.set_ylabel(SAYS[measure])
-    axes.set_title("at the end: median, range", loc="left")
+    axes.set_title("at the end: median, and each seed", loc="left")
 
 
 def _nothing_read(axes: Any, x: Any, problems: list[Any], measure: str) -> None:

@@ -12,17 +12,18 @@ from .protocols import Rows, Trainable
 # Of the norm of the gradient of a loss that is a mean over tokens, in nats, by which it is about 0.2 (between 0.05 and
 # 1) while a character model learns. Of a sum over a sequence of T steps it is T times that, and these would not hold.
 VANISHED, EXPLODED = 1e-4, 10.0
+SOLVED = 0.01  # nats per token: where so little is left to learn, a small gradient is no symptom
 ROWS = 8  # as many tell what gates do
 
 
-def of_norms(norms: Any) -> str:
-    """A sentence if the median of these norms has vanished, or one of them exploded; else nothing."""
+def of_norms(norms: Any, losses: Any = math.inf) -> str:
+    """A sentence if the median of these norms has vanished (but for losses near 0), or one exploded; else nothing."""
     largest, median = float(np.max(norms)), float(np.median(norms))
     if not math.isfinite(largest):
         return "NaN: the gradient is not finite"
     if largest > EXPLODED:
         return f"exploding: a norm of {largest:.3g} is above {EXPLODED:g} nats per token; clip it, or lower the rate"
-    if median < VANISHED:
+    if median < VANISHED and np.median(losses) > SOLVED:
         return f"vanishing: a norm of {median:.3g} is below {VANISHED:g} nats per token"
     return ""
 

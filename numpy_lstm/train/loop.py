@@ -227,5 +227,5 @@ def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, An
         speed,
         held if look and task.held_out is not None else None,
         gates,
-        diagnosis.of_norms(recent.norm),
+        diagnosis.of_norms(recent.norm, recent.loss),
     )

@@ -10,9 +10,11 @@ from ..scan import Backward
 
 
 class Rows(Protocol):
-    """A batch. ``fresh``: whether the rows, each or all, begin anew from zero states."""
+    """A batch."""
 
-    fresh: Any
+    @property
+    def fresh(self) -> Any:
+        """Whether the rows, each or all, begin anew from zero states."""
 
     def rows(self, which: slice) -> Any:
         """Some of the rows."""
@@ -24,7 +26,9 @@ class Rows(Protocol):
 class Trainable(Protocol):
     """A model. Trees of masks have the rows of a batch on axis 1, trees of states on axis 0."""
 
-    loss: Page
+    @property
+    def loss(self) -> Page:
+        """The page that gives one number for each row and step."""
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
         """Parameters: a tree."""

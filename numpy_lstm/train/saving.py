@@ -11,7 +11,7 @@ from .. import arrays, files, tree
 from ..command import need
 from .errors import TrainingError
 from .loop import Progress, Task, begin
-from .model import Model
+from .protocols import Trainable
 
 KEY = "numpy_lstm.train"  # under which the settings stand
 FORMAT = 1
@@ -62,7 +62,7 @@ def load(path: Path, task: Task, progress: Progress | None = None) -> Progress:
     return loaded
 
 
-def load_best(path: Path, model: Model) -> Any:
+def load_best(path: Path, model: Trainable) -> Any:
     """The best parameters saved there, by held-out loss. Raises TrainingError as ``load``."""
     found = read(path)
     return _restored(path, found, model.init(np.random.default_rng(0), _dtype(found)), BEST)

@@ -1,0 +1,1 @@
+"""What a trained character model has learnt: its gates, its units, and its gradients."""

@@ -1,0 +1,147 @@
+"""What the commands that train share: settings as options, the task that they describe, its progress and its record."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import numpy_lstm as nl
+from numpy_lstm import train
+from numpy_lstm.command import positive, within
+
+from . import progress
+
+CELLS = {page.name: page for page in nl.PAGES if page.reads == ("x",)}
+OPTIMISERS = {"adam": train.adam, "adamw": train.adamw, "sgd": lambda: train.sgd(momentum=0.9)}
+
+
+class Option(NamedTuple):
+    """A setting that a saved model keeps: its default, how it is read (or a choice of), and what it is."""
+
+    default: Any
+    read: Any
+    says: str
+
+
+SETTINGS = {
+    "cell": Option("LSTM", tuple(CELLS), "the recurrent cell"),
+    "layers": Option(1, within(1, 64), "recurrent layers"),
+    "hidden": Option(128, within(1, 8192), "units of each"),
+    "embedding": Option(64, within(1, 8192), "numbers for each symbol"),
+    "dropout": Option(0.0, float, "probability with which what a layer reads is dropped"),
+    "engine": Option("fast", ("fast", "explicit", "checkpointed"), "how the cells are computed; all give one result"),
+    "batch": Option(50, positive, "rows read side by side"),
+    "dtype": Option("float32", ("float32", "float64"), "of all numbers"),
+    "optimiser": Option("adam", tuple(OPTIMISERS), "sgd has momentum 0.9"),
+    "rate": Option(1e-2, float, "learning rate"),
+    "schedule": Option("constant", ("constant", "cosine", "plateau"), "plateau halves after 3 looks without gain"),
+    "warmup": Option(1, positive, "updates over which the rate rises"),
+    "clip": Option(1.0, float, "largest norm of the gradient of the mean loss"),
+    "parts": Option(1, positive, "parts in which the rows are computed, to save memory"),
+    "every": Option(100, positive, "updates between two looks at what is held out"),
+}
+
+
+def add(parser: argparse.ArgumentParser, settings: dict[str, Option], updates: str, file: str) -> None:
+    """The settings as options, and what every training run is asked for; the last two are defaults, in words."""
+    for name, one in settings.items():
+        how: dict[str, Any] = {"action": "store_true", "default": None} if one.read is bool else {"type": one.read}
+        if isinstance(one.read, tuple):
+            how = {"choices": one.read}
+        parser.add_argument(f"--{name}", help=f"{one.says}; default: {one.default}", **how)
+    parser.add_argument("--updates", type=positive, help=f"default: {updates}")
+    parser.add_argument("--patience", type=positive, help="stop after so many looks without gain")
+    said = f"the model, .npz or .safetensors, its record beside it; default: {file}"
+    parser.add_argument("--file", type=Path, help=said)
+    parser.add_argument("--resume", action="store_true", help="go on with the saved model")
+
+
+def chosen(options: argparse.Namespace, settings: dict[str, Option], preset: dict[str, Any]) -> dict[str, Any]:
+    """Every setting by name, as given, else of the preset, else the default; and the seed."""
+    given = {name: getattr(options, name) for name in settings}
+    found = {k: preset.get(k, settings[k].default) if v is None else v for k, v in given.items()}
+    return found | {"seed": options.seed}
+
+
+def saved(path: Path, names: Any, by: str) -> dict[str, Any]:
+    """The settings of the model saved there. Raises TrainingError if one of these names is not among them."""
+    found = train.read(path).settings
+    if missing := [name for name in names if name not in found]:
+        raise train.TrainingError(f"{path} was not saved by {by}: it has no setting {missing[0]}")
+    return found
+
+
+def task(
+    s: dict[str, Any], model: train.Trainable, batches: Any, held_out: Any, updates: int, patience: int | None
+) -> train.Task:
+    """What is to be done, by these settings."""
+    schedule = train.cosine(s["rate"], updates) if s["schedule"] == "cosine" else train.constant(s["rate"])
+    return train.Task(
+        model,
+        batches,
+        OPTIMISERS[s["optimiser"]](),
+        train.warmup(s["warmup"], schedule) if s["warmup"] > 1 else schedule,
+        updates,
+        clip=s["clip"],
+        parts=s["parts"],
+        every=s["every"],
+        held_out=held_out,
+        plateau=train.Plateau() if s["schedule"] == "plateau" else None,
+        patience=patience,
+        settings=s,
+    )
+
+
+def told(task: train.Task, start: train.Progress) -> Iterator[tuple[train.Progress, train.Report]]:
+    """``train.train``, with a bar on a terminal, and one line at each look."""
+    left, begun = task.updates - start.step, time.perf_counter()
+    with progress.bar(desc="training", total=left) as bar:
+        for now, report in train.train(task, start):
+            bar.update()
+            said = [f"{left} updates, about {_duration((time.perf_counter() - begun) / 3 * left)}"]
+            said = said * (now.step == start.step + 3) + [str(report)] * (report.held_out is not None)
+            if said:
+                bar.clear()
+                print(*said, sep="\n", flush=True)
+            yield now, report
+
+
+def header(own: dict[str, Any], text: dict[str, Any], threads: int, baselines: dict[str, float]) -> dict[str, Any]:
+    """What a record says before the first update; ``text`` is what was read, by the names of a record."""
+    versions = {"numpy": np.__version__, "numpy_lstm": nl.__version__}
+    return {
+        "settings": own,
+        "text": text,
+        "baselines": baselines,
+        "environment": versions | {"threads": threads},
+    }
+
+
+def look(step: int, sample: str, gates: Any) -> dict[str, Any]:
+    """What a record says of a look; ``gates`` are those of a report."""
+    numbers = {
+        layer: {
+            gate: {name: float(column[k]) for name, column in table.columns.items()}
+            for k, gate in enumerate(table.index)
+        }
+        for layer, table in gates.items()
+    }
+    return {"update": step, "sample": sample, "gates": numbers}
+
+
+def so_far(now: train.Progress, looks: list[dict[str, Any]], shown: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """What a record says of the updates done; ``shown`` is its heat map."""
+    return {
+        "curves": {name: a.tolist() for name, a in now.history._asdict().items()},
+        "looks": looks,
+        "gate_map": shown,
+        "best": {"held_out": now.best.loss, "update": now.best.step},
+        "seconds": seconds,
+    }
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

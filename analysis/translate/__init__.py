@@ -1,0 +1,1 @@
+"""An encoder and a decoder with attention, trained on pairs of sequences."""
