@@ -138,7 +138,7 @@ def test_a_file_may_wrap_a_cell(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (MGU.replace("MGU = Page", "PAGES = lambda: Page"), "mgu.py has no page; expected one"),
         (MGU + "\nTWO = MGU.having(n=SIGMOID)", "mgu.py has several pages, MGU, MGU(n=sigmoid)"),
         (MGU.replace("dn * F.n.d(v.a_n)", "dn * v.typo"), r"'typo', in 'da_n = dn * v.typo # (U5')'"),
-        (MGU.replace("adjoint, gradients,", "adjoint, None,"), "MGU: it has an adjoint, but gradients is None"),
+        (MGU.replace("adjoint, gradients,", "adjoint, None,"), "MGU has no adjoint, or no gradients; expected both"),
         (MGU.replace("n=n, h=h", "n=n, h=2 * h"), "MGU: h is returned as 2 * h; expected 'h = ... # (TAG)'"),
         (MGU.replace("s = f * prev.h", "s = f @ prev.h"), "MGU, U3: no rule for f @ prev.h"),
     ],

@@ -17,7 +17,7 @@ from ..pages.page import Page
 from . import derive, lines
 from .examples import EXAMPLES, example
 from .held import first_difference, sizes
-from .load import page
+from .load import complete, page
 from .rows import Equations, rows
 from .skeleton import python
 from .trace import Trace, mistaken
@@ -100,6 +100,8 @@ def _case(options: argparse.Namespace) -> tuple[Case, Any]:
             raise CaseError("--cell and --case are given; a case says its cell")
         return files.read_case(options.case), None
     cell: Page = LSTM if options.cell is None else page(options.cell)
+    if options.mistake or options.format == "json":
+        complete(cell)
     if options.sizes is not None:
         rng = np.random.default_rng(options.seed)
         return Case.random(Network(cell), RECORDS, options.sizes | {"B": 1}, rng), None

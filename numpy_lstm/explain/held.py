@@ -14,6 +14,7 @@ from ..pages.page import Page, take
 from ..shapes import axes, codes
 from .adjoint import Term, terms
 from .evaluate import value
+from .load import complete
 from .rows import Equations
 
 SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6}, 1e-9
@@ -60,9 +61,7 @@ def first_difference(equations: Equations, rng: np.random.Generator) -> Differen
     Each is computed from the page's *own* cotangents above it, so that what follows from a mistake is not called one.
     """
     page = equations.page
-    if page.gradients is None:
-        raise CaseError(f"{page.name}: it has an adjoint, but gradients is None; expected both, or neither")
-    p, v, arriving = drawn(page, rng)
+    p, v, arriving = drawn(complete(page), rng)
     try:
         d = page.adjoint(page.functions, p, v, arriving)
         mine = _named(d) | _named(page.gradients(page.functions, p, v, d))
