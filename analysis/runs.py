@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,26 +120,46 @@ def header(own: dict[str, Any], text: dict[str, Any], threads: int, baselines: d
     }
 
 
-def look(step: int, sample: str, gates: Any) -> dict[str, Any]:
-    """What a record says of a look; ``gates`` are those of a report."""
-    numbers = {
+def recorded(
+    task: train.Task,
+    start: train.Progress,
+    path: Path,
+    record: dict[str, Any],
+    looks: list[dict[str, Any]],
+    shown: Callable[[train.Progress], tuple[str, dict[str, Any]]],
+) -> train.Progress:
+    """Train to the end; at each look write the record beside the model, and the model to ``path``.
+
+    ``record`` is its ``header``, ``looks`` those of the run so far; ``shown`` gives a look's sample and the heat map.
+    """
+    begun = time.perf_counter() - (looks[-1]["seconds"] if looks else 0)
+    now, tokens, spent = start, 0, 0.0
+    for now, report in told(task, start):
+        tokens, spent = tokens + report.tokens, spent + report.tokens / report.tokens_per_s
+        if report.held_out is not None:
+            sample, heat_map = shown(now)
+            look = {"update": now.step, "sample": sample, "gates": _numbers(report.gates)}
+            looks.append(look | {"seconds": time.perf_counter() - begun, "tokens_per_s": tokens / spent})
+            found = {
+                "curves": {name: a.tolist() for name, a in now.history._asdict().items()},
+                "looks": looks,
+                "gate_map": heat_map,
+                "best": {"held_out": now.best.loss, "update": now.best.step},
+            }
+            train.record.write(path.with_suffix(".json"), record | found)
+            train.save(path, task, now)  # last: a record that is ahead of it is cut when the run goes on
+            tokens, spent = 0, 0.0
+    return now
+
+
+def _numbers(gates: Any) -> dict[str, Any]:
+    """The gates of a report, as a record has them."""
+    return {
         layer: {
             gate: {name: float(column[k]) for name, column in table.columns.items()}
             for k, gate in enumerate(table.index)
         }
         for layer, table in gates.items()
-    }
-    return {"update": step, "sample": sample, "gates": numbers}
-
-
-def so_far(now: train.Progress, looks: list[dict[str, Any]], shown: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """What a record says of the updates done; ``shown`` is its heat map."""
-    return {
-        "curves": {name: a.tolist() for name, a in now.history._asdict().items()},
-        "looks": looks,
-        "gate_map": shown,
-        "best": {"held_out": now.best.loss, "update": now.best.step},
-        "seconds": seconds,
     }
 
 

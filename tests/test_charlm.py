@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import own_cells
 import pytest
 import training
 
+import numpy_lstm as nl
 from analysis import __main__ as command_line
 from analysis import figures
 from analysis.charlm import ngrams, settings, updates
@@ -47,11 +49,15 @@ def test_trained_resumed_sampled_and_drawn(
         charlm(text, "--updates", "20", "--cell", "GRU", "--dropout", "0.2", "--file", str(out / "b.safetensors")) == 0
     )
     whole = train.record.read(out / "b.json")
+    assert all(0 < a["seconds"] < b["seconds"] for a, b in (whole["looks"], resumed["looks"]))
+    for look in [*whole["looks"], *resumed["looks"]]:  # each look's time is inside the seconds, not inside the speed
+        assert look.pop("tokens_per_s") > 320 / look.pop("seconds")
     for part in ("curves", "looks", "best", "gate_map"):
         assert whole[part] == resumed[part], part
     assert [look["update"] for look in whole["looks"]] == [10, 20]
     assert set(whole["looks"][0]["gates"]["1"]) == {"r", "z"}
-    assert len(whole["gate_map"]["values"]) == len(whole["gate_map"]["text"]) == 80
+    assert {k: np.shape(a) for k, a in whole["gate_map"]["values"].items()} == {"z": (80, 6), "r": (80, 6)}
+    assert len(whole["gate_map"]["text"]) == 80
     capsys.readouterr()
     for file in ("charlm.npz", "b.safetensors"):
         assert charlm(text, "--file", str(out / file), "--sample", "30", "--prompt", "cat", "--temperature", "0.5") == 0
@@ -187,6 +193,24 @@ def test_a_preset_is_a_task_and_options_stand_above_it(preset: str) -> None:
         assert task.updates == count
         assert task.model.sizes[1] == (hidden or settings.PRESETS[preset].get("hidden", 128))
         assert task.described()["hidden"] == task.model.sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"), [(nl.LSTM, "f i o"), (nl.GRU, "z r"), (nl.RNN, "h"), (own_cells.MGU, "kept f")]
+)
+def test_a_gate_map_has_the_values_of_the_top_cell(cell: nl.Page, names: str) -> None:
+    rng = np.random.default_rng(1)
+    model, codes = train.language_model(7, cell, layers=2, hidden=5, embedding=3), rng.integers(0, 7, 12)
+    params = model.init(rng)
+    units, values = train.gate_map(model, params, codes, 3)
+    assert " ".join(values) == names
+    lower = nl.forward(cell, params[1], params[0].W[codes[:-1], None])
+    found = nl.forward(cell, params[2], lower.hs).values
+    for name, shown in values.items():
+        right = (1 - found.f if name == "kept" else getattr(found, name))[:, 0]
+        np.testing.assert_allclose(shown, right[:, units], rtol=1e-12)
+        if name == names.split()[0]:
+            assert units == np.argsort(-np.var(right, axis=0))[:3].tolist()
 
 
 def test_the_run_in_the_gallery_is_a_record_and_learned() -> None:

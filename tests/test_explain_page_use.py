@@ -64,9 +64,12 @@ def test_by_keyboard_alone(browser: Any, document: Path) -> None:
     tab.page.focus("#B .column >> nth=0")
     press("Enter")
     assert "step 1 of 4" in tab.text("#A h2")
+    tab.page.focus("#F button >> text=o")
+    press("Enter")
     tab.page.evaluate("page.writeAddress()")
     again = Tab(browser, document, tab.page.evaluate("location.hash"))
     assert again.text("#A h2") == tab.text("#A h2")
+    assert again.page.evaluate(HEAT) == [0.125, 1]
     again.close()
     tab.close()
 
@@ -138,11 +141,41 @@ RIGHT = {"clipping": "norm-clipped[1]", "detaching": "truncated-windows[2]"}  # 
 
 
 def test_a_training_run_is_shown_from_its_record(tab: Tab) -> None:
-    told = tab.text("#F")
-    assert "t, 9 characters, 2 updates." in told
-    assert "Sample after update 2" in told
+    assert "t, 9 characters, 2 updates." in tab.text("#F")
+    assert [row[0] for row in run_table(tab)] == [
+        *("training loss", "held-out loss", "training perplexity", "held-out perplexity"),
+        *("gradient norm", "learning rate", "tokens/s", "seconds so far"),
+    ]
+    assert [row[1] for row in run_table(tab)] == ["2", "1.25", "7.38906", "3.49034", "0.5", "0.125", "64", "1.5"]
+    assert "Sample after update 2" in tab.text("#F")
     tab.page.evaluate("page.set({ at: 1 })")
+    assert [row[1] for row in run_table(tab)] == ["3", "–", "20.08554", "–", "0.25", "0.125", "–", "–"]
     assert "Sample" not in tab.text("#F")
+
+
+def run_table(tab: Tab) -> Any:
+    tab.page.evaluate("page.now()")
+    rows = "[...document.querySelector('#F table').rows]"
+    return tab.page.evaluate(f"{rows}.map(r => [...r.cells].map(c => c.innerText))")
+
+
+def test_the_heat_map_of_a_run_shows_one_gate_at_a_time(tab: Tab) -> None:
+    assert tab.page.evaluate(HEAT) == [0.5, 0.25]
+    tab.page.click("#F button >> text=o")
+    assert "o, ten units" in tab.text("#F")
+    assert tab.page.evaluate(HEAT) == [0.125, 1]
+    tab.page.evaluate("page.set({ value: '' })")
+
+
+HEAT = "[...document.querySelectorAll('#F .cell')].map(e => +e.getAttribute('fill-opacity'))"
+
+
+def test_an_example_of_one_step_is_shown(browser: Any, tmp_path: Path) -> None:
+    shown = page(nl.explain.example("course", nl.LSTM)[0]).write(tmp_path / "page.html")
+    tab = Tab(browser, shown, "#back=true")
+    assert "step 1 of 1" in tab.text("#A h2")
+    assert tab.page.locator("#E fieldset").count() == 0  # the questions are about four steps
+    tab.close()
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +184,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["page", str(out), "--case", str(case)]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     assert out.stat().st_size < 400_000
+    assert cli.main(["page", str(out), "--example", "course", "--cell", "GRU"]) == 0
+    assert out.read_text(encoding="utf-8") == page(nl.explain.example("course", nl.GRU)[0]).text
     out.unlink()
+    capsys.readouterr()
     (tmp_path / "old.json").write_text('{"schema": "numpy-lstm run record", "version": 0}')
     (tmp_path / "bad.json").write_text("{")
     sizes = {"T": 2, "B": 1, "D": 2, "H": 2}
@@ -163,6 +199,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["--case", str(tmp_path / "bad.json")], "bad.json: is no json file"),
         (["--case", str(two)], "expected one layer, read forward"),
         (["--case", str(case), "--cell", "GRU"], "a case says its cell"),
+        (["--case", str(case), "--example", "pen"], "--example and --case are given; expected one of them"),
+        (["--example", "gomez", "--cell", "GRU"], "gomez is an example of the LSTM"),
         (["--record", str(tmp_path / "old.json")], "version 0; expected"),
         (["--record", str(tmp_path / "none.json")], "cannot read"),
     ):

@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,14 +44,12 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     record = runs.header(own, read | {"held_out": len(held)}, now.threads, baselines)
     for name, loss in record["baselines"].items():
         print(f"{name:8} held-out {_in_words(loss)}")
-    start = time.perf_counter()
-    for now, report in runs.told(task, now):  # noqa: B020  it goes on from there
-        if report.held_out is not None:
-            sample = "".join(_sample(task.model, now.params, corpus.symbols, options, 200))
-            looks.append(runs.look(now.step, sample, report.gates))
-            shown = _gate_map(task.model, now.best.params, held[: PASSAGE + 1], corpus.symbols)
-            train.record.write(written, record | runs.so_far(now, looks, shown, time.perf_counter() - start))
-            train.save(path, task, now)  # last: a record that is ahead of it is cut when the run goes on
+
+    def shown(now: train.Progress) -> tuple[str, dict[str, Any]]:
+        sample = "".join(_sample(task.model, now.params, corpus.symbols, options, 200))
+        return sample, _gate_map(task.model, now.best.params, held[: PASSAGE + 1], corpus.symbols)
+
+    now = runs.recorded(task, now, path, record, looks, shown)
     print(f"\nbest     held-out {_in_words(now.best.loss)}, after update {now.best.step} ({corpus})\n")
     _print_sample(task.model, now.best.params, corpus.symbols, options, 400)
     return []
@@ -60,9 +57,9 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
 
 def _gate_map(model: train.Model, params: Any, passage: Any, symbols: str) -> dict[str, Any]:
     """What ten units do while they read a passage, as a record says it."""
-    value, units, values = train.gate_map(model, params, passage)
-    said = "".join(symbols[k] for k in passage[:-1])
-    return {"value": value, "text": said, "units": units, "values": values.astype(float).tolist()}
+    units, values = train.gate_map(model, params, passage)
+    rounded = {k: np.round(a.astype(float), 4).tolist() for k, a in values.items()}
+    return {"text": "".join(symbols[k] for k in passage[:-1]), "units": units, "values": rounded}
 
 
 def _sample(model: train.Model, params: Any, symbols: str, options: argparse.Namespace, length: int) -> Iterator[str]:

@@ -85,13 +85,14 @@ def _gates(axes: Any, looks: list[dict[str, Any]]) -> None:
 
 
 def _gate_map(axes: Any, found: dict[str, Any]) -> None:
-    shown = axes.imshow(np.array(found["values"], float).T, aspect="auto", cmap="viridis", interpolation="nearest")
-    axes.figure.colorbar(shown, ax=axes, fraction=0.04)
+    for name, values in list(found["values"].items())[:1]:  # by which the state is kept
+        shown = axes.imshow(np.array(values, float).T, aspect="auto", cmap="viridis", interpolation="nearest")
+        axes.figure.colorbar(shown, ax=axes, fraction=0.04)
+        axes.set_title(f"{name}, while it reads", loc="left")
     text = found["text"]
     axes.set_xticks(range(len(text)), [c if c.isprintable() else "¶" for c in text], fontsize=3.5, family="monospace")
     axes.set_yticks(range(len(found["units"])), found["units"])
     axes.set_ylabel("unit")
-    axes.set_title(f"{found['value']}, while it reads", loc="left")
 
 
 def _samples(axes: Any, looks: list[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ def heat_map(source: Sequence[str], found: Any) -> dict[str, Any]:
     """The alignment as a run record has a heat map: of each symbol of the source (its first character), each step."""
     seen = np.zeros((1, len(source))) if found.alignment is None else found.alignment
     text, steps = "".join(symbol[0] for symbol in source), list(range(len(seen)))
-    return {"value": "w", "text": text, "units": steps, "values": np.asarray(seen, float).T.tolist()}
+    return {"text": text, "units": steps, "values": {"w": np.asarray(seen, float).T.tolist()}}
 
 
 def draw(examples: Sequence[tuple[Any, Any, Any]], stem: Path, name: str) -> None:

@@ -1,7 +1,6 @@
 """Train an encoder and a decoder with attention on pairs; measure it on those held out; draw what it attends to."""
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,15 +70,12 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
         looks = [k for k in train.record.read(written)["looks"] if k["update"] <= now.step]
     read = {"name": whole.name, "sha256": whole.sha256, "symbols": "".join(own["sources"])}
     read |= {"characters": sum(map(len, fit.sources)), "held_out": sum(map(len, held.sources))}
-    record, start = runs.header(own, read, now.threads, {}), time.perf_counter()
-    for now, report in runs.told(task, now):  # noqa: B020  it goes on from there
-        if report.held_out is not None:
-            translate = translate._replace(params=now.params)
-            found = translate(held.sources[:SHOWN])
-            looks.append(runs.look(now.step, "\n".join(translate.lines(held, found)), report.gates))
-            shown = alignment.heat_map(held.sources[0], found[0])
-            train.record.write(written, record | runs.so_far(now, looks, shown, time.perf_counter() - start))
-            train.save(path, task, now)  # last: a record that is ahead of it is cut when the run goes on
+
+    def shown(now: train.Progress) -> tuple[str, dict[str, Any]]:
+        found = translate._replace(params=now.params)(held.sources[:SHOWN])
+        return "\n".join(translate.lines(held, found)), alignment.heat_map(held.sources[0], found[0])
+
+    now = runs.recorded(task, now, path, runs.header(own, read, now.threads, {}), looks, shown)
     print(f"\nbest     held-out {now.best.loss:.4f} nats per symbol, after update {now.best.step}\n")
     _measure(translate._replace(params=now.best.params), held, options, path)
     return []

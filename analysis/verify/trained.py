@@ -75,8 +75,9 @@ def trainings(there: Any, gap: Any, seed: int) -> Iterator[tuple[str, Case]]:
             texts.append("".join(train.sample(job.model, params, symbols, "ab", 30, np.random.default_rng(seed))))
             losses.append([job.held_out(params)] if job.held_out else [])
             maps.append(train.gate_map(job.model, params, codes[:40], 3))
-        same = texts[0] == texts[1] and maps[0][:2] == maps[1][:2]
-        return max(check.normwise(*losses), check.normwise(maps[0][2], maps[1][2])) * (EXACT / BOUND) if same else 1.0
+        (chosen, got_map), (units, want_map) = maps
+        same = texts[0] == texts[1] and chosen == units
+        return max(check.normwise(*losses), check.normwise(got_map, want_map)) * (EXACT / BOUND) if same else 1.0
 
     def diverged() -> float:
         """The first array that is not finite is named alike."""

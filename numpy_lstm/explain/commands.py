@@ -56,7 +56,9 @@ def _held(equations: Equations, rng: np.random.Generator) -> tuple[int, list[str
 
 def trace(options: argparse.Namespace) -> int:
     """Print every number of a case, or of an example."""
-    case, labels = _case(options)
+    case, labels = chosen(options)
+    if options.mistake or options.format == "json":
+        complete(case.network.page)
     name, says, wrong = mistaken(case, options.mistake) if options.mistake else ("", "", None)
     if options.format == "json":
         answer = case.run() if wrong is None else wrong
@@ -90,9 +92,9 @@ def _put(options: argparse.Namespace, text: str) -> None:
         files.write_text(options.out, text)
 
 
-def _case(options: argparse.Namespace) -> tuple[Case, Any]:
+def chosen(options: argparse.Namespace) -> tuple[Case, Any]:
     """The case that is asked for, and its labels, if it has any."""
-    asked = [k for k in ("example", "case", "sizes") if getattr(options, k) is not None]
+    asked = [k for k in ("example", "case", "sizes") if getattr(options, k, None) is not None]
     if len(asked) > 1:
         raise CaseError(f"--{asked[0]} and --{asked[1]} are given; expected one of them")
     if options.case is not None:
@@ -100,9 +102,7 @@ def _case(options: argparse.Namespace) -> tuple[Case, Any]:
             raise CaseError("--cell and --case are given; a case says its cell")
         return files.read_case(options.case), None
     cell: Page = LSTM if options.cell is None else page(options.cell)
-    if options.mistake or options.format == "json":
-        complete(cell)
-    if options.sizes is not None:
+    if "sizes" in asked:
         rng = np.random.default_rng(options.seed)
         return Case.random(Network(cell), RECORDS, options.sizes | {"B": 1}, rng), None
     return example(options.example or ("pen" if cell == LSTM else "course"), cell)

@@ -115,19 +115,20 @@ def _drawn(
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def gate_map(model: Model, params: Any, codes: Any, units: int = 10) -> tuple[str, list[int], Any]:
-    """What ``units`` of the top cell do while it reads ``codes``: name of the value, the units, and it (T, units).
+def gate_map(model: Model, params: Any, codes: Any, units: int = 10) -> tuple[list[int], dict[str, Any]]:
+    """What ``units`` of the top cell do while it reads ``codes``: the units, and by name each value (T, units).
 
-    By what each step multiplies the state (f of an LSTM, z of a GRU; h for a cell without such a path); the units in
-    which it varies most.
+    First that by which each step multiplies the state: a gate (f of an LSTM, z of a GRU), else ``kept``; h for a cell
+    without such a path. Then the other gates. The units are those in which the first varies most.
     """
     explicit = model.having("explicit")
     run = explicit.forward(params, Batch(codes[:-1, None], codes[1:, None]))
     *_, (leaf, p, r) = [found[1:] for found in explicit.walk(explicit.full(params), run.run) if found[1].cell.carries]
+    gates = {k: arrays.on_host(getattr(r.values, k)[:, 0]) for k in flow.gates(leaf.cell, p, r)}
     try:
-        name, values = "kept", flow.carry_factors(leaf.cell, p, r)[:, 0]
+        kept = arrays.on_host(flow.carry_factors(leaf.cell, p, r)[:, 0])
+        name = next((k for k, a in gates.items() if np.array_equal(a, kept)), "kept")
     except TypeError:
-        name, values = "h", r.hs[:, 0]
-    values = arrays.on_host(values)
-    chosen = np.argsort(-np.var(values, axis=0))[:units]
-    return name, [int(k) for k in chosen], values[:, chosen]
+        name, kept = "h", arrays.on_host(r.hs[:, 0])
+    chosen = np.argsort(-np.var(kept, axis=0))[:units]
+    return chosen.tolist(), {k: a[:, chosen] for k, a in ({name: kept} | gates).items()}

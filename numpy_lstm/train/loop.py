@@ -103,6 +103,7 @@ class Progress(NamedTuple):
 class Report(NamedTuple):
     """What is to be said after an update; loss, clipped share and rate are means since the look before.
 
+    ``tokens`` are those of this update, ``tokens_per_s`` its speed.
     ``loss`` in nats per token, ``perplexity`` its exponential, ``norm`` the median before clipping. ``held_out`` and
     ``gates`` (a Table by layer, see ``flow.saturation``) at looks only, ``diagnosis`` a sentence or nothing.
     """
@@ -113,6 +114,7 @@ class Report(NamedTuple):
     norm: float
     clipped: float
     rate: float
+    tokens: int
     tokens_per_s: float
     held_out: float | None
     gates: Mapping[str, Any]
@@ -191,7 +193,7 @@ def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
         clipped = max(clipped, share)
     params, moments = task.optimiser.update(progress.params, grads, progress.moments, rate)
     _expect_dtypes(task, progress.params, params)
-    speed = np.count_nonzero(counted) / (time.perf_counter() - start)
+    tokens, seconds = int(np.count_nonzero(counted)), time.perf_counter() - start
     held, plateau, best = math.nan, progress.plateau, progress.best
     look = (step + 1) % task.every == 0 or step + 1 == task.updates
     if look and task.held_out is not None:
@@ -203,7 +205,7 @@ def _advance(task: Task, progress: Progress) -> tuple[Progress, Report]:
     after = progress._replace(
         params=params, moments=moments, step=step + 1, carry=last, plateau=plateau, best=best, history=history
     )
-    return after, _report(task, after, speed, gates, look)
+    return after, _report(task, after, tokens, seconds, gates, look)
 
 
 def _expect_dtypes(task: Task, before: Any, after: Any) -> None:
@@ -212,7 +214,9 @@ def _expect_dtypes(task: Task, before: Any, after: Any) -> None:
             raise TrainingError(f"{task.optimiser.name} makes {b.dtype} of params.{name}, which was {a.dtype}")
 
 
-def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, Any], look: bool) -> Report:
+def _report(
+    task: Task, progress: Progress, tokens: int, seconds: float, gates: Mapping[str, Any], look: bool
+) -> Report:
     since = progress.step % task.every or task.every
     recent = tree.map(lambda a: a[-since:], progress.history)
     loss, clipped, rate = (float(np.mean(a)) for a in (recent.loss, recent.clipped, recent.rate))
@@ -224,7 +228,8 @@ def _report(task: Task, progress: Progress, speed: float, gates: Mapping[str, An
         norm,
         clipped,
         rate,
-        speed,
+        tokens,
+        tokens / seconds,
         held if look and task.held_out is not None else None,
         gates,
         diagnosis.of_norms(recent.norm, recent.loss),

@@ -9,7 +9,7 @@ from typing import Any
 from .. import files, tree
 from .errors import TrainingError
 
-SCHEMA, VERSION = "numpy-lstm run record", 1
+SCHEMA, VERSION = "numpy-lstm run record", 2
 NUMBERS = [float]  # null where there is none
 CURVES = ("loss", "norm", "clipped", "rate", "held_out")
 # What stands where. A type for one value, a list of one form for a list of such, {str: form} for any names.
@@ -20,10 +20,17 @@ FORM: dict[str, Any] = {
     "text": {"name": str, "sha256": str, "characters": int, "symbols": str, "held_out": int},
     "baselines": {str: float},  # held-out loss of each in nats per symbol
     "curves": dict.fromkeys(CURVES, NUMBERS),  # one number for each update
-    "looks": [{"update": int, "sample": str, "gates": {str: {str: {str: float}}}}],  # by layer, gate and statistic
-    "gate_map": {"value": str, "text": str, "units": [int], "values": [NUMBERS]},  # (characters, units)
+    "looks": [
+        {
+            "update": int,
+            "sample": str,
+            "gates": {str: {str: {str: float}}},  # by layer, gate and statistic
+            "seconds": float,  # spent so far
+            "tokens_per_s": float,  # of the updates since the look before
+        }
+    ],
+    "gate_map": {"text": str, "units": [int], "values": {str: [NUMBERS]}},  # by name (characters, units)
     "best": {"held_out": float, "update": int},
-    "seconds": float,
     "environment": {str: object},
 }
 

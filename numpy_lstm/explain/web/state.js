@@ -15,7 +15,7 @@ const NUMBERS = {
   q: 0,
   at: 0,
 };
-const S = { cell: Object.keys(CELLS)[0], back: false, wrong: "", table: false, ...NUMBERS };
+const S = { cell: Object.keys(CELLS)[0], back: false, wrong: "", value: "", table: false, ...NUMBERS };
 const LIMITS = { bias: [-6, 10], scale: [0, 4], x: [-2, 2], far: [2, 100], farBias: [-6, 10], farScale: [0, 4] };
 let EDITS = {}; // by path: x.2.0, h.1, W_f.0.1
 
@@ -28,6 +28,7 @@ function readAddress() {
   }
   if (given.cell in CELLS) S.cell = given.cell;
   if (given.wrong in DATA.mistakes) S.wrong = given.wrong;
+  if (given.value in (DATA.record?.gate_map.values ?? {})) S.value = given.value;
   for (const k of ["back", "table"]) S[k] = given[k] === "true";
   for (const k of Object.keys(NUMBERS))
     if (given[k] && isFinite(given[k]))
@@ -39,7 +40,7 @@ function readAddress() {
 }
 function writeAddress() {
   const out = { cell: S.cell };
-  for (const k of ["back", "table", "wrong"]) if (S[k]) out[k] = S[k];
+  for (const k of ["back", "table", "wrong", "value"]) if (S[k]) out[k] = S[k];
   for (const [k, n] of Object.entries(NUMBERS)) if (S[k] !== n) out[k] = S[k];
   const e = Object.entries(EDITS)
     .map(([k, n]) => `${k}:${n}`)

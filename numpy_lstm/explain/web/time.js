@@ -23,8 +23,8 @@ function ticks(low, high, n = 4) {
   for (let y = Math.ceil(low / size) * size; y <= high + 1e-9 * size; y += size) out.push(+y.toPrecision(8));
   return out;
 }
-// curves: [{name, points: [[x, y]...]}]; powers: y is a logarithm.
-function chart({ curves, title, x: across, powers = false, mark = null, low: floor = -Infinity, height = 260 }) {
+// curves: [{name, points: [[x, y]...]}]; powers: y is a logarithm; reach: x that the axis has at least.
+function chart({ curves, title, x: across, reach = [], powers = false, mark = null, low: floor = -Infinity, height = 260 }) {
   const narrow = innerWidth < 600,
     w = narrow ? 400 : 640,
     noted = curves.some(c => c.note);
@@ -33,7 +33,7 @@ function chart({ curves, title, x: across, powers = false, mark = null, low: flo
     top = 14,
     bottom = 36,
     all = curves.flatMap(c => c.points).filter(p => isFinite(p[1]) && p[1] >= floor);
-  const xs = all.map(p => p[0]),
+  const xs = [...reach, ...all.map(p => p[0])],
     ys = all.map(p => p[1]),
     [x0, x1] = [min(...xs, Infinity), max(...xs, -Infinity)],
     flat = all.length && min(...ys) === max(...ys) ? abs(ys[0]) / 2 || 1 : 0,

@@ -4,44 +4,47 @@ function sectionTraining() {
   if (!R) return nothing;
   const n = R.curves.loss.length,
     u = Math.min(S.at || n, n),
-    of = k => R.curves[k].map((y, i) => [i + 1, y ?? NaN]).filter(p => isFinite(p[1]));
+    numbered = k => R.curves[k].map((y, i) => [i + 1, y]);
+  const points = {
+    "training loss": numbered("loss"),
+    "held-out loss": numbered("held_out"),
+    "gradient norm": numbered("norm"),
+    "learning rate": numbered("rate"),
+    "speed": R.looks.map(l => [l.update, l.tokens_per_s]),
+  };
+  for (const k in points) points[k] = points[k].filter(p => isFinite(p[1] ?? NaN));
   const thin = ps => {
     const every = Math.ceil(ps.length / 400);
     return ps.filter((_, i) => i % every === 0 || i === ps.length - 1);
   };
-  const at = k =>
-      of(k)
-        .filter(p => p[0] <= u)
-        .at(-1)?.[1],
-    look = R.looks.filter(l => l.update <= u).at(-1);
-  const curves = list =>
-    list
-      .map(([k, name, f = y => y]) => ({ name, note: "", points: thin(of(k)).map(([x, y]) => [x, f(y)]) }))
-      .filter(c => c.points.length);
+  const at = k => points[k].findLast(p => p[0] <= u)?.[1],
+    look = R.looks.findLast(l => l.update <= u);
+  const curves = (title, height, names = [title]) =>
+    chart({
+      curves: names.map(k => ({ name: say(k), note: "", points: thin(points[k]) })),
+      title: say(title),
+      x: say("update"),
+      reach: [1, n],
+      mark: u,
+      height,
+    });
   const rows = [
-    ["training loss", at("loss")],
-    ["held-out loss", at("held_out")],
-    ["perplexity", at("held_out") === undefined ? undefined : exp(at("held_out"))],
-    ["gradient norm", at("norm")],
-    ["learning rate", at("rate")],
-    ["speed", n / R.seconds],
+    ["training loss", at("training loss")],
+    ["held-out loss", at("held-out loss")],
+    ["training perplexity", exp(at("training loss"))],
+    ["held-out perplexity", exp(at("held-out loss"))],
+    ["gradient norm", at("gradient norm")],
+    ["learning rate", at("learning rate")],
+    ["speed", at("speed"), 0],
+    ["seconds", look?.seconds, 1],
   ];
   return html`<section id="F" aria-labelledby="F-title"><h2 id="F-title">${say("F")}</h2>
     <p>${say("F text", { name: R.text.name, characters: R.text.characters, n })}</p>
     ${slider(say("update"), u, [1, n], 1, z => set({ at: Math.max(1, Math.min(n, Math.round(z))) }))}
-    <div class="two"><div>${chart({
-      curves: curves([
-        ["loss", say("training loss")],
-        ["held_out", say("held-out loss")],
-      ]),
-      title: say("loss"),
-      x: say("update"),
-      mark: u,
-    })}
-      ${chart({ curves: curves([["norm", say("gradient norm")]]), title: say("gradient norm"), x: say("update"), mark: u, height: 200 })}
-      ${chart({ curves: curves([["rate", say("learning rate")]]), title: say("learning rate"), x: say("update"), mark: u, height: 160 })}</div>
-    <div><table><caption>${say("at update", { u })}</caption><tbody>${rows.map(([k, y]) => html`<tr>
-      <th scope="row">${say(k)}</th><td>${show(y, 5)}</td></tr>`)}</tbody></table>
+    <div class="two"><div>${curves("loss", 260, ["training loss", "held-out loss"])}${curves("gradient norm", 200)}
+      ${curves("learning rate", 160)}${curves("speed", 160)}</div>
+    <div><table><caption>${say("at update", { u })}</caption><tbody>${rows.map(([k, y, digits = 5]) => html`<tr>
+      <th scope="row">${say(k)}</th><td>${show(y, digits)}</td></tr>`)}</tbody></table>
       ${look ? html`<h3>${say("sample", { u: look.update })}</h3>
         <pre tabindex="0" role="region"
           aria-label=${say("sample", { u: look.update })}>${look.sample}</pre>${gateTable(look)}` : nothing}</div></div>
@@ -53,27 +56,33 @@ function gateTable(look) {
   );
   const names = [...new Set(lines.flatMap(l => Object.keys(l[1])))];
   if (!lines.length) return nothing;
-  return html`<table><caption>${say("gates")}</caption><thead><tr>
+  return html`<table class="gates"><caption>${say("gates")}</caption><thead><tr>
     <th scope="col">${say("gate")}</th>${names.map(k => html`<th scope="col">${k}</th>`)}</tr></thead>
     <tbody>${lines.map(([k, s]) => html`<tr>
-    <th scope="row">${k}</th>${names.map(x => html`<td>${show(s[x], 3)}</td>`)}</tr>`)}</tbody></table>`;
+    <th scope="row">${k}</th>${names.map(x => html`<td>${s[x]?.toFixed(2) ?? "–"}</td>`)}</tr>`)}</tbody></table>`;
 }
-// Ten units against the characters of a text; from -1 or 0 to 1.
+// Of one value at a time, ten units against the characters of a text; from -1 or 0 to 1.
 function heatMap(map) {
-  const units = map.units.slice(0, 10),
-    chars = [...map.text].slice(0, map.values.length),
+  const names = Object.keys(map.values),
+    name = names.includes(S.value) ? S.value : names[0],
+    values = map.values[name] ?? [],
+    units = map.units.slice(0, 10),
+    chars = [...map.text].slice(0, values.length),
     w = 14;
   if (!chars.length) return nothing;
-  const low = min(0, ...map.values.flat().filter(isFinite)) < 0 ? -1 : 0;
-  return html`<h3>${say("heat map", { value: map.value })}</h3>
-    <div class="scroll" tabindex="0" role="region" aria-label=${say("heat map", { value: map.value })}>
+  const low = min(0, ...values.flat().filter(isFinite)) < 0 ? -1 : 0;
+  return html`<h3>${say("heat map", { value: name })}</h3>
+    <div role="group" class="pair" aria-label=${say("shown value")}>${names.map(
+      k => html`<button aria-pressed=${k === name} @click=${() => set({ value: k })}>${k}</button>`,
+    )}</div>
+    <div class="scroll" tabindex="0" role="region" aria-label=${say("heat map", { value: name })}>
     <svg class="wide" viewBox=${`0 0 ${60 + chars.length * w} ${units.length * w + 24}`} width=${60 + chars.length * w}
-      height=${units.length * w + 24} role="img" aria-label=${say("heat map", { value: map.value })}>
+      height=${units.length * w + 24} role="img" aria-label=${say("heat map", { value: name })}>
     ${units.map(
       (unit, i) =>
         svg`<text class="tick" x="54" y=${i * w + 11} text-anchor="end">${say("unit")} ${unit}</text>${chars.map(
           (_, t) => {
-            const x = map.values[t]?.[i];
+            const x = values[t]?.[i];
             return x === null || x === undefined
               ? nothing
               : svg`<rect class="cell" x=${60 + t * w} y=${i * w} width=${w - 1} height=${w - 1}
