@@ -216,4 +216,4 @@ def test_an_exercise_that_cannot_run_says_why(capsys: pytest.CaptureFixture[str]
     assert exercise("ch04", "d.c + nothing").mark() == 3
     assert capsys.readouterr().err == "ch04.py: cell raised NameError: name 'nothing' is not defined\n"
     assert exercise("ch04", "d.c[:, :2]").mark() == 3
-    assert capsys.readouterr().err.startswith("ch04.py: cell raised ValueError: ")
+    assert capsys.readouterr().err.startswith("ch04.py: cell returned what does not fit: ValueError: ")

@@ -164,7 +164,7 @@ def test_what_cannot_be_read_is_refused_in_one_line() -> None:
         (nl.CrossEntropy, "CrossEntropy, X1: no rule for x_top"),
         (typed("<string>"), "RNN: the source of values is not at hand"),
         (replace(nl.RNN, values=no_rule), r"RNN, R1: no rule for np\.sort"),
-        (replace(nl.RNN, values=missing), "RNN: h has no tagged line in values"),
+        (replace(nl.RNN, values=missing), r"RNN: h is returned as F.h\(a\); expected"),
         (replace(nl.RNN, values=branches), "RNN: no rule for if F"),
         (replace(nl.RNN, values=scaled), r"RNN: h_prev is returned as 2 \* prev.h; expected it as it came"),
         (replace(nl.RNN, values=again), r"RNN, R2: no rule for a \+= row"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import cases
 import numpy_lstm as nl
 from numpy_lstm.cases import RECORDS, Case, Network
-from numpy_lstm.explain import edits
+from numpy_lstm.explain import edits, rows
 from numpy_lstm.explain.page import CELLS, beginning, example, far_back, page
+from numpy_lstm.explain.skeleton import python
 from numpy_lstm.mistakes import CATALOGUE, Workbench
+from numpy_lstm.ops import affine, contract, row, sum_rows
 from page_tab import ROOT, Tab, gap, passes
 
 WORST = 1e-12
@@ -55,6 +58,22 @@ def test_a_case_is_shown_as_it_stands(browser: Any, tmp_path: Path) -> None:
             <= WORST
         )
     assert max(gap(a, right[f"d_{k}_0"][0]) for k, a in got["dfirst"].items()) <= WORST
+    tab.close()
+
+
+def test_numbers_stand_in_the_rows_of_a_page_of_ones_own(browser: Any, tmp_path: Path) -> None:
+    def values(F: Any, p: Any, x: Any, prev: Any) -> Any:
+        a = 2 * affine(x, p.W, prev.h, p.U, p.b) / 3  # (R1)
+        h = (1.5 - F.h(a)) / (2 - a / (1 + a * a)) - prev.h * 0.5  # (R2)
+        return nl.RNN.Trace(x=x, h_prev=prev.h, a=a, h=h)
+
+    made = {"Trace": nl.RNN.Trace, "Params": nl.RNN.Params, "contract": contract, "sum_rows": sum_rows, "row": row}
+    exec(python(rows(replace(nl.RNN, values=values))), made)
+    cell = replace(nl.RNN, values=values, adjoint=made["adjoint"], gradients=made["gradients"])
+    tab = Tab(browser, page(cell).write(tmp_path / "own.html"))
+    got = tab.computed("RNN", 4)
+    right = passes(cell, got)[1]
+    assert max(gap(got["dparams"][k], a) for k, a in right.dparams._asdict().items()) <= WORST
     tab.close()
 
 

@@ -199,7 +199,7 @@ def test_judge_takes_its_json(case: Path, tmp_path: Path, capsys: pytest.Capture
         (["--case", "CASE", "--cell", "GRU"], "a case says its cell"),
         (["--case", "CASE", "--sizes", "2,2,2"], "expected one of them"),
         (["--sizes", "2,2"], "is not T,D,H"),
-        (["--unit", "9"], "there is no unit 9; LSTM has 1 here"),
+        (["--unit", "9"], "there is no unit 9; the widest row of LSTM has 2 here"),
         (["--step", "3"], "there is no step 3; case pen has 2 here"),
         (["--digits", "0"], "0 is less than 1"),
         (["--out", "/dev/null/there"], "cannot be written"),

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,9 @@ class Exercise(NamedTuple):
         try:
             answer = self.answer(case, self.yours)
         except Exception as error:
-            print(f"{place.name}: {self.yours.__name__} raised {type(error).__name__}: {error}", file=sys.stderr)
+            frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+            did = "raised" if self.yours.__code__ in frames else "returned what does not fit:"
+            print(f"{place.name}: {self.yours.__name__} {did} {type(error).__name__}: {error}", file=sys.stderr)
             return BAD_INPUT
         written = files.write_case(folder / f"{place.stem}.json", case)
         return cli.main(["judge", str(written), str(files.write_answer(folder / f"{place.stem}-answer.json", answer))])

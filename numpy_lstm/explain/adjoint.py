@@ -14,8 +14,15 @@ from .rows import Equations
 EVEN = ("dsigmoid", "dtanh")  # the derivative at -a is that at a
 
 
+def _times(a: ast.expr, op: ast.operator, b: ast.expr) -> ast.expr:
+    """a op b, with the sign of a in front."""
+    if isinstance(a, ast.UnaryOp):
+        return _minus(ast.BinOp(a.operand, op, b))
+    return ast.BinOp(a, op, b)
+
+
 def _product(a: ast.expr, b: ast.expr) -> ast.expr:
-    return ast.BinOp(a, ast.Mult(), b)
+    return _times(a, ast.Mult(), b)
 
 
 def _minus(a: ast.expr) -> ast.expr:
@@ -105,8 +112,9 @@ def _back(e: ast.expr, ds: list[ast.expr]) -> Iterator[tuple[str, ast.expr]]:
             yield from _back(a, [_product(d, b)])
             yield from _back(b, [_product(d, a)])
         case ast.BinOp(a, ast.Div() as over, b):
-            yield from _back(a, [ast.BinOp(d, over, b)])
-            yield from _back(b, [_minus(_product(ast.BinOp(d, over, b), ast.BinOp(a, over, b)))])
+            part = _times(d, over, b)
+            yield from _back(a, [part])
+            yield from _back(b, [_minus(_product(part, ast.BinOp(a, over, b)))])
         case ast.Call(ast.Name("normalise"), [*blocks, eps]):
             for k, block in enumerate(blocks):
                 yield from _back(block, [call("normalise_adjoint", ast.Constant(k), eps, *ds, *blocks)])

@@ -17,7 +17,7 @@ from ..pages.page import Page
 from . import derive, lines
 from .examples import EXAMPLES, example
 from .held import first_difference, sizes
-from .load import page
+from .load import complete, page
 from .rows import Equations, rows
 from .skeleton import python
 from .trace import Trace, mistaken
@@ -57,6 +57,8 @@ def _held(equations: Equations, rng: np.random.Generator) -> tuple[int, list[str
 def trace(options: argparse.Namespace) -> int:
     """Print every number of a case, or of an example."""
     case, labels = chosen(options)
+    if options.mistake or options.format == "json":
+        complete(case.network.page)
     name, says, wrong = mistaken(case, options.mistake) if options.mistake else ("", "", None)
     if options.format == "json":
         answer = case.run() if wrong is None else wrong
@@ -66,13 +68,14 @@ def trace(options: argparse.Namespace) -> int:
     found = Trace(case, options.row - 1, labels)
     if wrong is not None:
         name, says, wrong = mistaken(found.case, name)
-    H, step = len(found.names[0][found.cell.gives[0]][0]), None if options.step is None else options.step - 1
-    if options.unit > max(H, len(found.names[0]["x"][0])):
-        raise CaseError(f"there is no unit {options.unit}; {found.cell.name} has {H} here")
+    widths, step = [len(q.array) for q in found.cotangents(0)], None if options.step is None else options.step - 1
+    if options.unit > max(widths):
+        raise CaseError(f"there is no unit {options.unit}; the widest row of {found.cell.name} has {max(widths)} here")
     if step is not None and step >= found.T:
         raise CaseError(f"there is no step {options.step}; case {case.name} has {found.T} here")
     wanted = lines.Wanted(options.unit - 1, step, options.digits, options.check, wrong)
-    head = [f"{found.cell.name}, {case.name}; numbers put in for unit {options.unit}"]
+    shorter = ", or the last where a row is shorter" * (options.unit > min(widths))
+    head = [f"{found.cell.name}, {case.name}; numbers put in for unit {options.unit}{shorter}"]
     head += [f"row {options.row} of {case.sizes['B']}: its gradients alone"] if case.sizes["B"] > 1 else []
     head += [f"mistake: {name}: {says}"] if wrong is not None else []
     comment = "% " if options.format == "latex" else ""

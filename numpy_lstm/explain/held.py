@@ -1,6 +1,8 @@
 """A page's own adjoint held against the terms of its rows: the first that differs, right and yours."""
 
 import inspect
+import linecache
+import traceback
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..pages.page import Page, take
 from ..shapes import axes, codes
 from .adjoint import Term, terms
 from .evaluate import value
+from .load import complete
 from .rows import Equations
 
 SIZES, NEAR = {"B": 3, "D": 4, "H": 5, "N": 4, "S": 6}, 1e-9
@@ -24,10 +27,12 @@ class Difference(NamedTuple):
     right: tuple[Term, ...]
     yours: tuple[str, ...]
     says: str
+    arrives: bool = False  # it has a part that comes from outside
 
     def __str__(self) -> str:
         lines = [f"the cotangent of {self.field} {self.says}", "right"]
-        lines += [f"    {term}" for term in self.right] or ["    0"]
+        lines += [f"    what arrives in d.{self.field}"] * self.arrives
+        lines += [f"    {term}" for term in self.right] or ["    0"] * (not self.arrives)
         return "\n".join([*lines, "yours", *(f"    {line}" for line in self.yours or ["no line has this tag"])])
 
 
@@ -56,12 +61,13 @@ def first_difference(equations: Equations, rng: np.random.Generator) -> Differen
     Each is computed from the page's *own* cotangents above it, so that what follows from a mistake is not called one.
     """
     page = equations.page
-    p, v, arriving = drawn(page, rng)
+    p, v, arriving = drawn(complete(page), rng)
     try:
         d = page.adjoint(page.functions, p, v, arriving)
         mine = _named(d) | _named(page.gradients(page.functions, p, v, d))
     except Exception as error:
-        raise CaseError(f"{page.name}: its adjoint cannot be run: {type(error).__name__}: {error}") from None
+        where = _raised(page, error)
+        raise CaseError(f"{page.name}: its adjoint cannot be run: {type(error).__name__}: {error}{where}") from None
     names, whole = _named(p) | _named(v), terms(equations)
     last = {t.target: n for n, t in enumerate(whole)}  # where a cotangent is complete
     fields = [k for k in (*page.Trace._fields, *page.Params._fields) if k not in codes(page.Trace)]
@@ -75,17 +81,20 @@ def first_difference(equations: Equations, rng: np.random.Generator) -> Differen
         lines = _lines(page, field, of)
         if got is None or np.shape(got) != np.shape(right):
             came = "None" if got is None else f"of shape {np.shape(got)}"
-            return Difference(field, of, lines, f"is {came}; expected shape {np.shape(right)}")
+            return Difference(field, of, lines, f"is {came}; expected shape {np.shape(right)}", given is not None)
         gap = float(np.linalg.norm(got - right) / size)
         if not gap <= NEAR:
             says = f"differs by {gap:.1e} of its size{_guess(got - right, of, parts, given, size)}"
-            return Difference(field, of, lines, says)
+            says = says if np.isfinite(gap) else "is not finite"
+            return Difference(field, of, lines, says, given is not None)
     return None
 
 
 def _guess(gap: Any, of: tuple[Term, ...], parts: list[Any], given: Any, size: Any) -> str:
     """Which term is left out, taken twice or subtracted, if it is one of these."""
     named = [(f"the term of {t.tag}", part) for t, part in zip(of, parts, strict=True)]
+    for tag in dict.fromkeys(t.tag for t in of):
+        named.append((f"all of {tag}", sum(part for t, part in zip(of, parts, strict=True) if t.tag == tag)))
     named += [] if given is None else [("what arrives", given)]
     for name, part in named:
         for factor, says in ((-1, "is missing"), (1, "counts twice"), (-2, "has the wrong sign")):
@@ -103,6 +112,14 @@ def _lines(page: Page, field: str, of: tuple[Term, ...]) -> tuple[str, ...]:
         return ()
     keyword = f"{field}=" if function is page.gradients else "\n"
     return tuple(line.strip() for line in lines if describe.tag(line) in {t.tag for t in of} or keyword in line)
+
+
+def _raised(page: Page, error: Exception) -> str:
+    """The line of the page at which it was raised."""
+    code = {getattr(f, "__code__", None) for f in (page.adjoint, page.gradients)}
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [linecache.getline(f.f_code.co_filename, n).strip() for f, n in frames if f.f_code in code]
+    return f", in '{lines[-1]}'" if any(lines) else ""
 
 
 def _named(record: Any) -> dict[str, Any]:

@@ -27,6 +27,14 @@ def page(text: str) -> Page:
     return found[0]
 
 
+def complete(cell: Page) -> Page:
+    """The page. Raises CaseError where a page of one's own has its equations only."""
+    if cell.adjoint is None or cell.gradients is None:
+        how = "numpy-lstm derive FILE --format python writes both"
+        raise CaseError(f"{cell.name} has no adjoint, or no gradients; expected both: {how}")
+    return cell
+
+
 def _pages(path: Path) -> list[Page]:
     """The pages that a file makes of functions of its own, or else by wrapping, once each."""
     name = f"explained {path.stem}"

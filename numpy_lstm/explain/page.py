@@ -23,6 +23,7 @@ from ..train import TrainingError
 from ..train import record as records
 from .edits import found
 from .javascript import described
+from .load import complete
 
 STEPS, UNITS = 100, 32  # the largest case that the page shows
 CELLS = {cell.name: cell for cell in KNOWN}
@@ -67,7 +68,7 @@ def page(what: Case | Page | str | None = None, record: str | Path | None = None
         examples = {_of_case(what).name: what}
     else:
         opened = Network(LSTM if what is None else what).check()
-        if not opened.page.carries:
+        if not complete(opened.page).carries:
             raise CaseError(f"{opened.page.name} carries nothing; expected a cell")
         cells = {opened.page.name: opened.page} | {k: cell for k, cell in CELLS.items() if k != opened.page.name}
         examples = {name: example(cell, seed) for name, cell in cells.items()}

@@ -85,6 +85,8 @@ class Reader:
             given = k in self.page.reads or k in (f"{j}_prev" for j in self.page.carries)
             if given and not _is(self.expression(e, self.scope), k):
                 raise CaseError(f"{self.page.name}: {k} is returned as {ast.unparse(e)}; expected it as it came")
+            if not given and not isinstance(e, ast.Name | ast.Attribute):
+                raise CaseError(f"{self.page.name}: {k} is returned as {ast.unparse(e)}; expected '{k} = ...  # (TAG)'")
         return self.found
 
     def _returned(self) -> list[tuple[str, ast.expr]]:
@@ -210,7 +212,7 @@ class Reader:
         return scope.known.get(e.id) if isinstance(e, ast.Name) else None
 
     def _no_rule(self, e: ast.AST) -> CaseError:
-        covered = f"arithmetic, functions of the page, {', '.join(f.__name__ for f in KEPT)}"
+        covered = f"+ - * /, functions of the page, {', '.join(f.__name__ for f in KEPT)}"
         where = ", ".join(filter(None, (self.page.name, self.tag)))
         return CaseError(f"{where}: no rule for {ast.unparse(e).splitlines()[0]}; expected {covered}")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 GREEK = {"gain": r"\gamma", "shift": r"\beta"}
-SUM, PRODUCT, ATOM = 1, 2, 3  # how strongly a form holds together
+SUM, QUOTIENT, PRODUCT, ATOM = 1, 2, 3, 4  # how strongly a form holds together
 
 
 class Signs(NamedTuple):
@@ -39,13 +39,13 @@ def _shown(e: ast.expr, signs: Signs, special: Any) -> tuple[str, int]:
         case ast.Constant(int() | float() as number):
             return f"{number:g}", ATOM
         case ast.UnaryOp(_, a):
-            return "-" + within(a, PRODUCT), SUM
+            return "-" + within(a, QUOTIENT), SUM
         case ast.BinOp(a, ast.Add(), b):
             return f"{within(a, SUM)} + {within(b, SUM)}", SUM
         case ast.BinOp(a, ast.Sub(), b):
-            return f"{within(a, SUM)} - {within(b, PRODUCT)}", SUM
+            return f"{within(a, SUM)} - {within(b, QUOTIENT)}", SUM
         case ast.BinOp(a, ast.Div(), b):
-            return f"{within(a, PRODUCT)} / {within(b, ATOM)}", PRODUCT
+            return f"{within(a, PRODUCT)} / {within(b, ATOM)}", QUOTIENT
         case ast.BinOp(a, ast.MatMult(), b):
             return within(a, PRODUCT) + signs.through + within(b, PRODUCT), PRODUCT
         case ast.BinOp(a, _, b):

@@ -1,10 +1,13 @@
 """The derived adjoint and parameter gradients as Python, in the tone of the pages, to compare one's own with."""
 
 import ast
+import inspect
+import re
 import textwrap
 from itertools import groupby
 
 from ..activations import Activation
+from ..pages import describe
 from ..shapes import codes
 from .adjoint import Term, terms
 from .rows import Equations
@@ -95,10 +98,13 @@ def _python(term: Term, equations: Equations, cotangent: str) -> str:
 
 
 def _named(name: str, term: Term, equations: Equations) -> str:
-    """Where the page holds this activation: ``F.i``, that of the row's own target if there are several."""
+    """Where the page holds this activation: ``F.i``; if there are several, that which the line of this tag calls."""
     F, wanted = equations.page.functions._asdict(), equations.functions[name]
     same = [k for k, f in F.items() if isinstance(f, Activation) and f == wanted]
-    held = [k for k in same if k in term.sources] or same
+    lines = inspect.getsource(equations.page.values).splitlines() if len(same) > 1 else []
+    called = {k for line in lines if f"{describe.tag(line)}'" == term.tag for k in re.findall(r"\.(\w+)", line)}
+    near = [k for k in same if k in called] or same
+    held = [k for k in near if k in term.sources] or near
     return f"F.{held[0]}" if held else wanted.name.upper()
 
 

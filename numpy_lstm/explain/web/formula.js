@@ -27,17 +27,22 @@ const SIGNS = { "+": "+", "-": "−", "*": "⊙", "/": "/" };
 const NAMES = { sigmoid: "σ" };
 const commas = list => list.map((x, i) => (i ? mathml`<mo>,</mo>${x}` : x));
 const bracket = inner => mathml`<mo stretchy="false">(</mo>${inner}<mo stretchy="false">)</mo>`;
-function tree(e, inside = false) {
+// How strongly a form holds together, and how strongly the two sides of a sign must.
+const HOLDS = { "+": 1, "-": 1, neg: 1, "/": 2, "*": 3, lin: 3, nil: 3, outer: 3 };
+const SIDES = { "+": [1, 1], "-": [1, 2], "*": [3, 3], "/": [3, 4] };
+const holds = e => (Array.isArray(e) ? (HOLDS[e[0]] ?? 4) : 4);
+function tree(e, least = 0) {
+  if (holds(e) < least) return bracket(tree(e));
   if (typeof e === "number") return mathml`<mn>${e}</mn>`;
   if (typeof e === "string") return mi(e);
   const [op, ...rest] = e;
   if (op in SIGNS) {
-    const both = mathml`${tree(rest[0], op !== "+" && op !== "-")}<mo>${SIGNS[op]}</mo>${tree(rest[1], op !== "+")}`;
-    return inside && (op === "+" || op === "-") ? bracket(both) : both;
+    const [left, right] = rest.map((x, i) => tree(x, SIDES[op][i]));
+    return mathml`${left}<mo>${SIGNS[op]}</mo>${right}`;
   }
-  if (op === "neg") return mathml`<mo>−</mo>${tree(rest[0], true)}`;
-  if (op === "lin") return mathml`${tree(rest[0], true)}<msup>${tree(rest[1])}<mo>⊤</mo></msup>`;
-  if (op === "nil") return mathml`${tree(rest[0], true)}<mspace width=".17em"></mspace>${tree(rest[1])}`;
+  if (op === "neg") return mathml`<mo>−</mo>${tree(rest[0], 2)}`;
+  if (op === "lin") return mathml`${tree(rest[0], 3)}<msup>${tree(rest[1])}<mo>⊤</mo></msup>`;
+  if (op === "nil") return mathml`${tree(rest[0], 3)}<mspace width=".17em"></mspace>${tree(rest[1])}`;
   if (op === "outer") return mathml`<msup>${tree(rest[0])}<mo>⊤</mo></msup>${tree(rest[1])}`;
   if (op === "f" || op === "d") {
     const name = mathml`<mi>${NAMES[rest[0]] ?? rest[0]}</mi>`;
@@ -57,7 +62,9 @@ function formula(row) {
     <mrow>${left}<mo>=</mo>${right}</mrow></math></p>`;
 }
 // The expression with the numbers of unit j.
-function putIn(e, v, d, j, inside = false) {
+function putIn(e, v, d, j, least = 0) {
+  const sums = e[0] === "lin" || e[0] === "nil";
+  if (least && (sums ? 1 : holds(e)) < least) return `(${putIn(e, v, d, j)})`;
   const of = (a, i = j) => {
     const n = show(a[Math.min(i, a.length - 1)]);
     return n.startsWith("−") ? `(${n})` : n;
@@ -65,21 +72,19 @@ function putIn(e, v, d, j, inside = false) {
   const array = x => (typeof x === "string" ? (x.startsWith("d.") ? d[x.slice(2)] : v[x]) : compile(x)(v, d, {}));
   if (typeof e === "number") return String(e);
   if (typeof e === "string") return of(array(e));
-  const [op, ...rest] = e,
-    wrap = s => (inside ? `(${s})` : s);
-  if (op === "+" || op === "-")
-    return wrap(`${putIn(rest[0], v, d, j)} ${SIGNS[op]} ${putIn(rest[1], v, d, j, op === "-")}`);
-  if (op === "*" || op === "/") return rest.map(x => putIn(x, v, d, j, true)).join(op === "*" ? " · " : " / ");
-  if (op === "neg") return `−${putIn(rest[0], v, d, j, true)}`;
+  const [op, ...rest] = e;
+  if (op in SIGNS)
+    return rest.map((x, i) => putIn(x, v, d, j, SIDES[op][i])).join(` ${op === "*" ? "·" : SIGNS[op]} `);
+  if (op === "neg") return `−${putIn(rest[0], v, d, j, 2)}`;
   if (op === "lin") {
     const a = array(rest[0]),
       w = array(rest[1])[Math.min(j, array(rest[1]).length - 1)];
-    return wrap(sum(w.map((_, k) => `${of(a, k)}·${of(w, k)}`)));
+    return sum(w.map((_, k) => `${of(a, k)}·${of(w, k)}`));
   }
   if (op === "nil") {
     const a = array(rest[0]),
       w = array(rest[1]);
-    return wrap(sum(w.map((row, i) => `${of(a, i)}·${of(row)}`)));
+    return sum(w.map((row, i) => `${of(a, i)}·${of(row)}`));
   }
   if (op === "f" || op === "d")
     return `${NAMES[rest[0]] ?? rest[0]}${op === "d" ? "′" : ""}(${putIn(rest[2], v, d, j).replace(/^\((−[\d.e−]+)\)$/, "$1")})`;

@@ -16,6 +16,20 @@ const dot = (a, b) => {
   for (let k = 0; k < a.length; k++) s += a[k] * b[k];
   return s;
 };
+// f of a number and an array, in either order, or of two numbers; ``whole`` of two arrays.
+const mixed = (f, whole) => (a, b) => {
+  if (typeof b === "number") return typeof a === "number" ? f(a, b) : a.map(x => f(x, b));
+  return typeof a === "number" ? b.map(y => f(a, y)) : whole(a, b);
+};
+const ARITHMETIC = {
+  "+": mixed((x, y) => x + y, add),
+  "-": mixed((x, y) => x - y, sub),
+  "*": mixed((x, y) => x * y, mul),
+  "/": mixed(
+    (x, y) => x / y,
+    (a, b) => each((x, y) => x / y, a, b),
+  ),
+};
 const lin = (x, W) => W.map(row => dot(row, x)); // x W^T
 const nil = (d, W) =>
   W[0].map((_, k) => {
@@ -100,10 +114,7 @@ function compile(e, row) {
       const [a, b] = rest.map(x => compile(x, row));
       return (v, d, m) => f(a(v, d, m), b(v, d, m));
     };
-  if (op === "+") return two(add);
-  if (op === "*") return two(mul);
-  if (op === "/") return two((a, b) => each((x, y) => x / y, a, b));
-  if (op === "-") return two((a, b) => (typeof a === "number" ? b.map(y => a - y) : sub(a, b)));
+  if (op in ARITHMETIC) return two(ARITHMETIC[op]);
   if (op === "lin") return two(lin);
   if (op === "nil") return two(nil);
   if (op === "outer") return two(outer);
