@@ -124,6 +124,18 @@ def test_a_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "Every row" not in said
 
 
+def test_every_page_has_a_name_here_and_a_verdict_is_told_beside_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, tag in (("Linear", "Y1"), ("AdditiveAttentionLSTM", "W17")):
+        assert cli.main(["derive", name]) == 0
+        assert f"| {tag} | " in capsys.readouterr().out
+    code, said = status(tmp_path, MGU.replace("h=dh)", "h=0 * dh)"), capsys, "--out", str(tmp_path / "derived.md"))
+    assert code == 1
+    assert said.startswith("First difference: ")
+    assert "| U1 | " in (tmp_path / "derived.md").read_text(encoding="utf-8")
+
+
 def test_a_file_may_wrap_a_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = status(tmp_path, "from numpy_lstm import LSTM, projected\nP = projected(LSTM, 3)\n", capsys)
     assert code == 0

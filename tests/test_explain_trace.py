@@ -188,6 +188,8 @@ def test_judge_takes_its_json(case: Path, tmp_path: Path, capsys: pytest.Capture
     ("arguments", "says"),
     [
         (["--cell", "LSTN"], "'LSTN' is no known cell"),
+        (["--cell", "Linear"], "Linear carries nothing; expected a cell"),
+        (["--format", "json", "--check"], "holds every number in full; it takes no --unit"),
         (["--example", "chalk"], "invalid choice: 'chalk'"),
         (["--example", "gomez", "--cell", "GRU"], "gomez is an example of the LSTM"),
         (["--mistake", "typo"], "'typo' is no known mistake"),

@@ -36,10 +36,13 @@ def derivation(options: argparse.Namespace) -> int:
     written, comment = DERIVATIONS[options.format]
     found = [written(equations)]
     status = RIGHT
+    report: list[str] = []
     if ".py" in options.page and cell.adjoint is not None:
         status, report = _held(equations, np.random.default_rng(options.seed))
         found += [f"{comment}{line}".rstrip() for line in ["## Your adjoint", "", *report]]
     _put(options, "\n".join(found) + "\n")
+    if options.out is not None:
+        print(*report, sep="\n", end="\n" * bool(report))
     return status
 
 
@@ -61,6 +64,8 @@ def trace(options: argparse.Namespace) -> int:
         complete(case.network.page)
     name, says, wrong = mistaken(case, options.mistake) if options.mistake else ("", "", None)
     if options.format == "json":
+        if options.check or options.step is not None or (options.unit, options.digits) != (1, 6):
+            raise CaseError("--format json holds every number in full; it takes no --unit, --step, --digits or --check")
         answer = case.run() if wrong is None else wrong
         document = Document({"schema": files.ANSWER, "dtype": "float64"}, {"arrays": answer})
         _put(options, encode(".json", document, finite=False).decode())
@@ -102,6 +107,8 @@ def chosen(options: argparse.Namespace) -> tuple[Case, Any]:
             raise CaseError("--cell and --case are given; a case says its cell")
         return files.read_case(options.case), None
     cell: Page = LSTM if options.cell is None else page(options.cell)
+    if not cell.carries:
+        raise CaseError(f"{cell.name} carries nothing; expected a cell")
     if "sizes" in asked:
         rng = np.random.default_rng(options.seed)
         return Case.random(Network(cell), RECORDS, options.sizes | {"B": 1}, rng), None

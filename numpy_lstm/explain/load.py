@@ -7,7 +7,10 @@ from pathlib import Path
 from ..cases.network import CELLS
 from ..check.given import CaseError
 from ..files import regular
+from ..pages import LAYERS, AdditiveAttentionLSTM
 from ..pages.page import Page
+
+NAMED = CELLS | {p.name: p for p in (*LAYERS, AdditiveAttentionLSTM)}
 
 
 def page(text: str) -> Page:
@@ -15,11 +18,11 @@ def page(text: str) -> Page:
 
     Raises CaseError for an unknown name, a file that cannot be run, and one without the page, or with several.
     """
-    if text in CELLS:
-        return CELLS[text]
+    if text in NAMED:
+        return NAMED[text]
     file, _, name = text.partition("::")
     if not file.endswith(".py"):
-        raise CaseError(f"{text!r} is no known cell and no file.py; expected one of {', '.join(CELLS)}, or a file")
+        raise CaseError(f"{text!r} is no known cell and no file.py; expected one of {', '.join(NAMED)}, or a file")
     found = [p for p in _pages(Path(file)) if name in ("", p.name)]
     if len(found) != 1:
         has = f"several pages, {', '.join(p.name for p in found)}" if found else "no page"
