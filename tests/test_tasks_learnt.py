@@ -15,8 +15,9 @@ GALLERY = ROOT / "analysis" / "gallery"
 
 
 def ends(name: str) -> list[list[Any]]:
-    """The committed rows of a study, as the command makes them."""
-    with (GALLERY / f"{command.STUDIES[name].stem}.csv").open(encoding="utf-8", newline="") as file:
+    """The committed rows of a study, or of a file, as the command makes them."""
+    stem = command.STUDIES[name].stem if name in command.STUDIES else name
+    with (GALLERY / f"{stem}.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == command.ENDS
     kinds = (str, int, int, int, int, float, float)
@@ -35,6 +36,8 @@ def test_copying_one_symbol() -> None:
     assert all(of("copy", name, 10, "solved") == [1, 1, 1] for name in runs.NETWORKS)
     assert all(median(of("copy", "RNN", T, "right")) < 0.2 for T in (50, 100, 200))
     assert median(of("copy", "LSTM, b_f=1", 50, "right")) > 0.7
+    assert median(of("copy1_900", "LSTM, b_f=1", 50, "right")) >= 0.8, "with more updates"
+    assert median(of("copy1_900", "RNN", 50, "right")) < 0.2
     assert all(median(of("copy", "LSTM, b_f=1", T, "right")) < 0.2 for T in (100, 200))
     assert all(of("copy", "GRU", T, "solved") == [1, 1, 1] for T in (50, 100, 200))
     assert min(of("copy", "GRU", 200, "right")) >= 0.95
@@ -42,9 +45,9 @@ def test_copying_one_symbol() -> None:
 
 def test_copying_five_symbols() -> None:
     floor, losses = Copy(50, 5).floor, {name: of("copy5", name, 50, "loss") for name in runs.NETWORKS}
-    assert losses["RNN"] == pytest.approx([floor] * 3, rel=0.03)
-    assert max(losses["LSTM, b_f=1"]) < min(losses["LSTM, b_f=0"])
-    assert min(losses["LSTM, b_f=0"]) > 0.7 * floor
+    for name in ("RNN", "LSTM, b_f=0"):
+        assert losses[name] == pytest.approx([floor] * 3, rel=0.03)
+    assert max(losses["LSTM, b_f=1"]) < 0.75 * floor
     assert max(losses["LSTM, chrono"]) < floor / 2
 
 

@@ -41,7 +41,7 @@ class Study(NamedTuple):
 # Copying one symbol is the cheap one, in which most is seen.
 STUDIES = {
     "copy": Study("copy", 1, (10, 50, 100, 200), 600, 25, 1e-2),
-    "copy5": Study("copy", 5, (50,), 2500, 50, 1e-2),
+    "copy5": Study("copy", 5, (50,), 2500, 50, 5e-3),
     "order": Study("order", 1, (20, 50, 100), 2000, 50, 1e-3),
     "adding": Study("adding", 1, (100, 200), 2500, 50, 2e-3),
 }
