@@ -273,18 +273,19 @@ def test_blocks_and_patterns() -> None:
     answer = {k: a.copy() for k, a in case.expected.items() if k.startswith("d_")}
     H = case.sizes["H"]
     answer["d_weight_ih_l0"][2 * H : 3 * H] *= 2
-    judgement = nl.judge.judge(case, answer)
+    judge = nl.judge.Judge(case)
+    judgement = judge(answer)
     rows = {row.name: row.verdict for row in judgement.report}
     assert [rows[f"d_weight_ih_l0[W_{k}]"] for k in "ifgo"] == ["pass", "pass", "fail", "pass"]
     assert "d_weight_ih_l0[W_g]" in str(judgement)
     assert "d_weight_hh_l0[U_g]" not in str(judgement)
 
     W, U = case.expected["d_weight_ih_l0"], case.expected["d_weight_hh_l0"].reshape(4, H, H)
-    looks = nl.judge.judge(case, {"d_weight_ih_l0": W / case.sizes["B"]}).patterns
+    looks = judge({"d_weight_ih_l0": W / case.sizes["B"]}).patterns
     assert looks["d_weight_ih_l0"] == [f"{1 / case.sizes['B']:.6g} times the truth = 1/B"]
-    looks = nl.judge.judge(case, {"d_weight_hh_l0": U[[1, 0, 2, 3]].reshape(4 * H, H)}).patterns
+    looks = judge({"d_weight_hh_l0": U[[1, 0, 2, 3]].reshape(4 * H, H)}).patterns
     assert looks["d_weight_hh_l0"] == ["U_i holds the gradient of U_f, U_f holds the gradient of U_i"]
-    looks = nl.judge.judge(case, {"d_h_0": case.expected["d_c_0"]}).patterns
+    looks = judge({"d_h_0": case.expected["d_c_0"]}).patterns
     assert looks["d_h_0"] == ["the truth of d_c_0"]
     rnn = drawn("RNN", 0)
     looks = nl.judge.judge(rnn, {"d_weight_hh_l0": rnn.expected["d_weight_hh_l0"].T}).patterns
@@ -453,9 +454,10 @@ def test_what_is_missing_leaves_no_verdict() -> None:
     asked = {k: a for k, a in case.expected.items() if "values." not in k and "cotangents." not in k}
     assert len(asked) == 18
     assert nl.judge.judge(case, asked).verdict == "pass"
+    judge = nl.judge.Judge(case)
     for left_out in list(asked)[:: 1 if cases.THOROUGH else 5]:
         given = {k: a for k, a in asked.items() if k != left_out}
-        judgement = nl.judge.judge(case, given)
+        judgement = judge(given)
         assert (judgement.verdict, judgement.reason, judgement.absent) == ("cannot tell", "not given", [left_out])
         assert f"not given, so not judged: {left_out} (to judge a part alone, say --partial" in str(judgement)
     assert judgement.to_dict()["reason"] == "not given"
@@ -464,7 +466,7 @@ def test_what_is_missing_leaves_no_verdict() -> None:
     for passing in (nl.judge.judge(case, given, partial=True), nl.judge.Judge(case, partial=True)(given)):
         assert (passing.verdict, passing.reason) == ("pass", "")
     assert nl.judge.assert_gradients(case, given, partial=True).absent == [left_out]
-    wrong = nl.judge.judge(case, {"output": 2 * case.expected["output"]})
+    wrong = judge({"output": 2 * case.expected["output"]})
     assert (wrong.verdict, wrong.reason) == ("fail", "")
     small = case._replace(expected={"output": case.expected["output"]})
     assert nl.judge.judge(small, {"output": small.expected["output"]}).verdict == "cannot tell"

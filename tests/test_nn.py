@@ -394,8 +394,7 @@ def test_absent_cotangents(kind: str) -> None:
     assert not any(a.any() for a in run.backward(zero[0]).params.values())
 
 
-@pytest.mark.parametrize("engine", ["explicit", "fast"])
-@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize(("engine", "batched"), [("explicit", True), ("fast", False)])
 def test_cotangents_of_every_cell(engine: str, batched: bool) -> None:
     rng = np.random.default_rng(0)
     twin = nl.nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=batched, rng=rng, engine=engine)

@@ -38,7 +38,7 @@ def each_cell_and_seed(all_seeds: Any, fewer: int) -> Any:
     return pytest.mark.parametrize(("cell", "seed"), pairs, ids=lambda value: getattr(value, "name", None))
 
 
-@each_cell_and_seed(seeds(20), 2)
+@each_cell_and_seed(seeds(20), len(seeds(2, 1)))
 def test_against_truth(cell: nl.Page, seed: int) -> None:
     problem = standard(cell, seed)
     ours, exact = problem.gradient(), truth.gradient(problem)

@@ -258,8 +258,10 @@ def test_its_judging_can_be_pasted(tmp_path: Path) -> None:
     said = []
     for line in block.splitlines():
         first, *rest = shlex.split(line, comments=True)
-        quick = ["--no-corners"] if rest[:1] == ["vectors"] and not cases.THOROUGH else []
-        words = [*ours.get(first, [first]), *rest, *quick]
+        if rest[:1] == ["vectors"] and not cases.THOROUGH:
+            shutil.copytree(ROOT / "reference" / "vectors" / "lstm", tmp_path / rest[1])  # another test remakes it
+            continue
+        words = [*ours.get(first, [first]), *rest]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == (1 if " judge " in line else 0), line
         said.append(done.stdout)
@@ -267,7 +269,7 @@ def test_its_judging_can_be_pasted(tmp_path: Path) -> None:
     told = re.search(r"```\n(first wrong in backward order: .*?)\n```", judging, re.S)[1].splitlines()
     assert len(told) == 2
     assert all(line in one for line in told)
-    assert re.match(r"FAIL: (20 cases, 1 fail, 19|\d+ cases, 1 fail, \d+) not given\n", whole)
+    assert whole.startswith("FAIL: 20 cases, 1 fail, 19 not given\n")
 
 
 def test_its_commands_are_the_ones_ci_runs() -> None:
