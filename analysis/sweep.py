@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy_lstm
+from numpy_lstm.command import jobs as jobs_of
 from numpy_lstm.files import regular
 
 from . import output
@@ -29,6 +30,12 @@ ATTEMPTS = 3  # a dead worker ends its pool; so many pools in all are started fo
 
 class SweepError(RuntimeError):
     """The workers could not be reached, or died in every attempt."""
+
+
+def arguments(parser: Any) -> None:
+    """The options ``jobs`` and ``dask``."""
+    parser.add_argument("--jobs", type=jobs_of, default=1, help="processes here, -1 for all cores; default: 1")
+    parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
 
 
 def sweep(task: Task, points: list[Point], folder: Path, jobs: int = 1, dask: str | None = None) -> list[Any]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm.command import jobs, positive, within
+from numpy_lstm.command import positive, within
 from numpy_lstm.train.classifier import POOLINGS
 
-from .. import figures, output
-from ..sweep import sweep
+from .. import figures, output, sweep
 from . import data, figure, runs
 
 FILE = "classify.npz"
@@ -46,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=read, help=f"{SAYS[name]}; default: {default}")
     parser.add_argument("--batch", type=positive, default=32, help="rows of an update; default: 32")
     parser.add_argument("--seeds", type=positive, default=1, help="runs, each on rows drawn anew; default: 1")
-    parser.add_argument("--jobs", type=jobs, default=1, help="processes, -1 for all cores; default: 1")
+    sweep.arguments(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on with the saved run; a comparison always goes on by itself"
     )
@@ -60,7 +59,7 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     if len(points) == 1:
         found = [runs.run(points[0], out / FILE, options.resume, lambda line: print(line, flush=True))]
     else:
-        found = sweep(runs.trained, points, out / "sweep" / "classify", options.jobs)
+        found = sweep.sweep(runs.trained, points, out / "sweep" / "classify", options.jobs, options.dask)
     n = options.seeds
     models = {_name(point): found[k : k + n] for k, point in enumerate(points) if k % n == 0}
     baselines = {name: [one["baselines"][name] for one in found[:n]] for name in found[0]["baselines"]}

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from numpy_lstm import command
 
-from .. import figures, output, text
+from .. import figures, output, sweep, text
 from ..networks import SIZES, setting
-from ..sweep import sweep
 
 SWEPT = ("seeds", "jobs", "dask")  # the options of a study that runs many networks
 OWN = {"networks": None, "forget_bias": None, "gains": None, "seeds": 20, "jobs": 1, "dask": None, "text": None}
@@ -43,7 +42,7 @@ class Options(NamedTuple):
         """
         n = self.seeds if seeds is None else seeds
         every = [{**point, "seed": [self.seed, k]} for point in points for k in range(n)]
-        found = sweep(task, every, self.out / "sweep" / name, self.jobs, self.dask)
+        found = sweep.sweep(task, every, self.out / "sweep" / name, self.jobs, self.dask)
         return [found[k : k + n] for k in range(0, len(found), n)]
 
 
@@ -84,10 +83,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--networks", nargs="+", metavar="CELL[:INIT[:FORGET]]", help="RNN, LSTM:uniform:chrono, ...")
     group.add_argument("--forget-bias", nargs="+", type=command.number, metavar="B", help="of the forget-bias ladder")
     group.add_argument("--gains", nargs="+", type=command.number, metavar="G", help="factors of U in the gain studies")
-    group.add_argument(
-        "--jobs", type=command.jobs, default=1, help="processes on this machine, -1 for all cores; default: 1"
-    )
-    group.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
+    sweep.arguments(group)
 
 
 def options(given: argparse.Namespace, corpus: text.Corpus | None) -> Options:

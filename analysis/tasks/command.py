@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from numpy_lstm import command, train
 
-from .. import figures, output, text
-from ..sweep import sweep
+from .. import figures, output, sweep, text
 from . import drawings, runs
 from .problems import PROBLEMS, Problem
 
@@ -76,8 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--updates", type=command.positive, help="at most; default: 600 to 2500, by the task")
     parser.add_argument("--rate", type=command.number, help="of Adam; default: 0.001 to 0.01, by the task")
     parser.add_argument("--seeds", type=command.positive, default=3, help="networks of each kind; default: 3")
-    parser.add_argument("--jobs", type=command.jobs, default=1, help="processes here, -1 for all cores; default: 1")
-    parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
+    sweep.arguments(parser)
 
 
 def run(out: Path, o: argparse.Namespace) -> list[str]:
@@ -91,7 +89,7 @@ def run(out: Path, o: argparse.Namespace) -> list[str]:
         for k in range(o.seeds)
     ]
     every.sort(key=lambda r: -r.study.updates * r.delay * (r.network != "RNN"))  # long ones first, for several jobs
-    results = sweep(runs.measure, [r.point for r in every], out / "sweep" / "tasks", o.jobs, o.dask)
+    results = sweep.sweep(runs.measure, [r.point for r in every], out / "sweep" / "tasks", o.jobs, o.dask)
     found = dict(zip(every, results, strict=True))
     told = []
     for study in studies:
