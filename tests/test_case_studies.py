@@ -15,7 +15,7 @@ from numpy_lstm.mistakes import CATALOGUE, Workbench
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ["course", "hipsternet", "tmva"]
-RUN = LOCAL if cases.THOROUGH else LOCAL[1:]
+RUN = LOCAL if cases.THOROUGH else LOCAL[2:]
 RECORDED = recordings.read()
 NAMED = {
     ("tensorflow", "tape"): "gates-exchanged-in-backward[fg]",

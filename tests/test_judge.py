@@ -69,7 +69,7 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
     lineup = Lineup(case)
     made = lineup.made()
     missed, planted = [], 0
-    every = 1 if cases.THOROUGH else len(made) // 10
+    every = 1 if cases.THOROUGH else len(made) // 7
     for n, one in enumerate(made[LINEUP.index((name, ragged)) % every :: every]):
         got = {k: a for k, a in one.answer.items() if "values." not in k and "cotangents." not in k}
         if check.worst(check.normwise(a, case.expected[k]) for k, a in got.items()) < 1e-13:
@@ -82,7 +82,7 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
             assert judgement.suspects[0] == found[0]
         if one.label not in [s.label for s in found if s.left <= found[0].left + 1e-9]:
             missed.append((one.label, found))
-    assert planted >= 8
+    assert planted >= 5
     assert len(missed) <= 0.05 * planted, missed
 
 
