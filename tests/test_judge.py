@@ -311,7 +311,11 @@ def test_chaotic_weights() -> None:
     wrong = {k: (1 + 1e-8) * a for k, a in case.run().items()}
     assert nl.judge.judge(case, wrong).verdict == "fail"
 
-    case = Case.random(Network("RNN"), "torch", sizes | {"H": 16, "T": 80}, np.random.default_rng(2), scale=10.0)
+
+@pytest.mark.parametrize("T", [80] if cases.THOROUGH else [])
+def test_weights_at_which_nothing_can_be_told(T: int) -> None:
+    sizes = {"T": T, "B": 2, "D": 5, "H": 16}
+    case = Case.random(Network("RNN"), "torch", sizes, np.random.default_rng(2), scale=10.0)
     assert nl.judge.judge(case, torch_oracle.answer(case)).verdict == "cannot tell"
     assert nl.judge.judge(case, {k: 1.5 * a for k, a in case.run().items()}).verdict == "fail"
 

@@ -10,7 +10,7 @@ from numpy_lstm import check, tree
 from numpy_lstm.cases.case import Case
 from numpy_lstm.cases.network import Network
 
-T, B, D, H = 5, 3, 2, 4
+T, B, D, H = 5, 3, 2, 3
 LENGTHS = (3, 5, 0)
 STACK = nl.Stack([nl.bidirectional(nl.LSTM), nl.bidirectional(nl.GRU)])
 
