@@ -222,3 +222,12 @@ def test_bad_input(
     assert says in told.err
     assert told.err.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_case_on_a_gpu_is_fetched(cupy: Any) -> None:
+    here = Case.random(Network("GRU"), "records", {"T": 3, "B": 2, "D": 2, "H": 3}, np.random.default_rng(0))
+    there = here._replace(arrays={k: cupy.asarray(a) for k, a in here.arrays.items()})
+    for t in range(3):
+        for a, b in zip(*(Trace(case, 1).cotangents(t) for case in (here, there)), strict=True):
+            assert type(b.array) is np.ndarray
+            np.testing.assert_array_equal(a.array, b.array)

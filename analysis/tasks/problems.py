@@ -1,5 +1,6 @@
 """The three tasks: what is read, what is to be answered, and what an answer is worth that has read nothing."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from .. import text
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(ABC):
     """Batches of ``rows`` sequences that follow from (seed, step) alone; ``delay`` says how long they are.
 
     ``inputs``, ``outputs`` and ``loss`` page of a network that learns it, with ``hidden`` units.
@@ -49,9 +50,9 @@ class Problem:
         """The batch of this update."""
         return self.drawn(np.random.default_rng([seed, step]), self.rows)
 
+    @abstractmethod
     def drawn(self, rng: np.random.Generator, rows: int) -> train.Batch:
         """So many sequences; xs (T,B,N), one answer for each step or, after the last one, for each row."""
-        raise NotImplementedError
 
     def right(self, outputs: Any, batch: train.Batch) -> float:
         """The share of answers (T,B,N) that are right, where there is something to remember."""

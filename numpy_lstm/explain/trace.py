@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import on_host
 from ..cases.case import Case
 from ..cases.inputs import DROPOUT, RECORDS, STEPS
 from ..check.given import CaseError
@@ -146,10 +147,11 @@ class Trace:
 
 
 def only(case: Case, row: int) -> Case:
-    """The case of one row alone, cut to its length, with the fields of Params for its parameters.
+    """The case of one row alone, cut to its length, with the fields of Params for its parameters, fetched from a GPU.
 
     Raises CaseError if the case has no such row, or the row no steps.
     """
+    case = case._replace(arrays={k: on_host(a) for k, a in case.arrays.items()})
     whole, sizes = case.filled(), case.sizes
     if not 0 <= row < sizes["B"]:
         raise CaseError(f"case {case.name} has {sizes['B']} rows; there is no row {row + 1}")
