@@ -69,10 +69,12 @@ RIGHT = {
     "ch04": "d.c + dy * F.y.d(v.c)",
     "ch05": "np.einsum('tbj,tbk->jk', da, np.concatenate([h_0[None], hs[:-1]]))",
     "ch06": "back.dfirst",
+    "ch07": "loss(1j * h).imag / h",
     "ch08": "np.exp(-abs(a)) / (1 + np.exp(-abs(a))) ** 2",
     "ch09": "dc * v.f",
     "ch10": "dh * v.n, dh * v.q, dh * v.h_prev, dh * v.z",
     "ch11": "v.y * F.o.d(v.a_o), v.o * F.y.d(v.c), v.g * F.i.d(v.a_i), v.c_prev * F.f.d(v.a_f), v.i * F.g.d(v.a_g)",
+    "ch12": "da_o @ p.W_o, da_o @ p.U_o",
 }
 WRONG: dict[str, dict[str, tuple[str, str]]] = {
     "ch01": {
@@ -116,6 +118,12 @@ WRONG: dict[str, dict[str, tuple[str, str]]] = {
         "square-gradient-transposed": ("->jk", "->kj"),
     },
     "ch06": {"truncated-windows": ("back.dfirst", "None")},
+    "ch07": {
+        "sign-flipped": ("1j", "-1j"),
+        "halved": ("/ h", "/ (2 * h)"),
+        "doubled": ("loss", "2 * loss"),
+        "zero-gradient": ("loss", "0 * loss"),
+    },
     "ch08": {
         "sigmoid-derivative-missing": (RIGHT["ch08"], "np.ones_like(a)"),
         "sigmoid-derivative-of-activation": (
@@ -150,6 +158,12 @@ WRONG: dict[str, dict[str, tuple[str, str]]] = {
         "df-from-new-cell": ("v.c_prev", "v.c"),
         "input-gate-missing": ("v.i * ", ""),
         "candidate-derivative-missing": (" * F.g.d(v.a_g)", ""),
+    },
+    "ch12": {
+        "recurrent-weights-transposed": ("p.U_o", "p.U_o.T"),
+        "gate-omitted-in-dh": (", da_o", ", 0 * da_o"),
+        "gate-omitted-in-dx": ("da_o @ p.W_o", "0 * da_o @ p.W_o"),
+        "gate-doubled-in-dh": (", da_o", ", 2 * da_o"),
     },
 }
 
