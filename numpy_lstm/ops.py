@@ -58,20 +58,23 @@ __all__ = [
 
 def sigmoid(a: Array) -> Array:
     """1 / (1 + exp(-a)), in the form that never overflows. Any shape."""
-    e = exp(-magnitude(a))
-    return where(real(a) >= 0, 1 / (1 + e), e / (1 + e))
+    e = exp(arrays.minus_magnitude(a))
+    s = 1 + e
+    return where(real(a) >= 0, 1 / s, e / s)
 
 
 def dsigmoid(a: Array) -> Array:
     """The derivative of the logistic function at the pre-activation a: e/(1+e)^2, e = exp(-|a|)."""
-    e = exp(-magnitude(a))
-    return e / ((1 + e) * (1 + e))
+    e = exp(arrays.minus_magnitude(a))
+    s = 1 + e
+    return e / (s * s)
 
 
 def dtanh(a: Array) -> Array:
     """The derivative of tanh at the pre-activation a: sech^2(a) = 4e/(1+e)^2, e = exp(-2|a|)."""
-    e = exp(-2 * magnitude(a))
-    return 4 * e / ((1 + e) * (1 + e))
+    e = exp(2 * arrays.minus_magnitude(a))
+    s = 1 + e
+    return 4 * e / (s * s)
 
 
 def affine(x: Array, W: Array, h: Array, U: Array, b: Array) -> Array:

@@ -17,7 +17,7 @@ from . import arrays, steps, tree
 from .arrays import Array
 from .binding import bind_cotangents, bind_inputs, bind_params
 from .pages.page import Page, before, take
-from .sequences import at, folded, stack, where, where_ever, with_shared
+from .sequences import at, folded, stack, where, where_alive, where_ever, with_shared
 from .shapes import apart, codes, shared
 from .steps import Resets
 
@@ -141,16 +141,16 @@ def span_forward(
     """
     params, xs, first = tree.plain((params, xs, first))
     xs, held = apart(xs)
-    held = where_ever(alive, tree.map(arrays.copy, held))
+    xs, held = where_alive(alive, xs), where_ever(alive, tree.map(arrays.copy, held))
     state, traces, start = first, [], first if start is None else start
     for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
         prev = state if resets is None else where(resets.kept, t, state)  # (S1)
         if resets is not None and resets.first is not None:
             prev = where(resets.first, t, start, prev)  # (S1)
-        v = cell.values(cell.functions, params, with_shared(where(alive, t, at(xs, t)), held), prev)
+        v = cell.values(cell.functions, params, with_shared(at(xs, t), held), prev)
         state = where(alive, t, take(cell.State, v), state)  # (S2)
-        traces.append(where(alive, t, apart(v)[0]))
-    values = with_shared(stack(traces), held)
+        traces.append(apart(v)[0])
+    values = with_shared(stack(traces, alive), held)
     return getattr(values, cell.gives[0]), state, values
 
 
@@ -178,7 +178,7 @@ def span_backward(
     zeros = take(cell.Outputs, tree.map(lambda a: arrays.zeros(a.shape[1:], a), values))
     for t in reversed(range(T)):
         arriving = tree.add(take(cell.Outputs, zeros, **dstate._asdict()), at(given, t))
-        d = take(cell.Trace, where(alive, t, arriving))  # (S2') at what is given and carried; None elsewhere
+        d = take(cell.Trace, where(alive, t, arriving, zeros))  # (S2') at what is given and carried; None elsewhere
         d = cell.adjoint(cell.functions, params, with_shared(at(values, t), held), d)
         handed = before(cell, d) if resets is None else where(resets.kept, t, before(cell, d))  # (S1')
         dstate = where(alive, t, handed, dstate)  # (S2')

@@ -47,9 +47,9 @@ def at(record: Any, t: int) -> Any:
     return tree.map(lambda a: a[t, ...], record)
 
 
-def stack(traces: list[Any]) -> Any:
-    """The records of single steps as one with a time axis in front."""
-    return tree.map(lambda *steps: arrays.stack(steps), *traces)
+def stack(traces: list[Any], alive: Array | None = None) -> Any:
+    """The records of single steps as one with a time axis in front; zeros on the rows that are not ``alive``."""
+    return tree.map(lambda *steps: where_alive(alive, arrays.stack(steps)), *traces)
 
 
 def folded(trace: Any, start: int, stop: int) -> Any:

@@ -13,22 +13,21 @@ import numpy as np
 from . import arrays
 
 Tree = TypeVar("Tree")
+BRANCHES = (tuple, list, dict)  # all else is a leaf
 
 
 def map(f: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
     """``f`` applied leaf by leaf. Where ``tree`` has no leaf, neither has the result; others pass None there."""
-    if tree is None:
-        return cast(Tree, None)
+    if not isinstance(tree, BRANCHES):
+        return cast(Tree, None if tree is None else f(tree, *others))
     if isinstance(tree, dict):
         return cast(Tree, {k: map(f, tree[k], *(None if o is None else o[k] for o in others)) for k in tree})
-    if isinstance(tree, tuple | list):
-        if others:
-            columns = [(None,) * len(tree) if o is None else o for o in others]
-            children = [map(f, *column) for column in zip(tree, *columns, strict=True)]
-        else:
-            children = [None if child is None else map(f, child) for child in tree]
-        return type(tree)(*children) if hasattr(tree, "_fields") else cast(Tree, type(tree)(children))
-    return cast(Tree, f(tree, *others))
+    columns = [(None,) * len(tree) if o is None else o for o in others]
+    children = [  # a leaf costs no call of its own
+        map(f, *each) if each[0] is None or isinstance(each[0], BRANCHES) else f(*each)
+        for each in zip(tree, *columns, strict=True)
+    ]
+    return type(tree)(*children) if hasattr(tree, "_fields") else cast(Tree, type(tree)(children))
 
 
 def leaves(tree: Any, name: str = "", absent: bool = False) -> Iterator[tuple[str, Any]]:
@@ -52,7 +51,7 @@ def every(tree: Any) -> list[Any]:
     """Each leaf, without its path, which takes longer to make than to find it."""
     if tree is None:
         return []
-    if not isinstance(tree, dict | tuple | list):
+    if not isinstance(tree, BRANCHES):
         return [tree]
     children = tree.values() if isinstance(tree, dict) else tree
     return [leaf for child in children for leaf in every(child)]

@@ -10,6 +10,7 @@ from .. import layouts
 from ..cases.case import RECORDS, Case
 from ..cases.names import is_gradient
 from ..mistakes import CATALOGUE, Mistake, Workbench, label
+from ..mistakes.workbench import unlike
 
 EXPLAINS = 0.01  # of the error may be left over where a mistake is named
 SHOWN = 5
@@ -92,12 +93,12 @@ class Lineup:
         found = []
         for mistake in self.catalogue:
             for variant in mistake.conceivable(self.bench):
-                passes = mistake.edits(self.bench, variant).passes
-                if values_wrong is not None and passes and mistake.consistent != values_wrong:
+                other = values_wrong is not None and mistake.consistent != values_wrong
+                if other and mistake.edits(self.bench, variant).passes:
                     continue
                 if (mistake, variant) not in self._made:
                     answer = self.seen(mistake.answer(self.bench, variant))
-                    shows = any(_differ(answer[k], a) for k, a in self.truth.items())
+                    shows = any(unlike(answer[k], a) for k, a in self.truth.items())
                     self._made[mistake, variant] = Made(mistake, variant, answer, shows)
                 found.append(self._made[mistake, variant])
         return [made for made in found if made.shows]
@@ -191,10 +192,6 @@ def _norm(a: Any) -> float:
 
 def _typical(a: Any) -> float:
     return float(_norm(a) / max(np.size(a), 1) ** 0.5)
-
-
-def _differ(a: Any, b: Any) -> bool:
-    return a is not b and not np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b), initial=0))
 
 
 def _distance(got: Arrays, other: Arrays, size: Mapping[str, float]) -> float:

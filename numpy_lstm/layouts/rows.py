@@ -77,7 +77,7 @@ def held(row: Stored, array: Any, cell: Any, sizes: dict[str, int]) -> Iterator[
             if "+" in token:
                 widths = [sizes[k] for k in token.split("+")]
                 part, token = np.split(part, np.cumsum(widths)[:-1].tolist(), axis)[n], token.split("+")[n]
-            letters += re.sub("[^a-z]", "", token)
+            letters += _letters(token)
         counts = {"s": len(row.kinds), "g": len(row.gates)}
         part = part.reshape([counts.get(k) or sizes[k] for k in letters])
         part = part.transpose([letters.index(k) for k in "sg" + BLOCK_AXES[kind[0]] if k in letters])
@@ -86,6 +86,12 @@ def held(row: Stored, array: Any, cell: Any, sizes: dict[str, int]) -> Iterator[
             yield _field(kind, gate, cell), block
 
 
+@cache
+def _letters(token: str) -> str:
+    return re.sub("[^a-z]", "", token)
+
+
+@cache
 def lengths(row: Stored) -> list[dict[str, int]]:
     """Each axis as a sum of sizes: ``(g h)`` is {"h": 4}, ``d+r`` is {"d": 1, "r": 1}, ``1`` is {"": 1}."""
     counts = {"s": len(row.kinds), "g": len(row.gates)}

@@ -62,6 +62,17 @@ def _after(first: Change, then: Change) -> Change:
     return then if first is same else first if then is same else lambda a: then(first(a))
 
 
+def unlike(a: Any, b: Any) -> bool:
+    """Whether ``a`` is not, to rounding, the array ``b``."""
+    if a is b:
+        return False
+    size = np.abs(b)
+    largest = np.max(size, initial=0)
+    if not largest < np.inf:
+        return not np.allclose(a, b, rtol=1e-9, atol=1e-9 * largest)
+    return not np.all(np.abs(a - b) <= 1e-9 * largest + 1e-9 * size)  # the same, in a fifth of the time
+
+
 def throughout(edits: Edits) -> Edits:
     """The same in both passes."""
     return edits._replace(forward=True)
@@ -100,7 +111,8 @@ class Workbench:
         self.layer: Any = case.network.layer(self.call.masks)
         self.run: Any = self.forward(self.layer, self.call)
         self.back: Any = self.backward(self.layer, self.run, self.call)
-        self.right: dict[str, Any] = case.answer(self.run, self.back)
+        answered = case.answer(self.run, self.back)
+        self.right: dict[str, Any] = {k: np.ascontiguousarray(a) for k, a in answered.items()}
         self.cell: Page = case.network.page
         self.whole: Page = case.network.of_cell()
         self.kept: dict[Any, Any] = {}
@@ -130,7 +142,9 @@ class Workbench:
             other = edits.forward or edits.call is not same or edits.ahead is not same
             run = self.forward(layer, call) if other else run
             back = self.backward(layer, run, edits.cotangents(call))
-        answered = edits.answer(self.case.answer(run, edits.gradients(back)))
+        given = edits.gradients(back)
+        as_is = run is self.run and given is self.back
+        answered = edits.answer(dict(self.right) if as_is else self.case.answer(run, given))
         return {k: np.ascontiguousarray(a) for k, a in answered.items()}
 
     def each(self, nested: Any, change: Change) -> Any:
@@ -140,8 +154,7 @@ class Workbench:
 
     def differs(self, answer: dict[str, Any]) -> bool:
         """Whether any array of the answer is not, to rounding, the right one."""
-        pairs = ((answer[k], a) for k, a in self.right.items() if answer[k] is not a)
-        return any(not np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b), initial=0)) for a, b in pairs)
+        return any(unlike(answer[k], a) for k, a in self.right.items())
 
     @cached_property
     def sizes(self) -> dict[str, int]:

@@ -188,9 +188,9 @@ def step_back(page: Page, p: Any, v: Any, arriving: Any) -> tuple[Any, Any]:
 
 def take(record_type: Any, source: Any, **more: Any) -> Any:
     """A record of this type from the fields of another and from ``more``; absent fields are None."""
-    return record_type(**{k: more[k] if k in more else getattr(source, k, None) for k in record_type._fields})
+    return record_type(*(more[k] if k in more else getattr(source, k, None) for k in record_type._fields))
 
 
 def before(page: Page, d: Any) -> Any:
     """What a step hands on to the step before: the cotangents ``k_prev`` of the Trace ``d``, as a State."""
-    return page.State(**{k: getattr(d, f"{k}_prev") for k in page.carries})
+    return page.State(*(getattr(d, f"{k}_prev") for k in page.carries))
