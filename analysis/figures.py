@@ -56,6 +56,7 @@ def save(figure: "Figure", stem: Path) -> None:
     with look_of(RC):
         svg, png = (stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png"))  # a stem may have a dot in it
         output.write(svg, lambda path: figure.savefig(path, metadata={"Date": None}))
+        figure.set_layout_engine("none")  # both kinds have the layout of the first
         output.write(png, lambda path: figure.savefig(path, dpi=200))
 
 

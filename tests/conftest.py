@@ -1,5 +1,6 @@
 """What the suite shares: the option --thorough, random numbers, and which array library a test runs on."""
 
+import gc
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ def seeded() -> None:
     """A test that seeds nothing draws the same numbers whatever ran before it."""
     global UNSEEDED
     UNSEEDED = itertools.count()
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed looks for devices each time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     cases.THOROUGH = config.getoption("--thorough")  # before any test is collected, in every worker
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported and collected is never freed: no collection of garbage looks at it again
 
 
 def read_only(a: np.ndarray) -> np.ndarray:

@@ -7,14 +7,13 @@ import re
 import stat
 import sys
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from numpy_lstm import flow
 from numpy_lstm.cases import files
@@ -323,40 +322,53 @@ def encoded(suffix: str) -> bytes:
     return files.encode(f".{suffix}", files.Document(*_parts(small(Network("RNN"), T=2, B=1, H=1))))
 
 
-FUZZ = settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-EDITS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 30), st.binary(max_size=12)), min_size=1, max_size=4)
+def fuzz(test: Callable[..., None], **strategies: Any) -> None:
+    """The test with 200 drawings of each strategy. Hypothesis is imported here: that takes a second."""
+    from hypothesis import HealthCheck, given, settings
+
+    checks = list(HealthCheck)
+    settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=checks)(
+        given(**strategies)(test)
+    )()
 
 
-@pytest.mark.parametrize("suffix", files.FORMATS)
-@FUZZ
-@given(edits=EDITS)
-def test_damaged_files(suffix: str, tmp_path: Path, edits: list[tuple[int, int, bytes]]) -> None:
-    data = encoded(suffix)
-    for at, length, new in edits:
-        at %= len(data) + 1
-        data = data[:at] + new + data[at + length :]
-    refused_or_read(tmp_path / f"fuzz.{suffix}", data)
+def test_damaged_files(tmp_path: Path) -> None:
+    from hypothesis import strategies as st
+
+    edit = st.tuples(st.integers(0, 10**6), st.integers(0, 30), st.binary(max_size=12))
+
+    def damaged(suffix: str, edits: list[tuple[int, int, bytes]]) -> None:
+        data = encoded(suffix)
+        for at, length, new in edits:
+            at %= len(data) + 1
+            data = data[:at] + new + data[at + length :]
+        refused_or_read(tmp_path / f"fuzz.{suffix}", data)
+
+    for suffix in files.FORMATS:
+        fuzz(damaged, suffix=st.just(suffix), edits=st.lists(edit, min_size=1, max_size=4))
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.integers(10**20, 10**400) | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["shape", "data", "x"]), inner),
-    max_leaves=6,
-)
+def test_strange_contents(tmp_path: Path) -> None:
+    from hypothesis import strategies as st
 
+    values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.integers(10**20, 10**400) | st.floats() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["shape", "data", "x"]), inner),
+        max_leaves=6,
+    )
 
-@FUZZ
-@given(at=st.lists(st.integers(0, 50), max_size=5), value=JSON)
-def test_strange_contents(tmp_path: Path, at: list[int], value: Any) -> None:
-    whole: Any = {"": json.loads(encoded("json"))}
-    place, key = whole, ""
-    for k in at:
-        inner = place[key]
-        if not isinstance(inner, dict | list) or not inner:
-            break
-        place, key = inner, (list(inner) if isinstance(inner, dict) else range(len(inner)))[k % len(inner)]
-    place[key] = value
-    refused_or_read(tmp_path / "fuzz.json", json.dumps(whole[""]).encode())
+    def strange(at: list[int], value: Any) -> None:
+        whole: Any = {"": json.loads(encoded("json"))}
+        place, key = whole, ""
+        for k in at:
+            inner = place[key]
+            if not isinstance(inner, dict | list) or not inner:
+                break
+            place, key = inner, (list(inner) if isinstance(inner, dict) else range(len(inner)))[k % len(inner)]
+        place[key] = value
+        refused_or_read(tmp_path / "fuzz.json", json.dumps(whole[""]).encode())
+
+    fuzz(strange, at=st.lists(st.integers(0, 50), max_size=5), value=values)
 
 
 def refused_or_read(path: Path, data: bytes) -> None:

@@ -98,7 +98,7 @@ def flows(there: Any, gap: Any, draw: Any) -> Iterator[tuple[str, Case]]:
 
 def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str, Case]]:
     """Each route, K, and the judges of others' gradients."""
-    small = check.Problem.random(nl.LSTM, 4, 2, 3, 4, rng)
+    small = check.Problem.random(nl.LSTM, 4, 2, 1, 3, rng)
     on_device = small._replace(point=there(small.point), cotangents=there(small.cotangents))
 
     def route(take: Callable[[Any], Any], bound: float) -> float:
@@ -147,9 +147,9 @@ def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str
 
     def ragged(of: Any) -> float:
         """Gradient, complex step, S and the textbook's, of a page or a layer, masks of NumPy within."""
-        page, width, masks = isinstance(of, nl.Page), 1 if isinstance(of, nl.Page) else 2, rng.random((3, B, D))
+        page, width, masks = isinstance(of, nl.Page), 1 if isinstance(of, nl.Page) else 2, rng.random((3, B, 2))
         wired = of if page else layers.Masked(of, {"x": masks})
-        params, xs = of.init(D, 3, rng), rng.standard_normal((3, B, D))
+        params, xs = of.init(2, 3, rng), rng.standard_normal((3, B, 2))
         dhs, found = rng.standard_normal((3, B, 3 * width)), []
         for p, x, d in (there((params, xs, dhs)), (params, xs, dhs)):
             problem = check.Problem.of(wired, p, x, dhs=d, lengths=[3, 1, 2, 0])
