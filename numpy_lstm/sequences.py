@@ -22,7 +22,7 @@ def where_alive(alive: Array | None, record: Any) -> Any:
 
 def where_ever(alive: Array | None, held: dict[str, Any]) -> dict[str, Any]:
     """What all steps share, with zeros in the rows of which no step is read."""
-    return held if alive is None else where(arrays.any_first(alive)[None, ...], 0, held)
+    return held if alive is None or not held else where(arrays.any_first(alive)[None, ...], 0, held)
 
 
 def with_shared(record: Any, held: dict[str, Any] | None) -> Any:

@@ -107,9 +107,11 @@ def _integers_last(record_type: type) -> list[tuple[str, str]]:
     return sorted(declared(record_type).items(), key=lambda item: "<" in item[1])
 
 
-def _with_lead(letters: str) -> str:
-    """Axis letters without the time axis where a star says that there is none."""
-    return letters.removesuffix("*").removeprefix("T") if letters.endswith("*") else letters
+@cache
+def _with_lead(letters: str) -> tuple[str, str]:
+    """Axis letters, without the time axis where a star says that there is none, and the one that integers are below."""
+    plain, _, below = letters.partition("<")
+    return plain.removesuffix("*").removeprefix("T") if plain.endswith("*") else plain, below
 
 
 class Sizes:
@@ -153,7 +155,7 @@ class Sizes:
 
         Raises TypeError for what is no array, or one of another library or dtype; ShapeError for the rest.
         """
-        letters, _, below = _with_lead(letters).partition("<")
+        letters, below = _with_lead(letters)
         like: Any = self._like
         if (
             like is not None
@@ -185,7 +187,7 @@ class Sizes:
         for field, letters in _integers_last(record_type):
             leaf = getattr(record, field)
             if leaf is None and not partial:
-                expected = self._expected(_with_lead(lead + letters).partition("<")[0])
+                expected = self._expected(_with_lead(lead + letters)[0])
                 raise ShapeError(f"{name}.{field} is absent; expected {expected}")
             if leaf is not None:
                 self.bind(f"{name}.{field}", leaf, lead + letters)

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many programs that tests start one compiles for all
     cases.THOROUGH = config.getoption("--thorough")  # before any test is collected, in every worker
 
 

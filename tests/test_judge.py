@@ -19,7 +19,7 @@ from cases import seeds
 from numpy_lstm import check, mistakes
 from numpy_lstm.cases.case import RECORDS, Case, computed
 from numpy_lstm.cases.network import Network
-from numpy_lstm.judge import rows
+from numpy_lstm.judge import rows, suspects
 from numpy_lstm.judge.judgement import SCHEMA
 from numpy_lstm.judge.locate import first_cotangent
 from numpy_lstm.judge.suspects import Lineup
@@ -268,7 +268,8 @@ def test_without_cotangents_of_steps_dx_tells_the_step() -> None:
         assert (judgement.cotangent.name, judgement.cotangent.step) == ("d_x", step)
 
 
-def test_blocks_and_patterns() -> None:
+def test_blocks_and_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "PAIRS", 0)  # no two mistakes give such answers: the search would take seconds
     case = drawn("LSTM", 7)
     answer = {k: a.copy() for k, a in case.expected.items() if k.startswith("d_")}
     H = case.sizes["H"]
@@ -292,7 +293,8 @@ def test_blocks_and_patterns() -> None:
     assert looks["d_weight_hh_l0"] == ["the truth transposed"]
 
 
-def test_what_no_catalogue_has() -> None:
+def test_what_no_catalogue_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "PAIRS", 1800 if cases.THOROUGH else 200)
     case = drawn("LSTM", 8)
     rng = np.random.default_rng(0)
     judgement = nl.judge.judge(case, {k: a + rng.standard_normal(a.shape) for k, a in case.expected.items()})

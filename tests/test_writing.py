@@ -88,12 +88,12 @@ def test_what_is_no_regular_file_is_written_through(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_standard_output_as_a_file(tmp_path: Path) -> None:
     """What is printed before and after stands before and after, also where stdout is itself a file."""
-    write = "from pathlib import Path; from numpy_lstm import files; print('1'); files.write_bytes(Path({!r}), b'2\\n')"
+    write = "from pathlib import Path; import files; print('1'); files.write_bytes(Path({!r}), b'2\\n')"
     (tmp_path / "link").symlink_to("/dev/stdout")
     for path in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", str(tmp_path / "link")):
         with (tmp_path / "out").open("w") as out:
             run = [sys.executable, "-c", f"{write.format(path)}; print('3')"]
-            subprocess.run(run, stdout=out, cwd=ROOT, check=True)
+            subprocess.run(run, stdout=out, cwd=ROOT / "numpy_lstm", check=True)  # the file alone starts at once
         assert (tmp_path / "out").read_text() == "1\n2\n3\n"
 
 
