@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ ORDER = [
 LEVEL = {"__version__": -1} | {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Absolute names of all modules that a file imports."""
     names = set()

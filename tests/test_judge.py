@@ -66,7 +66,7 @@ def test_it_names_the_planted_mistake(name: str, ragged: bool) -> None:
     """
     case = drawn(name, 1, ragged)
     judge = nl.judge.Judge(case)
-    lineup = Lineup(case)
+    lineup = judge._lineup
     made = lineup.made()
     missed, planted = [], 0
     every = 1 if cases.THOROUGH else len(made) // 7
@@ -307,11 +307,12 @@ def test_chaotic_weights() -> None:
     """Large weights: the judge says that rounding the inputs moves the truth, and how far, and allows for no more."""
     sizes = {"T": 60, "B": 2, "D": 5, "H": 7}
     case = Case.random(Network(), "torch", sizes, np.random.default_rng(2), scale=8 * np.sqrt(7))
-    judgement = nl.judge.judge(case, torch_oracle.answer(case))
+    judge = nl.judge.Judge(case)
+    judgement = judge(torch_oracle.answer(case))
     assert judgement.verdict == "pass", f"{judgement}"
     assert any("forward errors dominate" in note for note in judgement.notes)
     wrong = {k: (1 + 1e-8) * a for k, a in case.run().items()}
-    assert nl.judge.judge(case, wrong).verdict == "fail"
+    assert judge.report(wrong).verdict == "fail"
 
 
 @pytest.mark.parametrize("T", [80] if cases.THOROUGH else [])
