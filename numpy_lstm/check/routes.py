@@ -28,7 +28,7 @@ def complex_step(loss: Function, point: Any, h: float = 1e-30, chunk: int | None
     """
     expect_arrays(point)
     z = tree.map(lambda a: a.astype(np.result_type(a.dtype, np.complex64)), point)
-    return _per_component(lambda e: np.imag(loss(tree.add(z, tree.scale(1j * h, e)))) / h, point, chunk)
+    return tree.map(lambda a: a / h, tree.map(np.imag, _per_component(loss, z, chunk, 1j * h)))
 
 
 def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int | None = None) -> Any:
@@ -42,7 +42,7 @@ def finite_difference(loss: Function, point: Any, step: float = 1e-5, chunk: int
 
 def differences(loss: Function, point: Any, at: Any, step: float, chunk: int | None = None) -> tuple[Any, Any]:
     """The central difference, and (L(point + step e_j) - 2 at + L(point - step e_j)) / step, with ``at`` = L(point)."""
-    ahead, behind = (_per_component(lambda e: loss(tree.add(point, e)), point, chunk, s) for s in (step, -step))
+    ahead, behind = (_per_component(loss, point, chunk, s) for s in (step, -step))
     central = tree.map(lambda a, b: (a - b) / (2 * step), ahead, behind)
     return central, tree.map(lambda a, b: ((a - at) + (b - at)) / step, ahead, behind)
 
@@ -144,26 +144,24 @@ def expect_arrays(point: Any) -> None:
             raise TypeError(f"{name} is a {type_name(a)}; expected a NumPy array ({hint})")
 
 
-def _per_component(derivative: Function, point: Any, chunk: int | None, length: float = 1.0) -> Any:
-    """``derivative(e)`` for every basis direction e of this length, gathered in a tree like ``point``."""
-    xp, columns = _namespace(point), []
-    for e in _basis(point, chunk):
-        column = xp.asarray(derivative(e if length == 1.0 else tree.scale(length, e)))
-        if column.size != 1 if chunk is None else column.shape != next(a.shape[:1] for _, a in tree.leaves(e)):
+def _per_component(loss: Function, point: Any, chunk: int | None, step: Any) -> Any:
+    """The loss with each component in turn moved by ``step``, gathered in a tree like ``point``."""
+    flat, columns = tree.flatten(point) + 0 * step, []
+    xp = namespace(flat)
+    for moved, count in _moved(point, flat, chunk, step):
+        column = xp.asarray(loss(moved))
+        if column.size != 1 if chunk is None else column.shape != (count,):
             expected = "one number" if chunk is None else "one number for each of the points along the leading axis"
             raise ValueError(f"the loss gives an array of shape {column.shape}; expected {expected}")
         columns.append(column.reshape(-1))
     return tree.unflatten(xp.concatenate(columns), point)
 
 
-def _namespace(point: Any) -> Any:
-    return namespace(tree.flatten(point))
-
-
-def _basis(point: Any, chunk: int | None) -> Iterator[Any]:
-    """The basis directions of ``point``, one by one, or ``chunk`` at a time along a leading axis."""
-    n, xp = tree.size(point), _namespace(point)
-    dtype = tree.flatten(point).dtype
+def _moved(point: Any, flat: Any, chunk: int | None, step: Any) -> Iterator[tuple[Any, int]]:
+    """The points with one component of ``flat`` moved, alone or ``chunk`` along a leading axis; and how many."""
+    n = flat.shape[0]
     for start in range(0, n, chunk or 1):
-        block = xp.eye(min(chunk or 1, n - start), n, start, dtype)
-        yield tree.unflatten(block if chunk else block[0], point)
+        block = namespace(flat).tile(flat, (min(chunk or 1, n - start), 1))
+        block.reshape(-1)[start :: n + 1] += step
+        moved = tree.unflatten(block if chunk else block[0], point)
+        yield moved if chunk else tree.map(lambda a: a[()], moved), block.shape[0]  # of no axes, a number
