@@ -15,6 +15,8 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +61,25 @@ def blas() -> Blas:
     """The BLAS of this process."""
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     name = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
+    found = _openblas()
+    return Blas(name, None, None) if found is None else Blas(name, found.kernel, int(found.threads()))
+
+
+def kernel_and_threads() -> tuple[str | None, int | None]:
+    """What ``blas`` says of them, in a microsecond."""
+    found = _openblas()
+    return (None, None) if found is None else (found.kernel, int(found.threads()))
+
+
+class _OpenBlas(NamedTuple):
+    """Its kernel, which does not change, and a function that tells the threads, which may."""
+
+    kernel: str
+    threads: Callable[[], int]
+
+
+@cache
+def _openblas() -> _OpenBlas | None:
     for path in _shared_objects():
         library = ctypes.CDLL(path)
         for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("", ""), ("scipy_", "")):
@@ -66,8 +87,8 @@ def blas() -> Blas:
             threads = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
             if corename is not None and threads is not None:
                 corename.restype = ctypes.c_char_p
-                return Blas(name, corename().decode(), int(threads()))
-    return Blas(name, None, None)
+                return _OpenBlas(corename().decode(), threads)
+    return None
 
 
 def _shared_objects() -> list[str]:

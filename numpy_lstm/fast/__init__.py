@@ -20,7 +20,8 @@ from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
 from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
-from .blocks import POOL, Layout, Padding, Tape, steps_in_block
+from .blocks import POOL, Padding, Tape
+from .layout import Layout, steps_in_block, unpacked
 
 __all__ = ["Prepared", "Tape", "backward", "forward", "prepare", "serves"]
 
@@ -49,7 +50,7 @@ def prepare(cell: Any, params: Any, B: int = 1) -> Prepared:
     """
     sizes = binding.bind_params(cell, params)
     own, like = tree.map(arrays.copy, params), sizes.like
-    layout = Layout(arrays.namespace(like), like.dtype, 1, B, sizes["D"], sizes["H"])
+    layout = _layout(like, 1, B, sizes["D"], sizes["H"])
     numpy_like = serves(cell, like) and not cuda.ready(cell, like)
     return Prepared(own, layout, _KERNELS[cell].weights(own, layout) if numpy_like else None)
 
@@ -109,6 +110,11 @@ def backward(
     return Backward(dxs, dfirst, total(cell, params, sums), None)
 
 
+def _layout(like: Any, K: int, B: int, D: int, H: int) -> Layout:
+    xp = arrays.namespace(like)
+    return Layout(xp, like.dtype, K, B, D, H, xp is np and unpacked())
+
+
 def grain(cell: Any, like: Any, B: int, H: int) -> int:
     """Steps in a block. A part of a sequence that begins at a multiple of it has the same bits as in the whole."""
     if not serves(cell, like):
@@ -124,7 +130,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
         return cuda.span_forward(cell, _plain(params), xs, first, alive)
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
-    L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
+    L = _layout(xs, K, B, D, H)
     kernel, tape, padding = _KERNELS[cell], Tape(cell, L, T), Padding.of(alive)
     hs, copyto = L.xp.empty((T, B, H), L.dtype), L.xp.copyto
     POOL.collect()
@@ -178,6 +184,7 @@ def span_backward(
     L, T = values.layout, values.T
     kernel, padding, copyto = _KERNELS[cell], Padding.of(alive), L.xp.copyto
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
+    U = L.back_right(U)
     dxs = L.xp.empty((T, L.B, L.D), L.dtype)
     dhs, dcs = given.h, getattr(given, "c", None)
     if dhs is None:

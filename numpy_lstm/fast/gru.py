@@ -7,7 +7,7 @@ and r z u meet h.
 
 from typing import Any
 
-from .blocks import Layout, flat, over_cosh_squared, weight
+from .layout import Layout, flat, over_cosh_squared, weight
 
 
 class Block:
@@ -42,11 +42,12 @@ class Work:
             logistic = (x[:2], h[:2], a[:2], flat(self.a[k, :2]), flat(self.E[k]), flat(self.S[k]))
             z = (self.E[k, 1], self.S[k, 1], self.Q[k], two(self.S[k, 1]))
             n = (x[2], h[2], two(self.S[k, 0]), a[2], self.a[k, 2], self.N[k], two(self.Q[k]), two(self.N[k]))
-            self.ahead.append((self.recurrent[k], *logistic, *z, *n))
+            self.ahead.append((L.product(h), *logistic, *z, *n))
+        self.sums, self.parts = L.back_sums(self.rec, 3)
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])
-            self.back.append((d, self.D[k, :, H : 4 * H], d[4]))
+            self.back.append((d, L.back_left(self.D[k, :, H : 4 * H]), d[4]))
         self.nbytes = weight(self)
 
 
@@ -65,7 +66,7 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in "rzn"], out=columns)
     stacked[2 * H :, D + 1] = params.b_hn
     L.xp.negative(stacked[: 2 * H], out=stacked[: 2 * H])
-    return L.right(stacked[:, : D + 1]), L.right(stacked[:, D + 1 :])
+    return L.right(stacked[:, : D + 1]), L.step_right(stacked[:, D + 1 :])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -108,14 +109,17 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
 def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
     """These steps back, the bare recursion."""
     xp = L.xp
-    add, mul, matmul = xp.add, xp.multiply, xp.matmul
-    rec, dh = work.rec, work.dh
+    add, mul, matmul, total = xp.add, xp.multiply, xp.matmul, xp.add.reduce
+    rec, dh, sums, parts = work.rec, work.dh, work.sums, work.parts
     for dhs_k, (d, d_rzu, carry), P in reversed(
         list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))
     ):
         add(rec, dhs_k, dh)  # all of dh_t
         mul(P, dh, d)  # (G9')-(G4')
-        add(matmul(d_rzu, U, out=rec), carry, rec)  # (G3') (G2') (G1') (G9')
+        matmul(d_rzu, U, out=sums)
+        if parts is not None:
+            total(parts, 0, None, rec)
+        add(rec, carry, rec)  # (G3') (G2') (G1') (G9')
 
 
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ gives s = 1/(1+e), 1-s = e s and s' = e s s, each to full precision for either s
 
 from typing import Any
 
-from .blocks import Layout, flat, over_cosh_squared, weight
+from .layout import Layout, flat, over_cosh_squared, weight
 
 GATES = "oifg"
 
@@ -35,6 +35,7 @@ class Work:
         self.products, self.one = L.sheet(2), L.xp.ones((), L.dtype)
         self.D, self.rec = L.matrix(K, 5 * H), L.rows(H)  # cotangents da_o da_i da_f da_g and dc_prev; dh U
         self.dh, self.dc, self.t, self.last = L.sheet(), L.sheet(), L.sheet(), L.rows(H)
+        self.a_out, (self.sums, self.parts) = L.product(L.gates(self.a)), L.back_sums(self.rec, 4)
         self.state = {"c": L.unfold(self.S[:, 4])}
         self.begin = self.arriving = {
             "h": self.rec,
@@ -48,11 +49,12 @@ class Work:
             e = (two(E[k]), flat(E[k]), flat(S[k, :3]))
             g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]))
             y = (Y[k], two(Y[k]))
-            self.ahead.append((A if L.apart else self.A[k], logistic, *e, *g, S[k + 1, 4], *y, two(S[k, 0])))
+            out = L.product(A, L.apart) if L.joined else self.A[k]
+            self.ahead.append((out, logistic, *e, *g, S[k + 1, 4], *y, two(S[k, 0])))
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])
-            self.back.append((d[0], d[1:], self.D[k, :, : 4 * H], d[4]))
+            self.back.append((d[0], d[1:], L.back_left(self.D[k, :, : 4 * H]), d[4]))
         self.nbytes = weight(self)
 
 
@@ -68,11 +70,9 @@ def weights(params: Any, L: Layout) -> Any:
     for columns, k in ((stacked[:, :H], "U"), (stacked[:, H:-1], "W"), (stacked[:, -1], "b")):
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in GATES], out=columns)
     L.xp.negative(stacked[: 3 * H], out=stacked[: 3 * H])
-    if L.apart:
-        return L.xp.ascontiguousarray(stacked.reshape(4, H, -1).swapaxes(1, 2)), None
     if L.joined:
-        return L.right(stacked), None
-    return L.right(stacked[:, H:]), L.right(stacked[:, :H])
+        return L.step_right(stacked, L.apart), None
+    return L.right(stacked[:, H:]), L.step_right(stacked[:, :H])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -86,7 +86,8 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
         if U is None:
             matmul(block.z[k], W, out=A)  # (L1)-(L4)
         else:
-            add(A, matmul(block.h[k], U, out=a), A)  # (L1)-(L4)
+            matmul(block.h[k], U, out=work.a_out)
+            add(A, a, A)  # (L1)-(L4)
         exp(a_oif, e_oif)
         divide(one, add(e, one, s), s)  # (L5) (L6) (L8)
         tanh(a_g, g)  # (L7)
@@ -114,8 +115,8 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
 def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
     """These steps back, the bare recursion: ``work.arriving`` holds dh U and dc f of the step after."""
     xp = L.xp
-    add, mul, matmul = xp.add, xp.multiply, xp.matmul
-    rec, dh, t, carry = work.rec, work.dh, work.t, work.arriving["c"]
+    add, mul, matmul, total = xp.add, xp.multiply, xp.matmul, xp.add.reduce
+    rec, dh, t, carry, sums, parts = work.rec, work.dh, work.t, work.arriving["c"], work.sums, work.parts
     dh2, dc2, t2 = L.unfold(dh), L.unfold(work.dc), L.unfold(t)
     sent = [None] * len(dhs[steps]) if dcs is None else dcs[steps]
     views = zip(dhs[steps], sent, work.back[steps], block.back[steps], strict=True)
@@ -127,7 +128,9 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
             add(dc2, dcs_k, dc2)
         mul(P_ifg_c, dc2, d_ifg_c)  # (L9') (L7') (L6') (L5')
         mul(P_o, dh2, d_o)  # (L11') (L8')
-        matmul(d, U, out=rec)  # (L4')-(L1')
+        matmul(d, U, out=sums)  # (L4')-(L1')
+        if parts is not None:
+            total(parts, 0, None, rec)
         carry = dc_prev
     work.arriving["c"] = carry
 
