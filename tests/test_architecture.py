@@ -15,7 +15,7 @@ ORDER = [
     "files tables",
     "command",
     "arrays doctor",
-    "ops tree shapes",
+    "ops products tree shapes",
     "init activations",
     "pages steps sequences",
     "binding",

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import numpy_lstm as nl
-from numpy_lstm import check, fast, tree
+from numpy_lstm import check, fast, products, tree
 from numpy_lstm.check import truth
 from numpy_lstm.fast import blocks, layout, lstm
 from reference import regimes
@@ -95,8 +95,8 @@ def test_products_in_groups_and_whole(
 ) -> None:
     grouped, widest, unpacked = GROUPS[groups]
     monkeypatch.setattr(fast, "unpacked", lambda: grouped)
-    monkeypatch.setattr(layout, "WIDEST", widest)
-    monkeypatch.setattr(layout, "UNPACKED", unpacked)
+    monkeypatch.setattr(products, "WIDEST", widest)
+    monkeypatch.setattr(products, "UNPACKED", unpacked)
     monkeypatch.setattr(fast, "POOL", blocks.Pool())  # no buffers of another layout
     for ragged in (False, True):
         arguments = (cell, *problem(cell, shape, dtype, ragged=ragged))
@@ -109,21 +109,13 @@ def test_groups_are_small_and_fill_a_gate() -> None:
         L = layout.Layout(np, np.dtype(dtype), 4, B, D, H, grouped=True)
         N, inner = L.columns, H + L.joined * (D + 1)
         assert not L._replace(grouped=False).columns
-        assert not N or (H % N == 0 and B > 1 and N * B * inner <= layout.UNPACKED), L
+        assert not N or (H % N == 0 and B > 1 and N * B * inner <= products.UNPACKED), L
         for gates in (1, 3, 4):
             parts = L.parts(gates)
-            assert not N or (gates % parts == 0 and N * B * gates * H <= parts * layout.UNPACKED), L
+            assert not N or (gates % parts == 0 and N * B * gates * H <= parts * products.UNPACKED), L
             found.add((N, parts))
     assert {N for N, _ in found} == {0, 24, 32, 40, 48, 64}
     assert {parts for _, parts in found} == {0, 1, 2, 3, 4}
-
-
-@pytest.mark.parametrize(("kernel", "threads"), [("SkylakeX", 2), ("Haswell", 1), (None, None)])
-def test_no_groups_where_large_products_are_quicker(
-    monkeypatch: pytest.MonkeyPatch, kernel: str | None, threads: int | None
-) -> None:
-    monkeypatch.setattr(layout.doctor, "kernel_and_threads", lambda: (kernel, threads))
-    assert not layout.unpacked()
 
 
 def test_a_cotangent_of_one_part_of_the_last_state_is_enough() -> None:

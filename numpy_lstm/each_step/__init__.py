@@ -9,15 +9,15 @@ import numpy as np
 
 from .. import arrays, binding, scan, sequences, steps, tree
 from ..arrays import Array
-from ..pages import CrossEntropy
+from ..pages import CrossEntropy, Linear
 from ..pages.page import Page, take
 from ..scan import Backward, Forward
 from ..shapes import apart, axes, shared
-from . import cross_entropy
+from . import cross_entropy, linear
 
 __all__ = ["backward", "forward"]
 
-_REGROUPED: dict[Page, Any] = {CrossEntropy: cross_entropy}  # the same values in fewer passes
+_REGROUPED: dict[Page, Any] = {CrossEntropy: cross_entropy, Linear: linear}  # the same values in fewer passes
 
 
 def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Forward:

@@ -18,10 +18,11 @@ import numpy as np
 from .. import arrays, binding, scan, steps, tree
 from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
+from ..products import Right, unpacked
 from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
 from .blocks import POOL, Padding, Tape
-from .layout import Layout, steps_in_block, unpacked
+from .layout import Layout, steps_in_block
 
 __all__ = ["Prepared", "Tape", "backward", "forward", "prepare", "serves"]
 
@@ -184,7 +185,7 @@ def span_backward(
     L, T = values.layout, values.T
     kernel, padding, copyto = _KERNELS[cell], Padding.of(alive), L.xp.copyto
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
-    U = L.back_right(U)
+    W, U = Right(W, L.grouped), L.back_right(U)
     dxs = L.xp.empty((T, L.B, L.D), L.dtype)
     dhs, dcs = given.h, getattr(given, "c", None)
     if dhs is None:

@@ -7,6 +7,7 @@ and r z u meet h.
 
 from typing import Any
 
+from ..products import Right
 from .layout import Layout, flat, over_cosh_squared, weight
 
 
@@ -66,7 +67,7 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in "rzn"], out=columns)
     stacked[2 * H :, D + 1] = params.b_hn
     L.xp.negative(stacked[: 2 * H], out=stacked[: 2 * H])
-    return L.right(stacked[:, : D + 1]), L.step_right(stacked[:, D + 1 :])
+    return Right(L.right(stacked[:, : D + 1]), L.grouped), L.step_right(stacked[:, D + 1 :])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -74,7 +75,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), t, one, fmin = W, L.unfold(work.t), work.one, xp.fmin
-    matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
+    W.product(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], work.A[:n].reshape(n * L.B, -1))
     for k, views in enumerate(work.ahead[:n]):
         u_all, x_rz, u_rz, a_rz2, a_rz, e, s, e_z, z, q, z2, x_n, u, r, a_n2, a_n, cand, q2, cand2 = views
         matmul(block.h1[k], U, out=u_all)  # (G3), and its part of (G1) (G2)
@@ -125,7 +126,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
     """dx of n steps into ``dxs`` (n*B,D); the sums over these steps that give dW, db and dU, db_hn."""
     d, Z, H = work.D[:n].reshape(n * L.B, -1), block.Z[:n].reshape(n * L.B, -1), L.H
-    L.xp.matmul(d[:, : 3 * H], W, out=dxs)  # (G6') (G2') (G1')
+    W.product(d[:, : 3 * H], dxs)  # (G6') (G2') (G1')
     x1, h1 = Z[:, : L.D + 1], Z[:, L.D :]
     return L.xp.matmul(d[:, : 3 * H].T, x1), L.xp.matmul(d[:, H : 4 * H].T, h1)
 

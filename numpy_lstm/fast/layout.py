@@ -5,34 +5,22 @@ Rows are rows of the batch, as everywhere. A *matrix* takes part in products and
 gates are one contiguous run. The products of a step may be made in *groups* of N columns each: see ``columns``.
 """
 
-import math
 import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import doctor
+from .. import products
+from ..products import AVX512, columns, empty
 
 CACHE = 2**17  # bytes of one gate in one block: with all its gates a block should stay in a core's own cache
 ROWS = 256  # rows of a block that make the contraction over them worth a call
 LONGEST = 128
 PANEL = 256  # inner width up to which [h x 1] in one product is as good as two
 SMALL = 64  # units up to which a product for each gate is as good as one for all
-NARROWEST, WIDEST = 128, 64  # bytes of a row of a group, and its columns
-UNPACKED = 10**6  # rows x columns x inner width up to which OpenBLAS may multiply what lies there, without packing it
-VECTOR = 64  # bytes, of AVX-512, and of a line of the cache
 PAGE = 4096
 VIEW = 160  # bytes of a view of an array
-AVX512 = not {"AVX512_SKX", "X86_V4"}.isdisjoint(
-    np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", ())
-)
 COSH = AVX512 and sys.platform == "linux"  # NumPy takes cosh of a vector at once; elsewhere exp is quicker
-
-
-def unpacked() -> bool:
-    """Whether products of a step are quicker in groups: on one thread, with the kernels of OpenBLAS for AVX-512."""
-    kernel, threads = doctor.kernel_and_threads()
-    return AVX512 and kernel in {"SkylakeX", "Cooperlake", "SapphireRapids"} and threads == 1
 
 
 class Layout(NamedTuple):
@@ -58,9 +46,8 @@ class Layout(NamedTuple):
     def columns(self) -> int:
         """N, the columns of a group, a divisor of H; 0 where a product is not made in groups."""
         inner = self.H + self.joined * (self.D + 1)
-        most = min(self.H, WIDEST, UNPACKED // (self.B * inner)) if self.grouped and self.B > 1 else 0
-        found = range(most // 8 * 8, NARROWEST // self.dtype.itemsize - 1, -8)
-        return next((n for n in found if self.H % n == 0), 0)
+        most = products.UNPACKED // (self.B * inner) if self.grouped and self.B > 1 else 0
+        return columns(self.H, most, self.dtype.itemsize)
 
     @property
     def apart(self) -> bool:
@@ -73,12 +60,7 @@ class Layout(NamedTuple):
 
     def empty(self, *shape: int) -> Any:
         """An empty array that begins a line of the cache."""
-        if self.xp is not np:
-            return self.xp.empty(shape, self.dtype)
-        n = math.prod(shape) * self.dtype.itemsize
-        memory = np.empty(n + VECTOR, np.uint8)
-        start = -memory.ctypes.data % VECTOR
-        return memory[start : start + n].view(self.dtype).reshape(shape)
+        return empty(self.xp, self.dtype, *shape)
 
     def contiguous(self, a: Any) -> Any:
         """A copy of it that begins a line of the cache."""
@@ -140,7 +122,7 @@ class Layout(NamedTuple):
         if not self.columns:
             return 0
         size = self.columns * self.B * gates * self.H
-        return next(p for p in range(1, gates + 1) if gates % p == 0 and (size <= p * UNPACKED or p == gates))
+        return next(p for p in range(1, gates + 1) if gates % p == 0 and (size <= p * products.UNPACKED or p == gates))
 
     def back_sums(self, rec: Any, gates: int) -> tuple[Any, Any]:
         """What the product back writes to, and its parts (parts, B, H), which add up to ``rec``; None if it is one."""

@@ -7,6 +7,7 @@ gives s = 1/(1+e), 1-s = e s and s' = e s s, each to full precision for either s
 
 from typing import Any
 
+from ..products import Right
 from .layout import Layout, flat, over_cosh_squared, weight
 
 GATES = "oifg"
@@ -72,7 +73,7 @@ def weights(params: Any, L: Layout) -> Any:
     L.xp.negative(stacked[: 3 * H], out=stacked[: 3 * H])
     if L.joined:
         return L.step_right(stacked, L.apart), None
-    return L.right(stacked[:, H:]), L.step_right(stacked[:, :H])
+    return Right(L.right(stacked[:, H:]), L.grouped), L.step_right(stacked[:, :H])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -81,7 +82,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), a, one, both, (ig, fc) = W, work.a, work.one, flat(work.products), work.products
     if U is not None:  # x W^T + b for the whole block
-        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
+        W.product(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], work.A[:n].reshape(n * L.B, -1))
     for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, c, y, y2, o) in enumerate(work.ahead[:n]):
         if U is None:
             matmul(block.z[k], W, out=A)  # (L1)-(L4)
@@ -138,7 +139,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
     """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]: dU, dW, db side by side."""
     d = work.D[:n].reshape(n * L.B, -1)[:, : 4 * L.H]
-    L.xp.matmul(d, W, out=dxs)  # (L4')-(L1')
+    W.product(d, dxs)  # (L4')-(L1')
     return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..products import Right
 from .layout import Layout, over_cosh_squared, weight
 
 
@@ -41,7 +42,7 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
     stacked = L.xp.concatenate([params.U, params.W, params.b[:, None]], axis=1)
     if L.joined:
         return L.step_right(stacked), None
-    return L.right(stacked[:, L.H :]), L.step_right(stacked[:, : L.H])
+    return Right(L.right(stacked[:, L.H :]), L.grouped), L.step_right(stacked[:, : L.H])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -50,7 +51,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     add, tanh, matmul = xp.add, xp.tanh, xp.matmul
     (W, U), a = W, work.a
     if U is not None:  # x W^T + b for the whole block
-        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
+        W.product(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], work.A[:n].reshape(n * L.B, -1))
     for k, (A, out) in enumerate(work.ahead[:n]):
         if U is None:
             matmul(block.z[k], W, out=out)  # (R1)
@@ -78,7 +79,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
 def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
     """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]."""
     d = work.D[:n].reshape(n * L.B, -1)
-    L.xp.matmul(d, W, out=dxs)  # (R1')
+    W.product(d, dxs)  # (R1')
     return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
 
 

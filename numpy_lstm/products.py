@@ -1,0 +1,78 @@
+"""Products in groups, so small that OpenBLAS multiplies what lies in memory, and packs nothing. See fast/fast.md."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import arrays, doctor
+
+UNPACKED = 10**6  # rows x columns x inner width of such a product, at most
+NARROWEST, WIDEST = 128, 64  # bytes of a row of a group, and its columns
+FEWEST, ROWS, MOST = 16, 32, 64  # rows of a group, where there are many
+VECTOR = 64  # bytes, of AVX-512, and of a line of the cache
+AVX512 = not {"AVX512_SKX", "X86_V4"}.isdisjoint(
+    np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", ())
+)
+
+
+def unpacked() -> bool:
+    """Whether groups are quicker than a whole: on one thread, with the kernels of OpenBLAS for AVX-512."""
+    kernel, threads = doctor.kernel_and_threads()
+    return AVX512 and kernel in {"SkylakeX", "Cooperlake", "SapphireRapids"} and threads == 1
+
+
+def empty(xp: Any, dtype: Any, *shape: int) -> Any:
+    """An empty array; of NumPy one that begins a line of the cache."""
+    if xp is not np:
+        return xp.empty(shape, dtype)
+    n = math.prod(shape) * dtype.itemsize
+    memory = np.empty(n + VECTOR, np.uint8)
+    start = -memory.ctypes.data % VECTOR
+    return memory[start : start + n].view(dtype).reshape(shape)
+
+
+def columns(width: int, most: int, itemsize: int) -> int:
+    """The columns of a group: a divisor of ``width``, a multiple of 8, at most ``most`` and WIDEST; 0 if none is."""
+    found = range(min(most, WIDEST, width) // 8 * 8, NARROWEST // itemsize - 1, -8)
+    return next((n for n in found if width % n == 0), 0)
+
+
+class Right:
+    """The right-hand side b (K,N) of products with many rows: whole, or columns in groups, the inner width in parts."""
+
+    def __init__(self, b: Any, grouped: bool) -> None:
+        self.b, (self.rows, self.parts, self.columns) = b, _groups(b) if grouped else (0, 0, 0)
+        self.groups: Any = None  # made when first needed
+
+    def product(self, a: Any, out: Any) -> Any:
+        """a b for a (R,K), into ``out`` (R,N)."""
+        (R, K), N, p, n = a.shape, self.b.shape[1], self.parts, self.columns
+        if self.rows > R or R * K * N <= UNPACKED or not self.rows:
+            return arrays.namespace(a).matmul(a, self.b, out=out)
+        if self.groups is None:
+            width = -(-n * a.itemsize // VECTOR) * VECTOR // a.itemsize  # so that every row begins a line
+            self.groups = empty(np, a.dtype, p, 1, N // n, K // p, width)[..., :n]
+            self.groups[:, 0] = self.b.reshape(p, K // p, N // n, n).swapaxes(1, 2)
+        m = next((m for m in range(self.rows, FEWEST - 1, -1) if R % m == 0), min(self.rows, ROWS))
+        q = R // m * m
+        left = a[:q].reshape(q // m, 1, m, p, K // p).transpose(3, 0, 1, 2, 4)
+        sums = out[None, :q] if p == 1 else empty(np, a.dtype, p, q, N)
+        np.matmul(left, self.groups, out=sums.reshape(p, q // m, m, N // n, n).swapaxes(2, 3))
+        if p > 1:
+            np.add.reduce(sums, 0, None, out[:q])
+        if q < R:
+            np.matmul(a[q:], self.b, out=out[q:])
+        return out
+
+
+def _groups(b: Any) -> tuple[int, int, int]:
+    """The most rows, parts of the inner width, and columns; 0 where there are none that fit."""
+    (K, N), itemsize = b.shape, b.itemsize
+    for least in (ROWS, FEWEST):
+        for p in (p for p in (1, 2, 4) if K and K % p == 0):
+            most = UNPACKED * p // (K * least)
+            n = N if min(most, 2 * WIDEST) >= N else columns(N, most, itemsize)
+            if n * itemsize >= 2 * NARROWEST or (n and least < ROWS):
+                return min(MOST, UNPACKED * p // (K * n)), p, n
+    return 0, 0, 0
