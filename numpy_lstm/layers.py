@@ -211,7 +211,7 @@ class _Several:
         trees = zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
         for k, (layer, p, s) in enumerate(trees):
             with wiring.naming(k):
-                runs.append(layer.forward(p, runs[-1].hs if runs and self.chained else xs, s, lengths))
+                runs.append(layer.forward(p, arrays.sealed(runs[-1].hs) if runs and self.chained else xs, s, lengths))
         hs = runs[-1].hs if self.chained else arrays.concat([run.hs for run in runs], axis=-1)
         return Run(hs, tuple(run.last for run in runs), tuple(runs), lengths)
 

@@ -27,7 +27,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
     fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
     params, xs = tree.plain((params, xs))
-    x = sequences.where_alive(alive, tree.map(arrays.copy, xs))
+    x = sequences.where_alive(alive, tree.map(arrays.kept, xs))
     v = _functions(cell, x).values(cell.functions, params, _folded(x) if fold else x, first)
     values = sequences.where_alive(alive, _unfolded(v, T, B) if fold else v)
     return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
@@ -52,7 +52,7 @@ def backward(
     params, given = tree.plain((params, given))
     if any(d is None for d in given):
         given = tree.add(sizes.zeros(cell.Outputs, "T"), given)
-    given = sequences.where_alive(run.alive, tree.map(arrays.copy, given))
+    given = sequences.where_alive(run.alive, tree.map(arrays.kept, given))
     v = _folded(run.values)
     if held := shared(cell.Input):
         ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))
