@@ -8,7 +8,7 @@ and r z u meet h.
 from typing import Any
 
 from ..products import Right
-from .layout import Layout, flat, over_cosh_squared, weight
+from .layout import Layout, add_parts, flat, over_cosh_squared, weight
 
 
 class Block:
@@ -110,7 +110,7 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
 def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
     """These steps back, the bare recursion."""
     xp = L.xp
-    add, mul, matmul, total = xp.add, xp.multiply, xp.matmul, xp.add.reduce
+    add, mul, matmul = xp.add, xp.multiply, xp.matmul
     rec, dh, sums, parts = work.rec, work.dh, work.sums, work.parts
     for dhs_k, (d, d_rzu, carry), P in reversed(
         list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))
@@ -118,8 +118,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
         add(rec, dhs_k, dh)  # all of dh_t
         mul(P, dh, d)  # (G9')-(G4')
         matmul(d_rzu, U, out=sums)
-        if parts is not None:
-            total(parts, 0, None, rec)
+        add_parts(parts, rec)
         add(rec, carry, rec)  # (G3') (G2') (G1') (G9')
 
 

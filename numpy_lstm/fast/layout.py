@@ -150,6 +150,12 @@ class Layout(NamedTuple):
             self.xp.minimum(a, self.xp.finfo(self.dtype).max, out=a)
 
 
+def add_parts(parts: Any, out: Any) -> None:
+    """The parts of a product, if there are several, as one sum: see ``Layout.back_sums``."""
+    if parts is not None:
+        np.add.reduce(parts, 0, None, out)
+
+
 def over_cosh_squared(L: Layout, factor: Any, a: Any, out: Any, spare: Any) -> None:
     """``factor`` tanh'(a) into ``out``; 0 where cosh^2 is beyond the largest number. ``spare`` is overwritten."""
     xp = L.xp

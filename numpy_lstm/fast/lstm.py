@@ -8,7 +8,7 @@ gives s = 1/(1+e), 1-s = e s and s' = e s s, each to full precision for either s
 from typing import Any
 
 from ..products import Right
-from .layout import Layout, flat, over_cosh_squared, weight
+from .layout import Layout, add_parts, flat, over_cosh_squared, weight
 
 GATES = "oifg"
 
@@ -116,7 +116,7 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
 def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
     """These steps back, the bare recursion: ``work.arriving`` holds dh U and dc f of the step after."""
     xp = L.xp
-    add, mul, matmul, total = xp.add, xp.multiply, xp.matmul, xp.add.reduce
+    add, mul, matmul = xp.add, xp.multiply, xp.matmul
     rec, dh, t, carry, sums, parts = work.rec, work.dh, work.t, work.arriving["c"], work.sums, work.parts
     dh2, dc2, t2 = L.unfold(dh), L.unfold(work.dc), L.unfold(t)
     sent = [None] * len(dhs[steps]) if dcs is None else dcs[steps]
@@ -130,8 +130,7 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
         mul(P_ifg_c, dc2, d_ifg_c)  # (L9') (L7') (L6') (L5')
         mul(P_o, dh2, d_o)  # (L11') (L8')
         matmul(d, U, out=sums)  # (L4')-(L1')
-        if parts is not None:
-            total(parts, 0, None, rec)
+        add_parts(parts, rec)
         carry = dc_prev
     work.arriving["c"] = carry
 
