@@ -83,7 +83,7 @@ def test_equal_to_the_explicit_path(cell: nl.Page, dtype: Any, shape: Any, ragge
 
 
 # As they are on any machine; as they are where small products are quick; and small enough to be many, in sums of many
-GROUPS = {"whole": (False, 64, 10**6), "in groups": (True, 64, 10**6), "in parts": (True, 16, 16 * 5 * 48)}
+GROUPS = {"whole": (False, 256, 10**6), "in groups": (True, 256, 10**6), "in parts": (True, 128, 10**5)}
 
 
 @pytest.mark.parametrize("shape", [(20, 33, 6, 64), (7, 5, 6, 48), (5, 4, 300, 128)], ids=str)
@@ -95,7 +95,7 @@ def test_products_in_groups_and_whole(
 ) -> None:
     grouped, widest, unpacked = GROUPS[groups]
     monkeypatch.setattr(fast, "unpacked", lambda: grouped)
-    monkeypatch.setattr(products, "WIDEST", widest)
+    monkeypatch.setattr(products, "NARROW", widest)
     monkeypatch.setattr(products, "UNPACKED", unpacked)
     monkeypatch.setattr(fast, "POOL", blocks.Pool())  # no buffers of another layout
     for ragged in (False, True):
@@ -111,8 +111,9 @@ def test_groups_are_small_and_fill_a_gate() -> None:
         assert not L._replace(grouped=False).columns
         assert not N or (H % N == 0 and B > 1 and N * B * inner <= products.UNPACKED), L
         for gates in (1, 3, 4):
-            parts = L.parts(gates)
-            assert not N or (gates % parts == 0 and N * B * gates * H <= parts * products.UNPACKED), L
+            parts, columns = L.back(gates)
+            assert (parts > 0) == (N > 0)
+            assert not N or (gates % parts == 0 and columns * B * gates * H <= parts * products.UNPACKED), L
             found.add((N, parts))
     assert {N for N, _ in found} == {0, 24, 32, 40, 48, 64}
     assert {parts for _, parts in found} == {0, 1, 2, 3, 4}

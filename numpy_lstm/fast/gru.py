@@ -7,7 +7,7 @@ and r z u meet h.
 
 from typing import Any
 
-from ..products import Right
+from ..products import Right, contraction
 from .layout import Layout, add_parts, flat, over_cosh_squared, weight
 
 
@@ -127,7 +127,7 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
     d, Z, H = work.D[:n].reshape(n * L.B, -1), block.Z[:n].reshape(n * L.B, -1), L.H
     W.product(d[:, : 3 * H], dxs)  # (G6') (G2') (G1')
     x1, h1 = Z[:, : L.D + 1], Z[:, L.D :]
-    return L.xp.matmul(d[:, : 3 * H].T, x1), L.xp.matmul(d[:, H : 4 * H].T, h1)
+    return contraction(d[:, : 3 * H], x1), contraction(d[:, H : 4 * H], h1)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

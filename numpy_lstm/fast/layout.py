@@ -117,32 +117,32 @@ class Layout(NamedTuple):
             return self.right(stacked)
         return self.contiguous(stacked.reshape(-1, self.H // columns, columns, stacked.shape[1]).swapaxes(2, 3))
 
-    def parts(self, gates: int) -> int:
-        """The sums in which h gets its cotangent from so many gates, each small enough; 0 for one plain product."""
+    def back(self, gates: int) -> tuple[int, int]:
+        """The parts and columns in which h gets its cotangent from so many gates; (0, 0) for one plain product."""
         if not self.columns:
-            return 0
-        size = self.columns * self.B * gates * self.H
-        return next(p for p in range(1, gates + 1) if gates % p == 0 and (size <= p * products.UNPACKED or p == gates))
+            return 0, 0
+        every = range(1, gates + 1)
+        return products.parted(
+            gates * self.H, self.B, self.H, self.dtype.itemsize, (p for p in every if gates % p == 0)
+        )
 
     def back_sums(self, rec: Any, gates: int) -> tuple[Any, Any]:
         """What the product back writes to, and its parts (parts, B, H), which add up to ``rec``; None if it is one."""
-        parts = self.parts(gates)
+        parts, columns = self.back(gates)
         if not parts:
             return rec, None
         several = self.unfold(self.sheet(parts)) if parts > 1 else None
-        return self.spread(rec[None] if several is None else several, self.columns), several
+        return self.spread(rec[None] if several is None else several, columns), several
 
     def back_left(self, d: Any) -> Any:
         """d (B,n*H) as it meets ``back_right``."""
-        parts = self.parts(d.shape[1] // self.H)
+        parts, _ = self.back(d.shape[1] // self.H)
         return d.reshape(self.B, parts, 1, -1).transpose(1, 2, 0, 3) if parts else d
 
     def back_right(self, U: Any) -> Any:
         """U (n*H,H) as it stands, or (parts, H/N, inner, N)."""
-        parts = self.parts(len(U) // self.H)
-        if not parts:
-            return U
-        return self.contiguous(U.reshape(parts, -1, self.H // self.columns, self.columns).swapaxes(1, 2))
+        parts, columns = self.back(len(U) // self.H)
+        return self.contiguous(U.reshape(parts, -1, self.H // columns, columns).swapaxes(1, 2)) if parts else U
 
     def finite(self, a: Any) -> None:
         """Infinities of ``a`` become the largest number; NaN stays."""

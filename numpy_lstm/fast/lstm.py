@@ -7,7 +7,7 @@ gives s = 1/(1+e), 1-s = e s and s' = e s s, each to full precision for either s
 
 from typing import Any
 
-from ..products import Right
+from ..products import Right, contraction
 from .layout import Layout, add_parts, flat, over_cosh_squared, weight
 
 GATES = "oifg"
@@ -139,7 +139,7 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
     """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]: dU, dW, db side by side."""
     d = work.D[:n].reshape(n * L.B, -1)[:, : 4 * L.H]
     W.product(d, dxs)  # (L4')-(L1')
-    return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
+    return (contraction(d, block.Z[:n].reshape(n * L.B, -1)),)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..products import Right
+from ..products import Right, contraction
 from .layout import Layout, over_cosh_squared, weight
 
 
@@ -80,7 +80,7 @@ def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> t
     """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]."""
     d = work.D[:n].reshape(n * L.B, -1)
     W.product(d, dxs)  # (R1')
-    return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
+    return (contraction(d, block.Z[:n].reshape(n * L.B, -1)),)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
