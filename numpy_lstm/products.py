@@ -9,7 +9,7 @@ import numpy as np
 from . import arrays, doctor
 
 UNPACKED = 10**6  # rows x columns x inner width of such a product, at most
-NARROWEST, NARROW, WIDE = 128, 256, 512  # bytes of a row of a group: at least, as a rule at most, alone at most
+NARROWEST, NARROW, WIDE = 128, 256, 1024  # bytes of a row of a group: at least, as a rule at most, alone at most
 FEWEST, ROWS, MOST = 16, 32, 64  # rows of a group, where there are many
 VECTOR = 64  # bytes, of AVX-512, and of a line of the cache
 AVX512 = not {"AVX512_SKX", "X86_V4"}.isdisjoint(
