@@ -33,10 +33,22 @@ def empty(xp: Any, dtype: Any, *shape: int) -> Any:
     return memory[start : start + n].view(dtype).reshape(shape)
 
 
-def contraction(d: Any, z: Any) -> Any:
-    """d^T z for d (R,M) and z (R,N): (M,N). In float64 OpenBLAS makes its transpose quicker, by 6 to 8 %."""
-    matmul: Any = arrays.namespace(d).matmul
-    return matmul(z.T, d).T if d.dtype == np.float64 else matmul(d.T, z)
+def contraction(d: Any, z: Any, sums: Any = None) -> Any:
+    """d^T z for d (R,M) and z (R,N), added to ``sums`` (M,N), which is written to and given back.
+
+    In one call of SciPy's BLAS where rows follow one another in memory; in float64 the transpose, 6 to 8 % quicker.
+    """
+    xp: Any = arrays.namespace(d)
+    turned = d.dtype == np.float64
+    if sums is None:
+        return xp.matmul(z.T, d).T if turned else xp.matmul(d.T, z)
+    if xp is not np or not (d.flags.c_contiguous and z.flags.c_contiguous):
+        return xp.add(sums, contraction(d, z), out=sums)
+    from scipy.linalg import blas  # type: ignore[import-untyped]
+
+    gemm, (a, b, c) = blas.dgemm if turned else blas.sgemm, (d, z, sums) if turned else (z, d, sums.T)
+    gemm(1.0, a.T, b.T, beta=1.0, c=c, trans_b=1, overwrite_c=1)
+    return sums
 
 
 def columns(width: int, most: int, itemsize: int, least: int = NARROWEST) -> int:

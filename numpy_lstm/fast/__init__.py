@@ -190,7 +190,6 @@ def span_backward(
     dhs, dcs = given.h, getattr(given, "c", None)
     if dhs is None:
         dhs = L.xp.broadcast_to(L.xp.zeros((), L.dtype), (T, L.B, L.H))
-    work.arriving = dict(work.begin)
     for name, d in work.arriving.items():  # it arrives after the last step of a row: here, unless there is padding
         d[...] = getattr(dstate, name) if padding.dead is None else 0
     for t, n, block in reversed(values.blocks):
@@ -204,10 +203,9 @@ def span_backward(
             stop = k + 1
             for name, d in work.arriving.items() if k in ends else ():
                 copyto(d, getattr(dstate, name), where=ends[k])
-        parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
+        sums = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D), sums or (None, None))
         if dead is not None:
             dxs[t : t + n][dead] = 0
-        sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
     dfirst = cell.State(**{name: d.copy() for name, d in work.arriving.items()})
     if padding.dead is not None:
         for name, d in dfirst._asdict().items():

@@ -35,7 +35,7 @@ class Work:
         self.Q, self.one = L.sheet(K), L.xp.ones((), L.dtype)
         self.D, self.rec, self.dh = L.matrix(K, 5 * H), L.rows(H), L.rows(H)
         self.state: dict[str, Any] = {}
-        self.begin = self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
+        self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
         two = L.unfold
         self.ahead = []
         for k in range(K):
@@ -122,12 +122,12 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
         add(rec, carry, rec)  # (G3') (G2') (G1') (G9')
 
 
-def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps that give dW, db and dU, db_hn."""
+def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any, sums: Any) -> tuple[Any, ...]:
+    """dx of n steps into ``dxs`` (n*B,D); ``sums`` and those over these steps that give dW, db and dU, db_hn."""
     d, Z, H = work.D[:n].reshape(n * L.B, -1), block.Z[:n].reshape(n * L.B, -1), L.H
     W.product(d[:, : 3 * H], dxs)  # (G6') (G2') (G1')
     x1, h1 = Z[:, : L.D + 1], Z[:, L.D :]
-    return contraction(d[:, : 3 * H], x1), contraction(d[:, H : 4 * H], h1)
+    return contraction(d[:, : 3 * H], x1, sums[0]), contraction(d[:, H : 4 * H], h1, sums[1])
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

@@ -21,7 +21,7 @@ class Block:
         self.Z[:, :, -1] = 1
         self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
         self.z, self.h = list(self.Z), list(self.hs)
-        self.back = [(L.unfold(self.P[0, k]), L.unfold(self.P[1:5, k]), self.P[5, k]) for k in range(L.K)]
+        self.back = [(L.unfold(P[0]), L.unfold(P[1:4]), P[4], P[5]) for P in self.P.swapaxes(0, 1)]
         self.nbytes = weight(self)
 
 
@@ -34,14 +34,12 @@ class Work:
         self.a = L.rows(4 * H)  # their recurrent part
         self.E, self.S, self.Y = L.sheet(K, 3), L.sheet(K + 1, 5), L.sheet(K)  # e; o i f g c_prev; y = tanh c
         self.products, self.one = L.sheet(2), L.xp.ones((), L.dtype)
-        self.D, self.rec = L.matrix(K, 5 * H), L.rows(H)  # cotangents da_o da_i da_f da_g and dc_prev; dh U
-        self.dh, self.dc, self.t, self.last = L.sheet(), L.sheet(), L.sheet(), L.rows(H)
+        self.D, self.rec, self.carry = L.matrix(K, 4 * H), L.rows(H), L.sheet()  # da_o da_i da_f da_g; dh U; dc f
+        self.dh, self.dc, self.t = L.sheet(), L.sheet(), L.sheet()
         self.a_out, (self.sums, self.parts) = L.product(L.gates(self.a)), L.back_sums(self.rec, 4)
         self.state = {"c": L.unfold(self.S[:, 4])}
-        self.begin = self.arriving = {
-            "h": self.rec,
-            "c": self.last,
-        }  # dL/dh, dL/dc of the step after, but for the loss's own part
+        # dL/dh, dL/dc of the step after, but for the loss's own part
+        self.arriving = {"h": self.rec, "c": L.unfold(self.carry)}
         E, S, Y, two = self.E, self.S, self.Y, L.unfold
         self.ahead = []
         for k in range(K):
@@ -55,7 +53,7 @@ class Work:
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])
-            self.back.append((d[0], d[1:], L.back_left(self.D[k, :, : 4 * H]), d[4]))
+            self.back.append((d[0], d[1:], L.back_left(self.D[k])))
         self.nbytes = weight(self)
 
 
@@ -117,29 +115,28 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
     """These steps back, the bare recursion: ``work.arriving`` holds dh U and dc f of the step after."""
     xp = L.xp
     add, mul, matmul = xp.add, xp.multiply, xp.matmul
-    rec, dh, t, carry, sums, parts = work.rec, work.dh, work.t, work.arriving["c"], work.sums, work.parts
-    dh2, dc2, t2 = L.unfold(dh), L.unfold(work.dc), L.unfold(t)
+    rec, dh, dc, t, carry, sums, parts = work.rec, work.dh, work.dc, work.t, work.carry, work.sums, work.parts
+    dh2, dc2 = L.unfold(dh), L.unfold(dc)
     sent = [None] * len(dhs[steps]) if dcs is None else dcs[steps]
     views = zip(dhs[steps], sent, work.back[steps], block.back[steps], strict=True)
-    for dhs_k, dcs_k, (d_o, d_ifg_c, d, dc_prev), (P_o, P_ifg_c, P_c) in reversed(list(views)):
+    for dhs_k, dcs_k, (d_o, d_ifg, d), (P_o, P_ifg, f, P_c) in reversed(list(views)):
         add(rec, dhs_k, dh2)  # all of dh_t
         mul(dh, P_c, t)
-        add(carry, t2, dc2)  # (L11') (L10')
+        add(carry, t, dc)  # (L11') (L10')
         if dcs_k is not None:
             add(dc2, dcs_k, dc2)
-        mul(P_ifg_c, dc2, d_ifg_c)  # (L9') (L7') (L6') (L5')
+        mul(P_ifg, dc2, d_ifg)  # (L9') (L7') (L6') (L5')
+        mul(f, dc, carry)  # (L9')
         mul(P_o, dh2, d_o)  # (L11') (L8')
         matmul(d, U, out=sums)  # (L4')-(L1')
         add_parts(parts, rec)
-        carry = dc_prev
-    work.arriving["c"] = carry
 
 
-def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]: dU, dW, db side by side."""
-    d = work.D[:n].reshape(n * L.B, -1)[:, : 4 * L.H]
+def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any, sums: Any) -> tuple[Any, ...]:
+    """dx of n steps into ``dxs`` (n*B,D); ``sums`` and those over these steps of da^T [h_prev x 1]: dU, dW, db."""
+    d = work.D[:n].reshape(n * L.B, -1)
     W.product(d, dxs)  # (L4')-(L1')
-    return (contraction(d, block.Z[:n].reshape(n * L.B, -1)),)
+    return (contraction(d, block.Z[:n].reshape(n * L.B, -1), sums[0]),)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

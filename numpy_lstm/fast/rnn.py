@@ -28,7 +28,7 @@ class Work:
         self.ahead = [(A, L.product(A[None])) for A in self.A]
         self.back = [(d, L.back_left(d)) for d in self.D]
         self.state: dict[str, Any] = {}
-        self.begin = self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
+        self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
         self.nbytes = weight(self)
 
 
@@ -76,11 +76,11 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
         matmul(left, U, out=sums)  # (R1')
 
 
-def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]."""
+def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any, sums: Any) -> tuple[Any, ...]:
+    """dx of n steps into ``dxs`` (n*B,D); ``sums`` and those over these steps of da^T [h_prev x 1]."""
     d = work.D[:n].reshape(n * L.B, -1)
     W.product(d, dxs)  # (R1')
-    return (contraction(d, block.Z[:n].reshape(n * L.B, -1)),)
+    return (contraction(d, block.Z[:n].reshape(n * L.B, -1), sums[0]),)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:
