@@ -33,7 +33,7 @@ class Work:
         self.A = L.sheet(K, 4) if L.apart else L.matrix(K, 4 * H)  # pre-activations
         self.a = L.rows(4 * H)  # their recurrent part
         self.E, self.S, self.Y = L.sheet(K, 3), L.sheet(K + 1, 5), L.sheet(K)  # e; o i f g c_prev; y = tanh c
-        self.products, self.one = L.sheet(2), L.xp.ones((), L.dtype)
+        self.products, self.one = L.sheet(K, 2), L.xp.ones((), L.dtype)  # i g, f c_prev
         self.D, self.rec, self.carry = L.matrix(K, 4 * H), L.rows(H), L.sheet()  # da_o da_i da_f da_g; dh U; dc f
         self.dh, self.dc, self.t = L.sheet(), L.sheet(), L.sheet()
         self.a_out, (self.sums, self.parts) = L.product(L.gates(self.a)), L.back_sums(self.rec, 4)
@@ -46,7 +46,7 @@ class Work:
             A = L.unfold(self.A[k]) if L.apart else L.gates(self.A[k])
             logistic, a_g = A[:3], A[3]
             e = (two(E[k]), flat(E[k]), flat(S[k, :3]))
-            g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]))
+            g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]), flat(self.products[k]), *self.products[k])
             y = (Y[k], two(Y[k]))
             out = L.product(A, L.apart) if L.joined else self.A[k]
             self.ahead.append((out, logistic, *e, *g, S[k + 1, 4], *y, two(S[k, 0])))
@@ -78,10 +78,10 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     """n steps forward, L1 to L11, on ``block.xs``, ``block.h`` and c, which stands in ``work.S``."""
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
-    (W, U), a, one, both, (ig, fc) = W, work.a, work.one, flat(work.products), work.products
+    (W, U), a, one = W, work.a, work.one
     if U is not None:  # x W^T + b for the whole block
         W.product(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], work.A[:n].reshape(n * L.B, -1))
-    for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, c, y, y2, o) in enumerate(work.ahead[:n]):
+    for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, both, ig, fc, c, y, y2, o) in enumerate(work.ahead[:n]):
         if U is None:
             matmul(block.z[k], W, out=A)  # (L1)-(L4)
         else:
@@ -100,11 +100,11 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
     """The local factors of n steps at once: what multiplies dh and dc on the way back."""
     mul = L.xp.multiply
     E, S = work.E[:n].swapaxes(0, 1), work.S[:n].swapaxes(0, 1)
-    P, Y, C = block.P[:, :n], work.Y[:n], work.S[1 : n + 1, 4]
-    L.finite(E)  # s = 0 there: keep e s s from becoming inf 0
-    mul(mul(E, S[:3], E), S[:3], E)  # s' = e s s
-    mul(E[0], Y, P[0])  # y o'           (L11') (L8')
-    mul(E[1:], S[3:], P[1:3])  # g i', c_prev f' (L9') (L5') (L6')
+    P, C = block.P[:, :n], work.S[1 : n + 1, 4]
+    L.finite(E)  # s = 0 there: keep e s from becoming inf 0
+    mul(E, S[:3], E)  # 1 - s = e s, and s' = (1 - s) s
+    mul(L.unfold(E[0]), block.hs[1 : n + 1], L.unfold(P[0]))  # y o' = (1 - o) h (L11') (L8')
+    mul(E[1:], work.products[:n].swapaxes(0, 1), P[1:3])  # g i', c_prev f'      (L9') (L5') (L6')
     a_g = L.unfold(work.A[:n, 3]) if L.apart else work.A[:n, :, 3 * L.H :]
     over_cosh_squared(L, L.unfold(S[1]), a_g, L.unfold(P[3]), L.unfold(E[0]))  # i g' (L9') (L7')
     P[4] = S[2]  # f              (L9')
