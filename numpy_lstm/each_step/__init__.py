@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import arrays, binding, scan, sequences, steps, tree
-from ..arrays import Array
 from ..pages import CrossEntropy
 from ..pages.page import Page, take
 from ..scan import Backward, Forward
@@ -34,14 +33,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
 
 
 def backward(
-    cell: Page,
-    params: Any,
-    run: Forward,
-    dhs: Array | None = None,
-    dcs: Array | None = None,
-    dlast: Any = None,
-    *,
-    dstates: Any = None,
+    cell: Page, params: Any, run: Forward, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
 ) -> Backward:
     """See ``numpy_lstm.backward``. There is no state, so ``dlast`` has no fields."""
     _expect_memoryless(cell)
