@@ -5,6 +5,7 @@ Two routes: the cells as tutorials write them (``torch_cells``), and ``torch.nn`
 """
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -149,20 +150,18 @@ def answer(case: Any) -> dict[str, Any]:
     are not among them.
     """
     network, sizes = case.network, case.sizes
-    ways = ("", "_reverse") if network.direction == "bidirectional" else ("",)
+    ways = ("", "_reverse")[: network.ways]
     leaf = {k: torch.tensor(a, dtype=getattr(torch, case.dtype)) for k, a in case.arrays.items() if k != "lengths"}
     leaf = {k: a if parse(k).role == GRADIENT else a.requires_grad_() for k, a in leaf.items()}
     layer = getattr(torch.nn, network.page.name)(
         *(sizes["D"], sizes["H"], network.layers),
-        bidirectional=len(ways) == 2,
+        bidirectional=network.ways == 2,
         dtype=getattr(torch, case.dtype),
         **({"proj_size": network.projection} if network.projection else {}),
     )
     weights = {
         k.replace("_l0", f"_l{n}{way}"): leaf[place + k]
-        for place, (n, way) in zip(
-            network.places(), [(n, way) for n in range(network.layers) for way in ways], strict=True
-        )
+        for place, (n, way) in zip(network.places(), product(range(network.layers), ways), strict=True)
         for k in case.names()
     }
     fields = [k for k in "hc" if f"{network.places()[0]}{k}_0" in leaf]
