@@ -108,13 +108,13 @@ class StepByStep(Recurrent):
 
 def flipped(case: Case, arrays: dict[str, Any]) -> dict[str, Any]:
     """Units, features and rows counted from the other end, in the layout of records; time stays."""
-    ways, found = 1 + (case.network.direction == "bidirectional"), {}
+    found = {}
     for k, a in arrays.items():
         name = parse(k)
         steps = name.of_steps or name.field in ("x", "output") or name.field.startswith("keep_")
         found[k] = np.flip(a, tuple(range(int(steps), a.ndim)))
         deeper = name.place not in ("", "l0.", "l0_reverse.") and name.field.startswith("W")
-        if ways == 2 and (name.field == "output" or deeper):  # two directions stand side by side
+        if case.network.ways == 2 and (name.field == "output" or deeper):  # two directions stand side by side
             found[k] = np.roll(found[k], a.shape[-1] // 2, -1)
     return found
 

@@ -183,7 +183,7 @@ def _check_dtype(dtype: str) -> None:
 def _check_size(network: Network, arrays: dict[str, Any]) -> None:
     T, B = (*getattr(arrays.get("x"), "shape", ()), 0, 0)[:2]
     widths = [a.shape[-1] for k, a in arrays.items() if k.rpartition(".")[2].startswith("d_") and a.ndim]
-    places = min(network.layers * (1 + (network.direction == "bidirectional")), len(arrays))
+    places = min(network.layers * network.ways, len(arrays))
     expect_short(T, T * B * max(widths, default=0) * places, ", unless large cases are asked for: large=True, --large")
 
 

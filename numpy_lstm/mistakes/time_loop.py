@@ -8,6 +8,7 @@ from .. import tree
 from ..pages import LSTM
 from .edits import contracted, fields, in_spans, returned, rows, saved, shifted, steps, without_first
 from .page_factors import has_cell
+from .result_places import equal_states
 from .results import plus_weights
 from .workbench import Edits, Mistake, Workbench
 
@@ -86,10 +87,6 @@ def _last(bench: Workbench) -> Any:
 def _asked(bench: Workbench) -> list[str]:
     """The fields of the last state that have a cotangent."""
     return [k for k in bench.states if any(np.any(getattr(d, k)) for d in bench.case.network.unnest(bench.call.dlast))]
-
-
-def _square(bench: Workbench) -> bool:
-    return "c" in bench.states and bench.sizes["R"] == bench.sizes["H"]
 
 
 def _top(bench: Workbench) -> bool:
@@ -227,7 +224,7 @@ COTANGENTS = [
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(**{k: 0.0}))}), ("{}", 0)),
     Mistake("last-state-cotangent-doubled", "dL/dh_n or dL/dc_n is added twice", _asked,
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(**{k: lambda a: 2 * a}))}), ("{}", 0)),
-    Mistake("last-state-cotangents-exchanged", "dL/dh_n and dL/dc_n are taken for one another", _square,
+    Mistake("last-state-cotangents-exchanged", "dL/dh_n and dL/dc_n are taken for one another", equal_states,
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(h="c", c="h"))}), ("h", 0)),
     Mistake("last-state-cotangent-at-every-step", "dL/dh_n is added at each step, not at the last alone", _top,
             _arriving(lambda b, call, k: {"dhs": call.dhs + np.where(_last(b), 0.0, call.dlast.h)}), ("h", 1)),

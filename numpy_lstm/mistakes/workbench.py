@@ -88,6 +88,11 @@ class Looped(Recurrent):
         return tree.add(found, scan.backward(self.cell, params, run, dcs=dcs))
 
 
+def differ(got: Any, right: Any) -> bool:
+    """Whether an array is not, to rounding, the right one."""
+    return got is not right and not np.allclose(got, right, rtol=1e-9, atol=1e-9 * np.max(np.abs(right), initial=0))
+
+
 class Workbench:
     """A ``case`` with its ``call``, ``layer``, right forward ``run``, right pass ``back``, and the ``right`` answer.
 
@@ -140,8 +145,7 @@ class Workbench:
 
     def differs(self, answer: dict[str, Any]) -> bool:
         """Whether any array of the answer is not, to rounding, the right one."""
-        pairs = ((answer[k], a) for k, a in self.right.items() if answer[k] is not a)
-        return any(not np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b), initial=0)) for a, b in pairs)
+        return any(differ(answer[k], a) for k, a in self.right.items())
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -150,14 +154,9 @@ class Workbench:
         return sizes | {"R": self.whole.R or sizes["H"]}
 
     @property
-    def published(self) -> bool:
-        """Whether the equations of the cell are those of a page in ``PAGES``, perhaps with other functions."""
-        return any(self.cell.values == page.values for page in PAGES)
-
-    @property
     def printed(self) -> bool:
         """Whether the cell is a page as printed, or somebody's own; not a published one with other functions."""
-        return self.cell in PAGES or not self.published
+        return self.cell in PAGES or all(self.cell.values != page.values for page in PAGES)
 
     @cached_property
     def gates(self) -> list[str]:
