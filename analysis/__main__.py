@@ -83,7 +83,7 @@ COMMANDS = {
         "the fast path where gates saturate, against 50-digit truth", "verify.accuracy", ("seed",), ("mpmath",)
     ),
     "charlm": Command(
-        "train a character model on a text, beside n-grams; go on with it, or sample from it",
+        "train a character model on a text, beside n-grams; continue a run, or sample from it",
         "charlm.command",
         judges=False,
     ),

@@ -56,7 +56,7 @@ def add(parser: argparse.ArgumentParser, settings: dict[str, Option], updates: s
     parser.add_argument("--patience", type=positive, help="stop after so many looks without gain")
     said = f"the model, .npz or .safetensors, its record beside it; default: {file}"
     parser.add_argument("--file", type=Path, help=said)
-    parser.add_argument("--resume", action="store_true", help="go on with the saved model")
+    parser.add_argument("--resume", action="store_true", help="continue the saved run")
 
 
 def chosen(options: argparse.Namespace, settings: dict[str, Option], preset: dict[str, Any]) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def plain(value: Any) -> Any:
-    """Records as dicts."""
+    """Records as dicts, which JSON can hold."""
     if hasattr(value, "_asdict"):
         return {k: plain(v) for k, v in value._asdict().items()}
     return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Train a character model, beside n-grams; save it, go on with it, sample from it, and record what it did."""
+"""Train a character model, beside n-grams; save it, continue the run, sample from it, and record what it did."""
 
 import argparse
 import itertools

@@ -31,11 +31,11 @@ class Timed:
         return getattr(self.layer, name)
 
     def forward(self, *arguments: Any) -> Any:
-        """That of the layer."""
+        """``forward`` of the layer, timed."""
         return self._timed(self.layer.forward, *arguments)
 
     def backward(self, *arguments: Any) -> Any:
-        """That of the layer."""
+        """``backward`` of the layer, timed."""
         return self._timed(self.layer.backward, *arguments)
 
     def _timed(self, call: Any, *arguments: Any) -> Any:

@@ -36,7 +36,7 @@ class Translator(NamedTuple):
         return found
 
     def symbols(self, found: train.Found) -> list[str]:
-        """Of a translation."""
+        """The symbols of a translation."""
         return [self.settings["targets"][code] for code in found.codes]
 
     def lines(self, held: data.Data, found: Sequence[train.Found]) -> list[str]:

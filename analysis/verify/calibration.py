@@ -51,7 +51,7 @@ VERDICTS = ("pass", "cannot tell", "fail")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
+    """Options of this command."""
     parser.add_argument("--cases", type=positive, default=350, help="each with 6 right answers; default: 350")
 
 

@@ -120,7 +120,7 @@ def write_text(path: FilePath, text: str) -> Path:
 
 
 def write_bytes(path: FilePath, data: bytes) -> Path:
-    """The same of bytes."""
+    """Write bytes, whole or not at all."""
     with naming(path, "written"):
         return write(Path(path), lambda temporary: temporary.write_bytes(data))
 

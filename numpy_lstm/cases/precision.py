@@ -45,5 +45,5 @@ def narrower(one: str, other: str) -> str:
 
 
 def wider(one: str, other: str) -> str:
-    """The one that holds more."""
+    """Of two precisions the one that holds more digits."""
     return min(one, other, key=lambda dtype: ROUNDOFF[dtype])

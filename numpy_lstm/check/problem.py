@@ -218,7 +218,7 @@ class Problem(NamedTuple):
         return run, tree.map(_of_floats(total_size), sized._backward(map_run(_of_floats(Sized), run), sized.cotangents))
 
     def textbook_passes(self) -> tuple[Any, Any]:
-        """The same for ``textbook_paths``."""
+        """The run, and ``textbook_paths`` of all that the backward pass returns."""
         sized = self.mapped(arrays.on_host).mapped(Sized, textbook)
         run = sized._forward()
         return run, tree.map(

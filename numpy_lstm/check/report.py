@@ -100,7 +100,7 @@ class Report:
         return self._head() + columns(*self._cells())
 
     def markdown(self) -> str:
-        """A Markdown table."""
+        """The report as a Markdown table."""
         return self._head() + table(*self._cells())
 
     def to_dict(self) -> dict[str, Any]:

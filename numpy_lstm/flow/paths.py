@@ -12,12 +12,12 @@ import numpy as np
 from .. import arrays, tree
 from .given import check_pass, state_field
 from .passes import Pass, every_step, on_host
-from .step import Parts, Step
+from .step import ByPath, Step
 
 ORDER = ("given", "carry", "kept", "output", "gate", "peephole")
 
 
-def split(p: Pass, signal: str | None = None) -> Parts:
+def split(p: Pass, signal: str | None = None) -> ByPath:
     """dL/dc_t (dL/dh_t with ``signal="h"``, the default of a cell without c) by path, each part (T,B,H).
 
     Any cell, yours too: the paths are the terms that its own ``adjoint`` adds up. ``given``, from outside at this

@@ -16,7 +16,7 @@ class OneWay(Masked):
     """Multiplies what the layer reads, and not what comes back."""
 
     def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:
-        """As of the layer itself."""
+        """The backward pass of the layer; what comes back is not masked."""
         back: Backward = self.layer.backward(params, run, dhs, dcs, dlast)
         return back
 

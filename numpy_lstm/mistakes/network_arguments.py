@@ -22,7 +22,7 @@ class WholeReversed(Reversed):
     """Reverses the padded batch as a whole, so that short rows begin with their padding."""
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """As of the base, but for the padding."""
+        """See ``Reversed``; the lengths do not count."""
         run = self.layer.forward(params, reverse(xs), first, lengths)
         return Run(reverse(run.hs), run.last, run, None)
 
@@ -31,12 +31,12 @@ class FeaturesReversed(Reversed):
     """Reads forward, each input from its last feature to its first."""
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """As of the base, but for the axis."""
+        """See ``Reversed``; features are reversed, not steps."""
         run = self.layer.forward(params, xs[..., ::-1], first, lengths)
         return Run(run.hs, run.last, run, lengths)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-        """As of the base, but for the axis."""
+        """See ``Reversed``; features are reversed, not steps."""
         back = self.layer.backward(params, run.parts, dhs, dcs, dlast)
         return back._replace(dxs=back.dxs[..., ::-1])
 
@@ -45,12 +45,12 @@ class InReadingOrder(Reversed):
     """Hands out its outputs in the order in which it reads."""
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """As of the base, but for the order."""
+        """See ``Reversed``; ``hs`` and ``dhs`` stand in the order in which it reads."""
         run = super().forward(params, xs, first, lengths)
         return run._replace(hs=run.parts.hs)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-        """As of the base, but for the order."""
+        """See ``Reversed``; ``hs`` and ``dhs`` stand in the order in which it reads."""
         return super().backward(params, run, reverse(dhs, run.lengths), dcs, dlast)
 
 

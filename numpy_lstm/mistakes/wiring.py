@@ -75,7 +75,7 @@ class Apart(Stack):
     """Every layer but the top one gets no cotangent of its outputs."""
 
     def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-        """As of the base, but for that."""
+        """See ``Stack``; each lower layer gets its last cotangents alone."""
         each = list(zip(self.layers, params, run.parts, dlast, strict=True))
         backs = [layer.backward(p, r, dhs if r is run.parts[-1] else 0 * r.hs, dlast=d) for layer, p, r, d in each]
         named = ("dfirst", "dparams", "cotangents")

@@ -20,7 +20,7 @@ KEPT = 100_000  # numbers in an answer, at most, for a bench to remember it
 
 
 def same(a: Any) -> Any:
-    """Nothing changed."""
+    """The argument, unchanged."""
     return a
 
 
@@ -75,13 +75,13 @@ class Looped(Recurrent):
     back: Any = scan.backward
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
-        """As of the base."""
+        """See ``Recurrent``; by the time loop ``ahead``."""
         return self.ahead(self.cell, params, xs, first, lengths)
 
     def backward(
         self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
     ) -> Any:
-        """As of the base; what cotangents of every cell add, the right loop adds, if the run is its own."""
+        """See ``Recurrent``; by the loop ``back``. Cotangents of every cell go through the right loop, if it ran."""
         found = self.back(self.cell, params, run, dhs, dlast=dlast)
         if dcs is None or self.ahead is not scan.forward:
             return found

@@ -42,7 +42,7 @@ class PageFunction(partial[Any]):
 
     @property
     def __name__(self) -> str:
-        """As the page calls it."""
+        """The name that the page gives the function."""
         return str(self.func.__name__)
 
     def __repr__(self) -> str:
