@@ -9,7 +9,7 @@ import numpy as np
 from ..cases.case import Case
 from ..cases.names import is_gradient
 from ..mistakes import CATALOGUE, Mistake, Workbench, label
-from ..mistakes.workbench import differ
+from ..mistakes.workbench import unlike
 
 EXPLAINS = 0.01  # of the error may be left over where a mistake is named
 SHOWN = 5
@@ -97,7 +97,7 @@ class Lineup:
                     continue
                 if (mistake, variant) not in self._made:
                     answer = self.seen(mistake.answer(self.bench, variant))
-                    shows = any(differ(answer[k], a) for k, a in self.truth.items())
+                    shows = any(unlike(answer[k], a) for k, a in self.truth.items())
                     self._made[mistake, variant] = Made(mistake, variant, answer, shows)
                 found.append(self._made[mistake, variant])
         return [made for made in found if made.shows]

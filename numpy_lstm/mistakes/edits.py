@@ -88,9 +88,9 @@ def with_functions(**functions: Any) -> Edits:
     )
 
 
-def with_contracted(change: Change | None = None, /, **sources: Any) -> Edits:
+def with_contracted(**sources: Any) -> Edits:
     """The parameter gradients are contracted from other values."""
-    change = change or fields(**sources)
+    change = fields(**sources)
     return Edits(page=lambda cell: replace(cell, gradients=lambda F, p, v, d: cell.gradients(F, p, change(v), d)))
 
 

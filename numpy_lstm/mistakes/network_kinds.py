@@ -72,18 +72,9 @@ _PEEPHOLE_AFTER = with_equations(
 )
 
 
-def _outside(cell: Page) -> Page:
+def _outside(p: Any) -> Any:
     """n = tanh(W_n x + b_n + r (U_n h) + b_hn): the second bias moves out of the reset gate, into the first."""
-
-    def moved(p: Any) -> Any:
-        return p._replace(b_n=p.b_n + p.b_hn, b_hn=0 * p.b_hn)
-
-    return replace(
-        cell,
-        values=lambda F, p, x, prev: cell.values(F, moved(p), x, prev),
-        adjoint=lambda F, p, v, d: cell.adjoint(F, moved(p), v, d),
-        gradients=lambda F, p, v, d: (dp := cell.gradients(F, moved(p), v, d))._replace(b_hn=dp.b_n),
-    )
+    return p._replace(b_n=p.b_n + p.b_hn, b_hn=0 * p.b_hn)
 
 
 def _normed(**options: Any) -> Edits:
@@ -109,7 +100,7 @@ GRUS = [
     other("gru-reset-polarity", "1 - r resets in place of r", is_(GRU, GRUResetBefore), having(r=complement)),
     other("gru-second-bias-outside-reset",
           "n = tanh(W_n x + b_n + r (U_n h) + b_hn): b_hn outside the reset gate (G3, G6)",
-          is_(GRU), throughout(Edits(page=_outside))),
+          is_(GRU), reading(_outside, lambda dp: dp._replace(b_hn=dp.b_n))),
     other("gru-second-bias-absent", "no b_hn at all (G3)", is_(GRU), ignoring("b_hn")),
     other("gru-second-bias-absent-at-first-step", "the first step, without a state, leaves b_hn out (G3)",
           lambda b: b.cell == GRU and not b.case.network.zoneout,
