@@ -25,8 +25,6 @@ ORDER = [
     "fast each_step",
     "checkpointed weight_files",
     "layers",
-    "state_dict torch_names",
-    "twin",
     "nn onnx flow",
     "cases",
     "mistakes",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from . import arrays, layouts
-from .pages import Page
+from .. import arrays, layouts
+from ..pages import Page
 
 
 @dataclass(frozen=True)
