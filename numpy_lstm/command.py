@@ -43,7 +43,7 @@ class NoVerdict(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """One line and status 3 on bad usage."""
+    """A parser that answers bad usage by one line and status 3."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 3, and one line that says what was wrong."""

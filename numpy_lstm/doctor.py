@@ -82,7 +82,7 @@ def _shared_objects() -> list[str]:
 
 
 def speed() -> Speed:
-    """Of this process as it stands."""
+    """Measure the kernels of this process."""
     found = []
     for dtype in (np.float64, np.float32):
         logs = []

@@ -42,8 +42,8 @@ def where(rows: Array | None, t: int, new: Any, old: Any = None) -> Any:
     return tree.map(choose, new, old)
 
 
-def at(record: Any, t: int) -> Any:
-    """The record at step t of one with a time axis in front."""
+def at(record: Any, t: Any) -> Any:
+    """The record at step t, or the steps of a slice, of one with a time axis in front."""
     return tree.map(lambda a: a[t, ...], record)
 
 

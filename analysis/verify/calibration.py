@@ -25,6 +25,7 @@ from numpy_lstm.command import positive
 from numpy_lstm.judge import Judge
 from numpy_lstm.layers import Recurrent
 from numpy_lstm.mistakes import Workbench, possible
+from numpy_lstm.sequences import at
 
 from .. import output
 from ..progress import bar
@@ -100,7 +101,7 @@ class StepByStep(Recurrent):
         """The other parameter gradients; all else as ever."""
         back, total = scan.backward(self.cell, params, run, dhs, dcs, dlast), None
         for t in range(len(run.hs))[::-1]:
-            v, d = (tree.map(lambda a, t=t: a[t], record) for record in (run.values, back.cotangents))
+            v, d = (at(record, t) for record in (run.values, back.cotangents))
             step = self.cell.gradients(self.cell.functions, params, v, d)
             total = step if total is None else tree.add(step, total)
         return back._replace(dparams=total)

@@ -45,7 +45,7 @@ class Made(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As ``mistakes.label``."""
+        """The name with its variant: see ``mistakes.label``."""
         return label(self.mistake, self.variant)
 
 
@@ -88,7 +88,7 @@ class Lineup:
         return sorted(found, key=lambda s: s.left)[:SHOWN]
 
     def made(self, values_wrong: bool | None = None) -> list[Made]:
-        """Those that change what is seen; with ``values_wrong`` only those that can explain it, or are cheap."""
+        """The mistakes that change what is seen; with ``values_wrong`` only those that can explain it, or are cheap."""
         found = []
         for mistake in self.catalogue:
             for variant in mistake.conceivable(self.bench):

@@ -46,7 +46,7 @@ _LISTS = (  # in the order in which sets of cases and tables list them
     *(page_factors.PATHS, page_factors.FACTORS, page_factors.DERIVATIVES, page_factors.GATES),
     *(page_cells.IN_GRU, page_cells.IN_PEEPHOLES, page_cells.IN_LAYER_NORM),
     *(time_loop.STEPS, time_loop.COTANGENTS, time_loop.TRUNCATION, wiring.DIRECTIONS, wiring.DEPTH, wiring.LENGTHS),
-    *(time_loop.PROJECTION, time_loop.MASKS, results.FACTORS, results.BIASES, results.NUMBERS, result_places.PLACES),
+    *(time_loop.PROJECTION, masks.ZONEOUTS, results.FACTORS, results.BIASES, results.NUMBERS, result_places.PLACES),
     *(network_cells.CELLS, network_kinds.GRUS, network_kinds.PEEPHOLES, network_kinds.LAYER_NORMS),
     *(network_weights.WEIGHTS, network_states.STATES, network_arguments.ARGUMENTS, network_arguments.ZONEOUTS),
     time_loop.SHIPPED,

@@ -1,4 +1,4 @@
-"""Masks and cotangents that one of the two passes does not have: dropout between layers, cuts, every c, clips."""
+"""Masks and cotangents that one of the two passes does not have: zoneout, dropout, cuts, every c, clips."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from ..layers import Masked
 from ..scan import Backward
 from ..steps import Steps
-from .edits import with_derivative
+from .edits import saved, shifted, with_derivative
 from .workbench import Edits, Mistake, Workbench, throughout
 
 
@@ -47,6 +47,11 @@ def _reset_where_not_read(call: Any) -> Any:
 
 def _clipped(bench: Workbench) -> list[str]:
     return [k for k in bench.cell.functions._fields if bench.function(k).startswith("clip_")]
+
+
+def _other_masks(change: Any) -> Edits:
+    """The backward pass reads other masks."""
+    return saved(lambda v: v._replace(**{k: change(a) for k, a in v._asdict().items() if k.startswith("keep_")}))
 
 
 MASKS = [
@@ -95,3 +100,17 @@ MASKS = [
         lambda _, k: with_derivative(lambda f, a: 1 + 0 * a, k),
     ),
 ]
+
+# fmt: off
+ZONEOUTS = [
+    Mistake("first-mask-at-every-step", "the backward pass uses the zoneout mask of the first step for all steps",
+            lambda b: b.case.network.zoneout, _other_masks(lambda a: np.broadcast_to(a[:1], a.shape))),
+    Mistake("mask-inverted", "the backward pass keeps where the forward pass renews",
+            lambda b: b.case.network.zoneout, _other_masks(lambda a: 1 - a)),
+    Mistake("mask-of-another-step", "the backward pass uses the mask of the next or the previous step",
+            lambda b: ["next", "previous"] if b.case.network.zoneout else [],
+            lambda b, k: _other_masks(lambda a: shifted(a, k))),
+    Mistake("mask-missing-in-backward", "the backward pass knows no zoneout: every state is new",
+            lambda b: b.case.network.zoneout, _other_masks(lambda a: 0 * a)),
+]
+# fmt: on

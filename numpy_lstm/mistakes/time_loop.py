@@ -6,7 +6,8 @@ import numpy as np
 
 from .. import tree
 from ..pages import LSTM
-from .edits import contracted, fields, in_spans, returned, rows, saved, shifted, steps, without_first
+from ..sequences import at, folded
+from .edits import contracted, fields, in_spans, returned, saved, shifted, without_first
 from .page_factors import has_cell
 from .result_places import equal_states
 from .results import plus_weights
@@ -36,7 +37,7 @@ def _of_step(t: int, *kinds: str) -> Edits:
     """Gradients of these kinds, or all, are those of one step."""
 
     def change(cell: Any, p: Any, run: Any, back: Any) -> Any:
-        one = cell.gradients(cell.functions, p, steps(run.values, t), steps(back.cotangents, t))
+        one = cell.gradients(cell.functions, p, at(run.values, t), at(back.cotangents, t))
         wrong = {k: a for k, a in one._asdict().items() if not kinds or k.startswith(kinds)}
         return back._replace(dparams=back.dparams._replace(**wrong))
 
@@ -51,11 +52,6 @@ def _row(record: Any) -> Any:
 def _all_from(at: Any) -> Any:
     """Every step of the record is the one at ``at``."""
     return lambda values: tree.map(lambda a: np.broadcast_to(a[at], a.shape), values)
-
-
-def _masks(change: Any) -> Edits:
-    """The backward pass reads other masks."""
-    return saved(lambda v: v._replace(**{k: change(a) for k, a in v._asdict().items() if k.startswith("keep_")}))
 
 
 def _projected(rule: Any) -> Edits:
@@ -106,7 +102,7 @@ def _late(bench: Workbench, _: str) -> Edits:
 def _without_step(cell: Any, p: Any, run: Any, back: Any, change: Any = lambda v: v) -> Any:
     """No cotangent of step 1; the parameter gradients contracted from ``change(values)``."""
     d = tree.map(without_first, back.cotangents)
-    dparams = cell.gradients(cell.functions, p, rows(change(run.values)), rows(d))
+    dparams = cell.gradients(cell.functions, p, folded(change(run.values)), folded(d))
     dxs, dfirst = tree.map(without_first, back.dxs), tree.map(lambda a: 0 * a, back.dfirst)
     return back._replace(dxs=dxs, dfirst=dfirst, dparams=dparams, cotangents=d)
 
@@ -114,7 +110,7 @@ def _without_step(cell: Any, p: Any, run: Any, back: Any, change: Any = lambda v
 def _without_last(loop: Any) -> Any:
     def backward(cell: Any, p: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         before = slice(None, -1)
-        part = run._replace(hs=run.hs[before], values=steps(run.values, before))
+        part = run._replace(hs=run.hs[before], values=at(run.values, before))
         back = loop(cell, p, part, dhs[before], dlast=dlast)
         dxs, d = tree.map(lambda a: np.concatenate([a, 0 * a[:1]]), (back.dxs, back.cotangents))
         return back._replace(dxs=dxs, cotangents=d)
@@ -130,7 +126,7 @@ def _thinc(bench: Workbench, _: str) -> Edits:
 
 def _steps_apart(cell: Any, p: Any, run: Any, back: Any) -> Any:
     """Each step by itself; db_k = db_f + its own da_k at each, so that all of db_f and the da_k of step 1 are left."""
-    first = cell.gradients(cell.functions, p, steps(run.values, 0), steps(back.cotangents, 0))
+    first = cell.gradients(cell.functions, p, at(run.values, 0), at(back.cotangents, 0))
     wrong = {f"b_{k}": back.dparams.b_f + getattr(first, f"b_{k}") for k in "igo"}
     return back._replace(dparams=back.dparams._replace(**wrong))
 
@@ -193,18 +189,6 @@ PROJECTION = [
     Mistake("projection-gradient-from-previous-step", "dM from m_{t-1} in place of m_t",
             lambda b: bool(b.case.network.projection),
             _projected(lambda run, back: np.einsum("tbr,tbh->rh", back.cotangents.h[1:], run.values.m[:-1]))),
-]
-
-MASKS = [
-    Mistake("first-mask-at-every-step", "the backward pass uses the zoneout mask of the first step for all steps",
-            lambda b: b.case.network.zoneout, _masks(lambda a: np.broadcast_to(a[:1], a.shape))),
-    Mistake("mask-inverted", "the backward pass keeps where the forward pass renews",
-            lambda b: b.case.network.zoneout, _masks(lambda a: 1 - a)),
-    Mistake("mask-of-another-step", "the backward pass uses the mask of the next or the previous step",
-            lambda b: ["next", "previous"] if b.case.network.zoneout else [],
-            lambda b, k: _masks(lambda a: shifted(a, k))),
-    Mistake("mask-missing-in-backward", "the backward pass knows no zoneout: every state is new",
-            lambda b: b.case.network.zoneout, _masks(lambda a: 0 * a)),
 ]
 
 COTANGENTS = [

@@ -74,7 +74,7 @@ def unlike(a: Any, b: Any) -> bool:
 
 
 def throughout(edits: Edits) -> Edits:
-    """The same in both passes."""
+    """The edits, made in both passes."""
     return edits._replace(forward=True)
 
 
@@ -260,7 +260,7 @@ class Mistake(NamedTuple):
         return ([""] if found else []) if isinstance(found, bool) else list(found)
 
     def variants(self, bench: Workbench) -> list[str]:
-        """Those with which it gives wrong numbers here."""
+        """The parameters with which it gives wrong numbers here."""
         return [k for k in self.conceivable(bench) if self.shows(bench, k)]
 
     def edits(self, bench: Workbench, variant: str = "") -> Edits:
