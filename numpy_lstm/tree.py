@@ -74,7 +74,7 @@ def scale(factor: Any, tree: Tree) -> Tree:
 
 
 def plain(tree: Tree) -> Tree:
-    """``tree``, in the same memory, without subclasses of ``numpy.ndarray``: results of a memmap would be memmaps too."""
+    """``tree`` in the same memory without subclasses of ``numpy.ndarray``: results of a memmap would be memmaps too."""
     return map(lambda a: a.view(np.ndarray) if isinstance(a, np.ndarray) else a, tree)
 
 
