@@ -29,10 +29,7 @@ from numpy_lstm.sequences import at
 
 from .. import output
 from ..progress import bar
-from .routes import HAS_TORCH
-
-if HAS_TORCH:
-    from reference import torch_oracle
+from . import routes
 
 CLAIMED = 1000  # the first seed of those that the claim is about
 EVERY = 8  # of so many cases one gets wrong answers too
@@ -71,7 +68,7 @@ def draw(rng: np.random.Generator) -> tuple[str, Case]:
     zoned = not wired and rng.random() < 0.1
     projection = int(rng.integers(1, H)) if narrow else 0
     network = Network(page, projection, zoned, direction, int(rng.integers(1, 3)) if wired else 1)
-    torchs = HAS_TORCH and page in TORCH and not zoned and direction != "reverse" and rng.random() < 0.7
+    torchs = routes.HAS_TORCH and page in TORCH and not zoned and direction != "reverse" and rng.random() < 0.7
     gates = [k for k in page.Params._fields if k.startswith("b")]
     case = Case.random(
         network,
@@ -130,7 +127,7 @@ def right_answers(case: Case) -> Iterator[tuple[str, dict[str, Any]]]:
             turned = case._replace(arrays=flipped(case, case.arrays)).run(dtype, stepwise)
             yield "other order", flipped(case, turned)
         else:
-            yield "torch.nn", torch_oracle.answer(case._replace(dtype=np.dtype(dtype).name))
+            yield "torch.nn", routes.torch_oracle.answer(case._replace(dtype=np.dtype(dtype).name))
 
 
 def wrong_answers(case: Case, usual: bool) -> Iterator[tuple[str, dict[str, Any]]]:
