@@ -24,10 +24,11 @@ from . import (
     time_loop,
     wiring,
 )
+from .mistake import Mistake
 from .page_losses import LOSSES
 from .sightings import Sighting, sightings
 from .updates import UPDATES
-from .workbench import Edits, Mistake, Workbench
+from .workbench import Edits, Workbench
 
 __all__ = [
     "CATALOGUE",

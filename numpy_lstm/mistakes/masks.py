@@ -9,7 +9,8 @@ from ..layers import Masked
 from ..scan import Backward
 from ..steps import Steps
 from .edits import saved, shifted, with_derivative
-from .workbench import Edits, Mistake, Workbench, throughout
+from .mistake import Mistake
+from .workbench import Edits, Workbench, throughout
 
 
 class OneWay(Masked):

@@ -12,8 +12,9 @@ from ..pages import LSTM, LayerNormLSTM, PeepholeLSTM, zoneout
 from ..pages.page import Page, take
 from ..scan import Backward, Forward
 from .edits import fields, having, reading
+from .mistake import Mistake
 from .page_factors import plain_cell
-from .workbench import Edits, Mistake, Workbench, throughout
+from .workbench import Edits, Workbench, throughout
 
 
 def other(name: str, says: str, where: Any, edit: Any) -> Mistake:

@@ -8,7 +8,8 @@ import numpy as np
 
 from .blocks import blocks_of, reordered, stored_order
 from .edits import fields, on_params, renamed, results
-from .workbench import Edits, Mistake, Workbench
+from .mistake import Mistake
+from .workbench import Edits, Workbench
 
 
 def _squares(bench: Workbench, kind: str) -> list[str]:

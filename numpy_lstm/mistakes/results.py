@@ -9,7 +9,8 @@ from .. import tree
 from ..cases.names import is_gradient
 from .blocks import parameters, second_biases
 from .edits import fields, on_params, results
-from .workbench import Change, Edits, Mistake, Workbench
+from .mistake import Mistake
+from .workbench import Change, Edits, Workbench
 
 
 def _gradients(bench: Workbench) -> list[str]:

@@ -8,10 +8,11 @@ from .. import tree
 from ..pages import LSTM
 from ..sequences import at, folded
 from .edits import contracted, fields, in_spans, returned, saved, shifted, without_first
+from .mistake import Mistake
 from .page_factors import has_cell
 from .result_places import equal_states
 from .results import plus_weights
-from .workbench import Edits, Mistake, Workbench
+from .workbench import Edits, Workbench
 
 
 def several(bench: Workbench) -> bool:

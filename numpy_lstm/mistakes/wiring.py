@@ -9,7 +9,8 @@ from .. import scan, tree
 from ..layers import Stack
 from ..wiring import reverse
 from .edits import fields, results
-from .workbench import Edits, Mistake, Workbench
+from .mistake import Mistake
+from .workbench import Edits, Workbench
 
 
 def _class(backward: Callable[..., Any]) -> Callable[[type], type]:
