@@ -37,17 +37,9 @@ def _holes(bench: Workbench) -> bool:
     return isinstance(given, Steps) and given.read is not None and not bool(np.all(given.read))
 
 
-def _without_cuts(call: Any) -> Any:
-    return call._replace(lengths=Steps(call.lengths.read))
-
-
 def _reset_where_not_read(call: Any) -> Any:
     read, reset, restart = call.lengths
     return call._replace(lengths=Steps(read, ~read if reset is None else ~read | reset, restart))
-
-
-def _clipped(bench: Workbench) -> list[str]:
-    return [k for k in bench.cell.functions._fields if bench.function(k).startswith("clip_")]
 
 
 def _other_masks(change: Any) -> Edits:
@@ -72,7 +64,7 @@ MASKS = [
         "reset-ignored",
         "the state runs on where a row starts anew (S1)",
         _cut,
-        throughout(Edits(call=_without_cuts)),
+        throughout(Edits(call=lambda call: call._replace(lengths=Steps(call.lengths.read)))),
         consistent=True,
     ),
     Mistake(
@@ -97,7 +89,7 @@ MASKS = [
     Mistake(
         "clip-taken-for-identity",
         "the gradient passes a cell that was clipped, as if it had not been (K10')",
-        _clipped,
+        lambda bench: [k for k in bench.cell.functions._fields if bench.function(k).startswith("clip_")],
         lambda _, k: with_derivative(lambda f, a: 1 + 0 * a, k),
     ),
 ]

@@ -77,11 +77,6 @@ def _outside(p: Any) -> Any:
     return p._replace(b_n=p.b_n + p.b_hn, b_hn=0 * p.b_hn)
 
 
-def _normed(**options: Any) -> Edits:
-    """Another normalisation."""
-    return throughout(Edits(page=lambda cell: cell.having(**options)))
-
-
 def _epsilon(_: Workbench, k: str) -> Edits:
     return throughout(Edits(page=lambda cell: cell.having(norm=replace(cell.functions.norm, eps=float(k)))))
 
@@ -122,7 +117,7 @@ PEEPHOLES = [
 
 LAYER_NORMS = [
     other("normalised-apart", "each gate's sums normalised by themselves, not all four together (N9, N10)",
-          is_(LayerNormLSTM), _normed(norm=APART)),
+          is_(LayerNormLSTM), throughout(Edits(page=lambda cell: cell.having(norm=APART)))),
     other("epsilon-of-another-library", "another epsilon under the root of a normalisation (N9, N10, N20)",
           lambda b: ["1e-3", "1e-6", "1e-8", "1e-12"] if b.cell == LayerNormLSTM else [], _epsilon),
 ]

@@ -34,10 +34,6 @@ def _of_first_layer(bench: Workbench, _: str) -> Edits:
     return starting(permuted([k % ways for k in range(count)]), back)(bench)
 
 
-def _of_another_direction(bench: Workbench, _: str) -> Edits:
-    return starting(permuted(directions(bench)))(bench)
-
-
 def _last_states(bench: Workbench, there: Any, back: Any) -> Edits:
     """The last states of all places handed out otherwise; ``back``: the transpose, for their cotangents."""
     nest, unnest = bench.case.network.nest, bench.case.network.unnest
@@ -144,7 +140,7 @@ STATES = [
     other("state-of-another-layer", "every layer starts from the first state of the lowest one",
           lambda b: deep(b) and bool(b.states), _of_first_layer),
     other("state-of-another-direction", "each direction starts from the other's first state",
-          both, _of_another_direction),
+          both, lambda b, _: starting(permuted(directions(b)))(b)),
     other("last-states-of-directions-exchanged", "the last states of both directions stand in each other's place",
           both,
           lambda b, _: _last_states(b, permuted(directions(b)), permuted(directions(b)))),

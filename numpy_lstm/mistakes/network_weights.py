@@ -71,10 +71,6 @@ def _squares(bench: Workbench) -> list[str]:
     ]
 
 
-def _turned_over(bench: Workbench, kind: str) -> Edits:
-    return reading(fields(**{k: lambda a: a.T for k in _kinds(bench, kind)}))(bench)
-
-
 def _for_one_another(bench: Workbench, _: str) -> Edits:
     """Input and recurrent weights in each other's place."""
     return reading(fields(**swapped(bench)))(bench)
@@ -90,7 +86,8 @@ WEIGHTS = [
     other("weights-in-memory-order",
           "stored matrices are reshaped where they are to be transposed, or the other way round",
           lambda b: [k for k in "WU" if _kinds(b, k)], _flat),
-    other("weights-transposed", "square matrices are read transposed (L1-L4)", _squares, _turned_over),
+    other("weights-transposed", "square matrices are read transposed (L1-L4)", _squares,
+          lambda b, kind: reading(fields(**{k: lambda a: a.T for k in _kinds(b, kind)}))(b)),
     other("weights-for-one-another", "input and recurrent weights are taken for one another (L1-L4)",
           interchangeable,
           _for_one_another),

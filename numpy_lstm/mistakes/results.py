@@ -31,21 +31,12 @@ def _product(bench: Workbench, letters: str) -> float:
 def _by_array(
     name: str, says: str, change: Callable[[Any], Any], keep: Callable[[Any], bool] = lambda a: True
 ) -> Mistake:
-    """One array of gradients is changed; the variant is its name."""
+    """One array of the gradients that a caller gets is changed; the variant is its name."""
 
     def where(bench: Workbench) -> list[str]:
-        return [k for k in _handed_out(bench) if keep(bench.right[k])]
+        return [k for k in _gradients(bench) if "cotangents." not in k and keep(bench.right[k])]
 
     return Mistake(name, says, where, lambda b, k: results(lambda _: [k], change)(b))
-
-
-def _handed_out(bench: Workbench) -> list[str]:
-    """The gradients that a caller gets."""
-    return [k for k in bench.right if is_gradient(k) and "cotangents." not in k]
-
-
-def _biases(dp: Any) -> list[str]:
-    return [k for k in dp._fields if k == "b" or k.startswith("b_")]
 
 
 def _on(kinds: tuple[str, ...], change: Change) -> Callable[..., Edits]:
@@ -54,7 +45,7 @@ def _on(kinds: tuple[str, ...], change: Change) -> Callable[..., Edits]:
 
 
 def _biased(bench: Workbench) -> bool:
-    return bool(_biases(bench.cell.Params))
+    return any(k == "b" or k.startswith("b_") for k in bench.cell.Params._fields)
 
 
 def _own(bench: Workbench) -> list[str]:

@@ -25,10 +25,6 @@ def _forgotten(*names: str) -> Any:
     return fields(**dict.fromkeys((*names, "s"), without_first))
 
 
-def _every_state(values: Any) -> Any:
-    return _forgotten(*(k for k in values._fields if k.endswith("_prev")))(values)
-
-
 def _computed(bench: Workbench) -> list[str]:
     """The fields that a step computes."""
     return [k for k in bench.fields if k not in bench.cell.reads and not k.endswith("_prev")] if bench.printed else []
@@ -158,7 +154,8 @@ STEPS = [
             lambda b: ["next", "previous"],
             lambda b, k: contracted(lambda v: v, lambda d: tree.map(lambda a: shifted(a, k), d))),
     Mistake("initial-state-zero-in-backward", "the forward pass starts from h_0, c_0, the backward pass takes zeros",
-            lambda b: True, saved(_every_state)),
+            lambda b: True,
+            saved(lambda v: _forgotten(*(k for k in v._fields if k.endswith("_prev")))(v))),
     Mistake("initial-state-missing-in-recurrent-gradient", "dU lacks the term of the first step, da_1 h_0^T",
             lambda b: "h" in b.states, contracted(_forgotten("h_prev"))),
     Mistake("initial-cell-missing-in-forget-gate", "df_1 = 0: the first step takes c_0 for zero (L9')",
