@@ -95,7 +95,7 @@ def task(
     )
 
 
-def begun(
+def started(
     task: train.Task, path: Path, resume: bool, check: Callable[[train.Progress], object]
 ) -> tuple[train.Progress, list[dict[str, Any]]]:
     """A run before its first update; to ``resume``, the one saved at ``path``, and the looks of its record.

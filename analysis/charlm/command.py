@@ -31,7 +31,7 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     own = settings.chosen(options, corpus)
     fit, held = train.split(corpus.codes, settings.HELD_OUT, own["batch"], own["steps"])
     task = settings.task(own, options, fit, held)
-    now, looks = runs.begun(
+    now, looks = runs.started(
         task, path, options.resume, lambda now: _sample(task.model, now.params, corpus.symbols, options, 0)
     )
     read = {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.codes), "symbols": corpus.symbols}

@@ -61,7 +61,7 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     print(f"{whole.name}: {len(fit.sources)} pairs, and {len(held.sources)} held out\n", flush=True)
     task = settings.task(own, options, *(settings.both(own, part) for part in (fit, held)))
     translate = Translator(task.model, None, own, options.beam, options.power)
-    now, looks = runs.begun(
+    now, looks = runs.started(
         task, path, options.resume, lambda now: translate._replace(params=now.params)(held.sources[:1])
     )
     read = {"name": whole.name, "sha256": whole.sha256, "symbols": "".join(own["sources"])}
