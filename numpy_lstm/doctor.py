@@ -103,7 +103,7 @@ def _shared_objects() -> list[str]:
 
 
 def speed() -> Speed:
-    """Of this process as it stands."""
+    """Measure the kernels of this process."""
     found = []
     for dtype in (np.float64, np.float32):
         logs = []
@@ -119,13 +119,17 @@ def speed() -> Speed:
     return Speed(blas().kernel, *found)
 
 
+def child_environment(threads: int = 1, kernel: str | None = None) -> dict[str, str]:
+    """The environment of a new process with so many threads and these kernels (None: those that OpenBLAS picks)."""
+    found = os.environ | {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+    return found if kernel is None else found | {"OPENBLAS_CORETYPE": kernel}
+
+
 def measure(kernel: str | None = None) -> Speed | None:
     """``speed`` in a new process with these kernels on one thread; None if they do not run on this processor."""
-    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if kernel is not None:
-        env |= {"OPENBLAS_CORETYPE": kernel}
+    command = [sys.executable, __file__, "--speed"]
     try:
-        done = subprocess.run([sys.executable, __file__, "--speed"], env=env, capture_output=True, timeout=20)
+        done = subprocess.run(command, env=child_environment(1, kernel), capture_output=True, timeout=20)
     except subprocess.TimeoutExpired:
         return None
     return Speed(*json.loads(done.stdout)) if done.returncode == 0 else None
@@ -203,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def plain(value: Any) -> Any:
-    """Records as dicts."""
+    """Records as dicts, which JSON can hold."""
     if hasattr(value, "_asdict"):
         return {k: plain(v) for k, v in value._asdict().items()}
     return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value

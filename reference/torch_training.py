@@ -111,7 +111,7 @@ def classified(params: Sequence[Any], batch: Any, pooling: str) -> tuple[float, 
 
 
 def _lstm_gradient(layer: torch.nn.LSTM) -> Any:
-    """That of each direction, as records."""
+    """The gradient of each direction, as records."""
     grads = {k: torch.zeros_like(a) if a.grad is None else a.grad for k, a in layer.named_parameters()}
     found = []
     for suffix in SUFFIXES[: 1 + layer.bidirectional]:

@@ -1,7 +1,6 @@
 """Updates per processor second of a character model beside the same model in PyTorch, in turn, on one thread."""
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import train
+from numpy_lstm import doctor, train
 from numpy_lstm.command import positive
 
 from .. import output
@@ -32,11 +31,11 @@ class Timed:
         return getattr(self.layer, name)
 
     def forward(self, *arguments: Any) -> Any:
-        """That of the layer."""
+        """``forward`` of the layer, timed."""
         return self._timed(self.layer.forward, *arguments)
 
     def backward(self, *arguments: Any) -> Any:
-        """That of the layer."""
+        """``backward`` of the layer, timed."""
         return self._timed(self.layer.backward, *arguments)
 
     def _timed(self, call: Any, *arguments: Any) -> Any:
@@ -53,9 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(out: Path, options: argparse.Namespace) -> list[str]:
     """Measure in a process of one thread, print and save the table; nothing can fail, so the list is empty."""
-    one = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
     call = [sys.executable, "-m", "analysis.charlm.updates", str(options.rounds), str(options.seed)]
-    done = subprocess.run(call, env=os.environ | one, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(call, env=doctor.child_environment(), stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout)
     output.write_text(out / "updates.md", done.stdout)
     return []

@@ -8,14 +8,14 @@ from ..products import Right, unpacked
 
 
 def values(F: Any, p: Any, x: Any, prev: Any) -> Trace:
-    """Down the page. x (N,D)."""
+    """The values of all N rows. x (N,D)."""
     y = _product(x, arrays.transpose(p.W))
     y += p.b
     return Trace(x=x, y=y)  # (Y1)
 
 
 def adjoint(F: Any, p: Any, v: Any, d: Any) -> Trace:
-    """Up the page. d.y (N,H)."""
+    """The cotangents of all N rows. d.y (N,H)."""
     return Trace(x=_product(d.y, p.W), y=d.y)  # (Y1')
 
 

@@ -77,14 +77,7 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
 
 
 def backward(
-    cell: Any,
-    params: Any,
-    run: Forward,
-    dhs: Array | None = None,
-    dcs: Array | None = None,
-    dlast: Any = None,
-    *,
-    dstates: Any = None,
+    cell: Any, params: Any, run: Forward, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
 ) -> Backward:
     """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None: this path does not keep them.
 
