@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,136 +23,116 @@ DESCRIPTION = (
 
 
 class Command(NamedTuple):
-    """What the command line can run: ``run(module, options, corpus)`` returns what failed, nothing if all passed.
+    """What the command line can run: ``run`` of a module, which is imported when the command is asked for.
 
-    The module is imported when the command is asked for. It may have WINDOW, the longest stretch of text that it reads
-    (without: it gets none), and ``arguments``, which adds options of its own to a parser. ``needs`` are modules that a
-    plain installation lacks; ``judges`` tells whether anything here can fail.
+    It may have WINDOW, the longest stretch of text that it reads, and ``arguments``, which adds options of its own to a
+    parser. ``takes`` are the options that ``run`` takes, all of them together if none is named. ``needs`` are modules
+    that a plain installation lacks; ``judges`` tells whether anything here can fail.
     """
 
     says: str
     module: str
-    run: Callable[[Any, argparse.Namespace, Any], list[str]]
+    takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     judges: bool = True
     in_all: bool = False
+
+    def run(self, module: Any, options: argparse.Namespace, corpus: Any) -> list[str]:
+        """What failed, nothing if all passed."""
+        reads = [corpus] if hasattr(module, "WINDOW") else []
+        given = [getattr(options, name) for name in self.takes] or [options]
+        failed: list[str] = module.run(*reads, options.out, *given)
+        return failed
 
 
 COMMANDS = {
     "verify": Command(
         "every gradient of an RNN and four LSTMs on text, by every route",
         "verify.verification",
-        lambda m, o, corpus: m.run(corpus, o.out, o.seed),
+        ("seed",),
         ("mpmath",),
         in_all=True,
     ),
     "coverage": Command(
         "every cell, wiring and layout against oracles that do not know them",
         "verify.coverage",
-        lambda m, o, corpus: m.run(o.out, o.seed),
+        ("seed",),
         ("mpmath",),
         in_all=True,
     ),
     "flow": Command(
         "how far back gradients flow: on text, or the flow studies by name",
         "flow.command",
-        lambda m, o, corpus: m.run(o, corpus) or [],
-        ("matplotlib",),
+        needs=("matplotlib",),
         judges=False,
         in_all=True,
     ),
     "kill_matrix": Command(
         "which way of checking a gradient catches which known mistake",
         "mistakes.kill_matrix",
-        lambda m, o, corpus: m.run(o.out, o.seed),
+        ("seed",),
         ("mpmath", "matplotlib"),
     ),
     "case_studies": Command(
         "wrong gradients in shipping software, named by the judge",
         "shipping.case_studies",
-        lambda m, o, corpus: m.run(o.out, o.seed, o.names, o.environments, o.install, o.record),
+        ("seed", "names", "environments", "install", "record"),
         ("mpmath",),
     ),
     "accuracy": Command(
-        "the fast path where gates saturate, against 50-digit truth",
-        "verify.accuracy",
-        lambda m, o, corpus: m.run(o.out, o.seed),
-        ("mpmath",),
+        "the fast path where gates saturate, against 50-digit truth", "verify.accuracy", ("seed",), ("mpmath",)
     ),
     "charlm": Command(
-        "train a character model on a text, beside n-grams; go on with it, or sample from it",
+        "train a character model on a text, beside n-grams; continue a run, or sample from it",
         "charlm.command",
-        lambda m, o, corpus: m.run(o.out, o),
         judges=False,
     ),
     "dashboard": Command(
-        "the figure of a run that charlm recorded",
-        "charlm.dashboard",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("matplotlib",),
-        judges=False,
+        "the figure of a run that charlm recorded", "charlm.dashboard", needs=("matplotlib",), judges=False
     ),
     "inside": Command(
         "what a run of charlm has learnt: its gates, its units, and how far its gradients reach",
         "inside.command",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("matplotlib",),
+        needs=("matplotlib",),
         judges=False,
     ),
     "clinic": Command(
         "small runs that show what goes wrong in training, and whether the diagnosis names it",
         "clinic.command",
-        lambda m, o, corpus: m.run(o.out, o.seed),
+        ("seed",),
         ("matplotlib",),
     ),
     "classify": Command(
         "classes of texts by an LSTM, depths and poolings compared, beside naive Bayes",
         "classify.command",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("matplotlib",),
+        needs=("matplotlib",),
         judges=False,
     ),
     "tasks": Command(
         "memory tasks: who learns to copy, to add, to tell an order, and after how long a delay",
         "tasks.command",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("matplotlib",),
+        needs=("matplotlib",),
         judges=False,
     ),
     "updates": Command(
-        "updates per second of a character model, beside PyTorch",
-        "charlm.updates",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("torch",),
-        judges=False,
+        "updates per second of a character model, beside PyTorch", "charlm.updates", needs=("torch",), judges=False
     ),
     "translate": Command(
         "train an encoder and a decoder with attention: reversal, dates, phonemes, or pairs of your own",
         "translate.command",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("matplotlib", "rapidfuzz", "sacrebleu"),
+        needs=("matplotlib", "rapidfuzz", "sacrebleu"),
         judges=False,
     ),
     "calibration": Command(
         "how often the judge fails right answers and passes mistakes",
         "verify.calibration",
-        lambda m, o, corpus: m.run(o.out, o.seed, o.cases),
+        ("seed", "cases"),
         ("mpmath",),
     ),
-    "benchmark": Command(
-        "speed beside PyTorch, JAX and autograd", "speed.benchmark", lambda m, o, corpus: m.run(o.out, o), judges=False
-    ),
-    "memory": Command(
-        "memory of one forward and backward pass",
-        "speed.memory",
-        lambda m, o, corpus: m.run(o.out, o.seed),
-        judges=False,
-    ),
+    "benchmark": Command("speed beside PyTorch, JAX and autograd", "speed.benchmark", judges=False),
+    "memory": Command("memory of one forward and backward pass", "speed.memory", ("seed",), judges=False),
     "gpu": Command(
-        "every room on CuPy arrays, checked, and the CUDA kernels timed beside cuDNN",
-        "speed.gpu",
-        lambda m, o, corpus: m.run(o.out, o),
-        ("cupy",),
+        "every room on CuPy arrays, checked, and the CUDA kernels timed beside cuDNN", "speed.gpu", needs=("cupy",)
     ),
 }
 ALL = "all"

@@ -32,7 +32,7 @@ class Setting(NamedTuple):
 
     @property
     def page(self) -> nl.Page:
-        """The cell itself."""
+        """The page of the cell."""
         return CELLS[self.cell]
 
 

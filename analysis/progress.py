@@ -30,7 +30,7 @@ class _Silent:
         pass
 
     def update(self, n: int = 1) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def clear(self) -> None:
         """Nothing: there is no bar that a printed line would run into."""

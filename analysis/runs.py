@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import train
+from numpy_lstm import files, flow, train
 from numpy_lstm.command import positive, within
 
 from . import progress
@@ -56,7 +56,7 @@ def add(parser: argparse.ArgumentParser, settings: dict[str, Option], updates: s
     parser.add_argument("--patience", type=positive, help="stop after so many looks without gain")
     said = f"the model, .npz or .safetensors, its record beside it; default: {file}"
     parser.add_argument("--file", type=Path, help=said)
-    parser.add_argument("--resume", action="store_true", help="go on with the saved model")
+    parser.add_argument("--resume", action="store_true", help="continue the saved run")
 
 
 def chosen(options: argparse.Namespace, settings: dict[str, Option], preset: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +95,23 @@ def task(
     )
 
 
+def started(
+    task: train.Task, path: Path, resume: bool, check: Callable[[train.Progress], object]
+) -> tuple[train.Progress, list[dict[str, Any]]]:
+    """A run before its first update; to ``resume``, the one saved at ``path``, and the looks of its record.
+
+    ``check`` gets it before anything is read, and raises for what is wrong with the options.
+    """
+    written = path.with_suffix(".json")
+    train.sweep(path)
+    files.sweep(written)
+    check(now := train.begin(task, task.settings["seed"], task.settings["dtype"]))
+    if not resume:
+        return now, []
+    now = train.load(path, task, now)
+    return now, [look for look in train.record.read(written)["looks"] if look["update"] <= now.step]
+
+
 def told(task: train.Task, start: train.Progress) -> Iterator[tuple[train.Progress, train.Report]]:
     """``train.train``, with a bar on a terminal, and one line at each look."""
     left, begun = task.updates - start.step, time.perf_counter()
@@ -107,6 +124,16 @@ def told(task: train.Task, start: train.Progress) -> Iterator[tuple[train.Progre
                 bar.clear()
                 print(*said, sep="\n", flush=True)
             yield now, report
+
+
+def of_the_last_loss(model: train.Model, params: Any, batch: train.Batch) -> tuple[flow.Pass, ...]:
+    """Forward and back by the explicit path, where the loss is that of the last step alone."""
+    model = model.having("explicit")
+    done = model.forward(params, batch)
+    dlosses = np.zeros_like(done.losses)
+    dlosses[-1] = 1
+    loss, back = model.backward_all(params, done, dlosses)
+    return flow.passes_of(done.stack, model.full(params), done.run, back, getattr(loss.dxs, model.loss.reads[0]))
 
 
 def header(own: dict[str, Any], text: dict[str, Any], threads: int, baselines: dict[str, float]) -> dict[str, Any]:

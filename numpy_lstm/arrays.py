@@ -209,32 +209,32 @@ def sum_axis(a: Array, axis: int) -> Array:
     return cast(Array, namespace(a).sum(a, axis=axis))
 
 
-def smallest(codes: Array) -> int:
-    return int(namespace(codes).min(codes))
+def extremes(codes: Array) -> tuple[int, int]:
+    """The smallest and the largest of these integers."""
+    return int(namespace(codes).min(codes)), int(namespace(codes).max(codes))
 
 
-def greatest(codes: Array) -> int:
-    return int(namespace(codes).max(codes))
-
-
-def argmax(a: Array) -> Array:
-    """Integers: where along the last axis the real part is largest, the first place of several."""
+def largest(a: Array) -> Array:
+    """The column of the largest real part in each row of a (...,B,N), the first of several: integers (...,B)."""
     return cast(Array, namespace(a).argmax(real(a), axis=-1))
 
 
-def take(a: Array, codes: Array, axis: int) -> Array:
-    """The entries of ``a`` along ``axis`` at these places."""
-    return cast(Array, namespace(a).take(a, codes, axis=axis))
+def gather_rows(W: Array, codes: Array) -> Array:
+    """The rows of W (...,D,H) that the integers ``codes`` (B,) name. Gives (...,B,H)."""
+    return cast(Array, namespace(W).take(W, codes, axis=-2))
 
 
-def take_along(a: Array, codes: Array) -> Array:
-    """One entry of each row along the last axis: a (...,B,N), ``codes`` (...,B), with all or the last axes of a."""
+def pick(a: Array, codes: Array) -> Array:
+    """One number of each row of a (...,B,N), in the column that its code names. Gives (...,B).
+
+    ``codes`` have all of these axes, or the last of them.
+    """
     codes = reshape(codes, (*(1,) * (a.ndim - 1 - codes.ndim), *codes.shape, 1))
     return cast(Array, namespace(a).take_along_axis(a, codes, axis=-1))[..., 0]
 
 
-def put_along(a: Array, codes: Array, by: Array) -> Array:
-    """A copy of a (...,B,N) with ``by`` (...,B) in the column that the code of each row names."""
+def replaced(a: Array, codes: Array, by: Array) -> Array:
+    """The rows of a (...,B,N) with ``by`` (...,B) in the column that the code of each names: a copy."""
     if not isinstance(a, np.ndarray):
         return where(hot(codes, a.shape[-1]), keep_last(by), a)
     changed = a.copy()
@@ -264,8 +264,8 @@ def hot(codes: Array, n: int) -> Array:
     return cast(Array, namespace(codes).arange(n) == keep_last(codes))
 
 
-def add_rows(d: Array, codes: Array, count: int) -> Array:
-    """The rows of d (N,H), each added to the one of ``count`` rows that its code (N,) names, in order."""
+def scatter_rows(d: Array, codes: Array, count: int) -> Array:
+    """The adjoint of ``gather_rows``: rows of d (N,H), each added to the one of ``count`` rows that its code names."""
     n = d.shape[0]
     if isinstance(d, np.ndarray) and d.dtype.kind in "fc":
         from scipy.sparse import csc_array  # type: ignore[import-untyped]  # a tenth of the time of np.add.at
@@ -279,22 +279,17 @@ def add_rows(d: Array, codes: Array, count: int) -> Array:
     return stack(rows)
 
 
-def not_finite(a: Array) -> Array | None:
-    """Booleans: where a number is infinite or NaN; None if none is, or its numbers bring their own arithmetic."""
-    xp = namespace(a)
-    if _holds_objects(a) or not hasattr(xp, "isfinite"):
-        return None
-    found = ~xp.isfinite(a)
-    return found if bool(xp.any(found)) else None
-
-
-def every(a: Array, value: float) -> Array:
-    """Whether all along the last axis are this number: (...,N) becomes (...,1)."""
-    return cast(Array, namespace(a).all(cast(Any, a) == value, axis=-1))[..., None]
-
-
-def both(one: Array, other: Array) -> Array:
-    return cast(Array, namespace(one).logical_and(one, other))
+def unread(x: Array, masks: Sequence[Array]) -> Array:
+    """x (...,B,D), zero where it is not finite on rows that every mask (...,B,N) keeps whole: they read nothing."""
+    xp = namespace(x)
+    if _holds_objects(x) or not hasattr(xp, "isfinite"):
+        return x
+    wrong = ~xp.isfinite(x)
+    if not bool(xp.any(wrong)):
+        return x
+    for mask in masks:
+        wrong = wrong & keep_last(xp.all(cast(Any, mask) == 1, axis=-1))
+    return where(wrong, zeros(x.shape, x), x)
 
 
 def keep_last(a: Array) -> Array:
@@ -327,6 +322,18 @@ def flip(a: Array) -> Array:
 def copy(a: Array) -> Array:
     """An array of its own with the same numbers."""
     return cast(Array, np.array(a)) if type(a) is np.ndarray else stack([a])[0, ...]
+
+
+def sealed(a: Array) -> Array:
+    """The same array, read-only if it is NumPy's and owns its memory, so that whoever is given it need not copy it."""
+    if type(a) is np.ndarray and a.base is None:
+        a.flags.writeable = False
+    return a
+
+
+def kept(a: Array) -> Array:
+    """``a`` if it is ``sealed``, else a copy: what nobody changes later."""
+    return a if type(a) is np.ndarray and a.base is None and not a.flags.writeable else copy(a)
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from . import arrays, binding, fast, scan, steps, tree
-from .arrays import Array
 from .scan import Backward, Forward
 from .shapes import apart
 
@@ -70,14 +69,7 @@ def forward(
 
 
 def backward(
-    cell: Any,
-    params: Any,
-    run: Forward,
-    dhs: Array | None = None,
-    dcs: Array | None = None,
-    dlast: Any = None,
-    *,
-    dstates: Any = None,
+    cell: Any, params: Any, run: Forward, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
 ) -> Backward:
     """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None.
 

@@ -43,10 +43,10 @@ class NoVerdict(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """One line and status 3 on bad usage."""
+    """A parser that answers bad usage by one line and status 3."""
 
     def error(self, message: str) -> NoReturn:
-        """Leave."""
+        """Exit with status 3, and one line that says what was wrong."""
         self.exit(BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
 
 

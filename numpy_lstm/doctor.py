@@ -15,6 +15,8 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +61,25 @@ def blas() -> Blas:
     """The BLAS of this process."""
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     name = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
+    found = _openblas()
+    return Blas(name, None, None) if found is None else Blas(name, found.kernel, int(found.threads()))
+
+
+def kernel_and_threads() -> tuple[str | None, int | None]:
+    """What ``blas`` says of them, in a microsecond."""
+    found = _openblas()
+    return (None, None) if found is None else (found.kernel, int(found.threads()))
+
+
+class _OpenBlas(NamedTuple):
+    """Its kernel, which does not change, and a function that tells the threads, which may."""
+
+    kernel: str
+    threads: Callable[[], int]
+
+
+@cache
+def _openblas() -> _OpenBlas | None:
     for path in _shared_objects():
         library = ctypes.CDLL(path)
         for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("", ""), ("scipy_", "")):
@@ -66,8 +87,8 @@ def blas() -> Blas:
             threads = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
             if corename is not None and threads is not None:
                 corename.restype = ctypes.c_char_p
-                return Blas(name, corename().decode(), int(threads()))
-    return Blas(name, None, None)
+                return _OpenBlas(corename().decode(), threads)
+    return None
 
 
 def _shared_objects() -> list[str]:
@@ -82,7 +103,7 @@ def _shared_objects() -> list[str]:
 
 
 def speed() -> Speed:
-    """Of this process as it stands."""
+    """Measure the kernels of this process."""
     found = []
     for dtype in (np.float64, np.float32):
         logs = []
@@ -98,13 +119,17 @@ def speed() -> Speed:
     return Speed(blas().kernel, *found)
 
 
+def child_environment(threads: int = 1, kernel: str | None = None) -> dict[str, str]:
+    """The environment of a new process with so many threads and these kernels (None: those that OpenBLAS picks)."""
+    found = os.environ | {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+    return found if kernel is None else found | {"OPENBLAS_CORETYPE": kernel}
+
+
 def measure(kernel: str | None = None) -> Speed | None:
     """``speed`` in a new process with these kernels on one thread; None if they do not run on this processor."""
-    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if kernel is not None:
-        env |= {"OPENBLAS_CORETYPE": kernel}
+    command = [sys.executable, __file__, "--speed"]
     try:
-        done = subprocess.run([sys.executable, __file__, "--speed"], env=env, capture_output=True, timeout=20)
+        done = subprocess.run(command, env=child_environment(1, kernel), capture_output=True, timeout=20)
     except subprocess.TimeoutExpired:
         return None
     return Speed(*json.loads(done.stdout)) if done.returncode == 0 else None
@@ -182,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def plain(value: Any) -> Any:
-    """Records as dicts."""
+    """Records as dicts, which JSON can hold."""
     if hasattr(value, "_asdict"):
         return {k: plain(v) for k, v in value._asdict().items()}
     return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write(path: Path, save: Callable[[Path], object]) -> Path:
@@ -75,6 +76,12 @@ def unpacked(size: int) -> int:
 def shortened(text: str, most: int = 400) -> str:
     """``text``, or its beginning and its end: what a message may repeat of a file."""
     return text if len(text) <= most else f"{text[: most - 105]} ... {text[-100:]}"
+
+
+def quoted(value: Any, most: int = 60) -> str:
+    """A value as Python writes it, or its beginning: what a message may repeat of a file."""
+    text = "a huge number" if isinstance(value, int) and abs(value) >= 10**30 else repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _followed(path: Path) -> Path | int:

@@ -101,7 +101,7 @@ class _Around:
         return self.layer.init(D, H, rng, dtype)
 
     def width(self, H: Any) -> int:
-        """That of the layer."""
+        """The number of outputs of the layer."""
         return int(self.layer.width(H))
 
 
@@ -200,7 +200,7 @@ class _Several:
         return tuple(params)
 
     def width(self, H: Size) -> int:
-        """That of the top layer, or the sum of all that stand side by side."""
+        """The number of outputs: of the top layer, or of all that stand side by side."""
         widths = [layer.width(h) for layer, h in zip(self.layers, wiring.sizes(self, H), strict=True)]
         return int(widths[-1] if self.chained else sum(widths))
 
@@ -211,7 +211,7 @@ class _Several:
         trees = zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
         for k, (layer, p, s) in enumerate(trees):
             with wiring.naming(k):
-                runs.append(layer.forward(p, runs[-1].hs if runs and self.chained else xs, s, lengths))
+                runs.append(layer.forward(p, arrays.sealed(runs[-1].hs) if runs and self.chained else xs, s, lengths))
         hs = runs[-1].hs if self.chained else arrays.concat([run.hs for run in runs], axis=-1)
         return Run(hs, tuple(run.last for run in runs), tuple(runs), lengths)
 

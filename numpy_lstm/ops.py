@@ -13,15 +13,18 @@ from .arrays import (
     Array,
     exchange,
     exp,
+    gather_rows,
     keep_last,
-    put_along,
+    largest,
+    pick,
     real,
+    replaced,
+    scatter_rows,
     sqrt,
     sum_axis,
-    take,
-    take_along,
     tanh,
     transpose,
+    unread,
     where,
 )
 
@@ -52,6 +55,7 @@ __all__ = [
     "sum_columns",
     "sum_rows",
     "tanh",
+    "unread",
     "without",
 ]
 
@@ -110,43 +114,9 @@ def sum_columns(a: Array) -> Array:
     return sum_axis(a, axis=-1)
 
 
-def unread(x: Array, masks: Sequence[Array]) -> Array:
-    """x (...,B,D), zero where it is not finite on rows that every mask (...,B,N) keeps whole: they read nothing."""
-    if (wrong := arrays.not_finite(x)) is None:
-        return x
-    for mask in masks:
-        wrong = arrays.both(wrong, arrays.every(mask, 1))
-    return where(wrong, arrays.zeros(x.shape, x), x)
-
-
-def gather_rows(W: Array, codes: Array) -> Array:
-    """The rows of W (...,D,H) that the integers ``codes`` (B,) name. Gives (...,B,H)."""
-    return take(W, codes, axis=-2)
-
-
-def scatter_rows(d: Array, codes: Array, D: int) -> Array:
-    """The adjoint of ``gather_rows`` from W (D,H): the rows of d (N,H) summed into those that their codes (N,) name."""
-    return arrays.add_rows(d, codes, D)
-
-
-def largest(a: Array) -> Array:
-    """The column of the largest real part in each row of a (...,B,N), the first of several: integers (...,B)."""
-    return arrays.argmax(a)
-
-
-def pick(a: Array, codes: Array) -> Array:
-    """One number of each row of a (...,B,N), in the column that its code names. Gives (...,B)."""
-    return take_along(a, codes)
-
-
-def replaced(a: Array, codes: Array, by: Array) -> Array:
-    """The rows of a (...,B,N) with ``by`` (...,B) in the column that the code of each names."""
-    return put_along(a, codes, by)
-
-
 def without(a: Array, codes: Array) -> Array:
     """The rows of a (...,B,N) with zero in the column that the code of each names."""
-    return put_along(a, codes, arrays.zeros(a.shape[:-1], a))
+    return replaced(a, codes, arrays.zeros(a.shape[:-1], a))
 
 
 def others(a: Array, codes: Array) -> Array:

@@ -86,14 +86,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
 
 
 def backward(
-    cell: Page,
-    params: Any,
-    run: Forward,
-    dhs: Array | None = None,
-    dcs: Array | None = None,
-    dlast: Any = None,
-    *,
-    dstates: Any = None,
+    cell: Page, params: Any, run: Forward, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
 ) -> Backward:
     """Back-propagate through ``run``, made by ``forward`` with the same cell and parameters.
 

@@ -42,8 +42,8 @@ def where(rows: Array | None, t: int, new: Any, old: Any = None) -> Any:
     return tree.map(choose, new, old)
 
 
-def at(record: Any, t: int) -> Any:
-    """The record at step t of one with a time axis in front."""
+def at(record: Any, t: Any) -> Any:
+    """The record at step t, or the steps of a slice, of one with a time axis in front."""
     return tree.map(lambda a: a[t, ...], record)
 
 
@@ -52,7 +52,7 @@ def stack(traces: list[Any], alive: Array | None = None) -> Any:
     return tree.map(lambda *steps: where_alive(alive, arrays.stack(steps)), *traces)
 
 
-def folded(trace: Any, start: int, stop: int) -> Any:
-    """The steps from ``start`` to ``stop`` folded into the batch: (T,B,N) becomes (n*B,N)."""
+def folded(trace: Any, start: int = 0, stop: int | None = None) -> Any:
+    """The steps from ``start`` to ``stop`` folded into the batch: (T,B,...) becomes (n*B,...)."""
     steps = tree.map(lambda a: a[start:stop, ...], trace)
     return tree.map(lambda a: arrays.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:])), steps)

@@ -194,7 +194,7 @@ class Sizes:
 
     def bind_range(self, name: str, array: Any, letter: str) -> None:
         """Raise ValueError unless the integers lie between 0 and the size of this letter."""
-        for extreme in (arrays.smallest(array), arrays.greatest(array)) if array.size else ():
+        for extreme in arrays.extremes(array) if array.size else ():
             if not 0 <= extreme < self[letter]:
                 raise ValueError(f"{name} holds {extreme}; expected {self._codes(letter)}")
 

@@ -44,7 +44,7 @@ class Resets(NamedTuple):
     first: Array | None
 
     def cut(self, start: int, stop: int) -> "Resets":
-        """Those of some steps."""
+        """The cuts at the steps from ``start`` to ``stop``."""
         return Resets(*(None if a is None else a[start:stop, ...] for a in self))
 
 

@@ -10,7 +10,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def columns(header: list[str], rows: list[list[str]]) -> str:
-    """The same for a terminal."""
+    """The same columns for a terminal, without rules."""
     widths = _widths(header, rows)
     return "\n".join("  ".join(_padded(row, widths)).rstrip() for row in [header, *rows])
 

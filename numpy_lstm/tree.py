@@ -73,12 +73,12 @@ def scale(factor: Any, tree: Tree) -> Tree:
 
 
 def plain(tree: Tree) -> Tree:
-    """The same memory without subclasses of ``numpy.ndarray`` (a memmap, say), whose results would be of them too."""
-    return map(lambda a: a.view(np.ndarray) if isinstance(a, np.ndarray) else a, tree)
+    """``tree`` in the same memory without subclasses of ``numpy.ndarray``: results of a memmap would be memmaps too."""
+    return map(lambda a: a.view(np.ndarray) if isinstance(a, np.ndarray) and type(a) is not np.ndarray else a, tree)
 
 
 def beside(tree: Tree, other: Any) -> Tree:
-    """The same, with arrays of NumPy moved to where the first leaf of ``other`` is: to its device if that is CuPy's."""
+    """``tree`` with NumPy arrays moved to where the first leaf of ``other`` is: to its device if that is CuPy's."""
     first = next(iter(every(other)), None)
     return map(lambda a: arrays.like(a, first), tree) if arrays.is_cupy(first) else tree
 
@@ -89,7 +89,7 @@ def on_device(tree: Any) -> bool:
 
 
 def on_host(tree: Tree) -> Tree:
-    """The same, with what CuPy holds fetched."""
+    """``tree`` with what CuPy holds fetched."""
     return map(arrays.on_host, tree)
 
 

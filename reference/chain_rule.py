@@ -6,8 +6,8 @@ No rule knows what an LSTM is, and no page knows that this file exists.
 
 Names: a record's fields; the state of the previous step ends in ``_prev``. Values are (B,N), weights (N,M), biases
 (1,N) and one number per row (B,1). An integer code is the row (N,) that holds 1 in its place, and 0 elsewhere; ``top``
-is that row for the largest; ``each`` gives (B,N) to each place of a memory
-(B,S,N). Tangents have one axis more in front, the direction.
+is that row for the largest; ``each`` gives (B,N) to each place of a memory (B,S,N). Tangents have one axis more in
+front, the direction.
 """
 
 import ast
@@ -18,34 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit
 
 from numpy_lstm import Page
 
-Values = dict[str, Any]
+from .functions import DERIVATIVES, FUNCTIONS, ROWWISE
 
-FUNCTIONS = {
-    "sigmoid": expit,
-    "tanh": np.tanh,
-    "relu": lambda a: np.maximum(a, 0),
-    "identity": lambda a: a,
-    "one": np.ones_like,
-    "clip_3": lambda a: np.clip(a, -3, 3),
-    "exp": np.exp,
-    "log1p": np.log1p,
-    "top": lambda a: np.eye(a.shape[1])[np.argmax(a, axis=1)],
-}
-DERIVATIVES = {
-    "sigmoid": lambda a: expit(a) * expit(-a),
-    "tanh": lambda a: np.cosh(a) ** -2.0,
-    "relu": lambda a: (a > 0).astype(float),
-    "identity": np.ones_like,
-    "one": np.zeros_like,
-    "clip_3": lambda a: (np.abs(a) < 3).astype(float),
-    "exp": np.exp,
-    "log1p": lambda a: 1 / (1 + a),
-    "top": np.zeros_like,
-}
+Values = dict[str, Any]
 
 
 class Row(NamedTuple):
@@ -275,21 +253,3 @@ def _read(arguments: list[ast.expr], names: Values) -> tuple[list[Any], list[Any
 def _fitted(d: Any, shape: tuple[int, ...]) -> Any:
     """The cotangent of an array of this shape that served several rows or columns."""
     return np.sum(d, axis=tuple(k for k, n in enumerate(shape) if n == 1 < d.shape[k]), keepdims=True)
-
-
-def _normal(v: Any, eps: float) -> tuple[Any, Any]:
-    """(v - mean)/s for each row of v (B,N), and its Jacobian (B,N,N) written out: (1 - 1/N - n n^T/N) / s."""
-    N = v.shape[1]
-    s = np.sqrt(np.var(v, axis=1) + eps)
-    n = (v - np.mean(v, axis=1, keepdims=True)) / s[:, None]
-    return n, (np.eye(N) - 1 / N - n[:, :, None] * n[:, None, :] / N) / s[:, None, None]
-
-
-def _softmax(v: Any) -> tuple[Any, Any]:
-    """The weights of each row of v (B,N), and their Jacobian (B,N,N): diag(w) - w w^T."""
-    w = np.exp(v - v.max(axis=1, keepdims=True))
-    w = w / w.sum(axis=1, keepdims=True)
-    return w, w[:, :, None] * (np.eye(v.shape[1]) - w[:, None, :])
-
-
-ROWWISE = {"normalise": _normal, "softmax": _softmax}  # functions of a whole row: value, Jacobian

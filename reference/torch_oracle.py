@@ -1,30 +1,20 @@
-"""PyTorch autograd as an oracle. The only file that imports torch; nothing of numpy_lstm needs it.
+"""PyTorch autograd as an oracle; nothing of numpy_lstm needs torch.
 
-Two routes: the cells as tutorials write them, from tensor operations, and ``torch.nn`` with its weights stacked i, f,
-g, o (r, z, n) and two biases.
+Two routes: the cells as tutorials write them (``torch_cells``), and ``torch.nn`` with its weights stacked i, f, g, o
+(r, z, n) and two biases.
 """
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch.nn import functional
-from torch.nn.functional import layer_norm
 
 from numpy_lstm import check, layouts, tree
-from numpy_lstm.activations import Activation
 from numpy_lstm.cases.names import GRADIENT, parse
-from numpy_lstm.shapes import apart
 
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "identity": lambda a: a,
-    "one": torch.ones_like,
-}
+from .torch_cells import ONE_STEP, functions_of, scan, step
 
 
 def read_state_dict(path: Path) -> dict[str, Any]:
@@ -35,7 +25,7 @@ def read_state_dict(path: Path) -> dict[str, Any]:
 
 def tensor_cell(problem: check.Problem) -> check.Point:
     """Autograd through a cell written from tensor operations."""
-    return _gradient(problem, lambda point, _: _scan(problem, point))
+    return _gradient(problem, lambda point, _: scan(problem, point))
 
 
 def module(problem: check.Problem) -> check.Point:
@@ -53,25 +43,9 @@ def one_step(problem: check.Problem) -> tuple[Any, check.Point]:
     return out.detach().numpy(), tree.map(lambda a: a.grad.numpy(), point)
 
 
-ONE_STEP: dict[str, Callable[[Any, Any], Any]] = {
-    "embedding": lambda p, x: functional.embedding(x, p.W),
-    "linear": lambda p, x: functional.linear(x, p.W, p.b),
-    "dropout": lambda _, x: x.mask * x.x,
-    "cross_entropy": lambda _, x: functional.cross_entropy(x.x.movedim(-1, 1), x.target, reduction="none"),
-    "attention": lambda p, x: _attention(p, x),
-    "squared_error": lambda _, x: functional.mse_loss(x.x, x.target, reduction="none").sum(-1),
-}
-
-
-def _attention(p: Any, x: Any) -> Any:
-    scores = torch.einsum("tbn,bsn->tbs", x.x @ p.W_a.T, x.memory) + x.bias
-    read = torch.einsum("tbs,bsn->tbn", scores.softmax(-1), x.memory)
-    return torch.tanh(torch.cat([read, x.x], -1) @ torch.cat([p.W_r, p.W_x], -1).T + p.b)
-
-
 def truncated(problem: check.Problem, length: int) -> check.Point:
     """Through the tensor-operation cell with the state detached before every ``length``-th step."""
-    return _gradient(problem, lambda point, _: _scan(problem, point, detach=length))
+    return _gradient(problem, lambda point, _: scan(problem, point, detach=length))
 
 
 def hessian_vector(cell: Any, point: Any, lengths: Any, targets: Any, direction: Any) -> Any:
@@ -82,7 +56,7 @@ def hessian_vector(cell: Any, point: Any, lengths: Any, targets: Any, direction:
     """
     leaves = tree.map(lambda a: torch.tensor(a, requires_grad=True), point)
     params, xs, first = leaves
-    functions = {k: FUNCTIONS[f.name] for k, f in cell.core.functions._asdict().items() if isinstance(f, Activation)}
+    functions = functions_of(cell)
     loss = torch.zeros((), dtype=xs.dtype)
     for b, n in enumerate(lengths):
         rows = [xs[t, b : b + 1] for t in range(n)]
@@ -91,7 +65,7 @@ def hessian_vector(cell: Any, point: Any, lengths: Any, targets: Any, direction:
             for k, (p, state) in enumerate(zip(directions, states, strict=True)):
                 s, found = tree.map(lambda a, b=b: a[b : b + 1], state), []
                 for x in rows[::-1] if k else rows:
-                    s = _projected(CELLS[cell.equations], functions, p, x, s)
+                    s = step(cell.equations, functions, p, x, s)
                     found.append(s.h)
                 both.append(found[::-1] if k else found)
                 for a, target in zip(s, targets[1][layer][k], strict=True):
@@ -115,121 +89,6 @@ def _gradient(problem: check.Problem, states: Callable[[check.Point, bool], Any]
         loss = loss + sum((d * a[-1]).sum() for d, a in zip(given.last, out, strict=True) if d is not None)
     loss.backward()
     return tree.map(lambda a: torch.zeros_like(a).numpy() if a.grad is None else a.grad.numpy(), point)
-
-
-def _scan(problem: check.Problem, point: check.Point, detach: int = 0) -> Any:
-    """Every state of a run, stacked over time."""
-    cell = problem.cell
-    own = cell.core.functions._asdict()
-    functions = {name: FUNCTIONS[f.name] for name, f in own.items() if isinstance(f, Activation)}
-    step = CELLS[cell.equations]
-    state, states, (xs, held) = point.first, [], apart(point.xs)
-    for t in range(next(a.shape[0] for _, a in tree.leaves(xs))):
-        if detach and t % detach == 0 and t:
-            state = tree.map(lambda a: a.detach(), state)
-        x = tree.map(lambda a, t=t: a[t], xs)
-        if len(cell.reads) == 1 or held:
-            state = _projected(step, functions, point.params, x._replace(**held) if held else x, state)
-        else:
-            new = _projected(step, functions, point.params, x.x, state)
-            state = type(state)(*(torch.lerp(n, s, k) for n, s, k in zip(new, state, x[1:], strict=True)))
-        states.append(state)
-    return tree.map(lambda *steps: torch.stack(steps), *states)
-
-
-def _projected(step: Any, functions: Any, p: Any, x: Any, state: Any) -> Any:
-    new = type(state)(**step(p, functions, x, **state._asdict()))
-    return new._replace(h=new.h @ p.M.T) if "M" in p._fields else new
-
-
-def _gates(p: Any, hx: Any, names: str) -> dict[str, Any]:
-    """Pre-activations from [h, x] concatenated, one matrix per gate."""
-    joined = {k: torch.cat([getattr(p, f"U_{k}"), getattr(p, f"W_{k}")], dim=1) for k in names}
-    return {k: hx @ joined[k].T + getattr(p, f"b_{k}") for k in names}
-
-
-def _rnn(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
-    return {"h": F["h"](torch.cat([h, x], dim=1) @ torch.cat([p.U, p.W], dim=1).T + p.b)}
-
-
-def _lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
-    c = F["f"](a["f"]) * c + F["i"](a["i"]) * F["g"](a["g"])
-    return {"h": F["o"](a["o"]) * F["y"](c), "c": c}
-
-
-def _peephole_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
-    c = F["f"](a["f"] + p.p_f * c) * c + F["i"](a["i"] + p.p_i * c) * F["g"](a["g"])
-    return {"h": F["o"](a["o"] + p.p_o * c) * F["y"](c), "c": c}
-
-
-def _peephole_old_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
-    o = F["o"](a["o"] + p.p_o * c)
-    c = F["f"](a["f"] + p.p_f * c) * c + F["i"](a["i"] + p.p_i * c) * F["g"](a["g"])
-    return {"h": o * F["y"](c), "c": c}
-
-
-def _coupled_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "fog")
-    c = torch.lerp(F["g"](a["g"]), c, F["f"](a["f"]))
-    return {"h": F["o"](a["o"]) * F["y"](c), "c": c}
-
-
-def _full_gate_lstm(p: Any, F: Any, x: Any, h: Any, c: Any, i: Any, f: Any, o: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "fiog")
-    previous = torch.cat([i, f, o], dim=1)
-    gate = {}
-    for k in "ifo":
-        R = torch.cat([getattr(p, f"R_{s}{k}") for s in "ifo"], dim=1)
-        gate[k] = F[k](a[k] + previous @ R.T)
-    c = gate["f"] * c + gate["i"] * F["g"](a["g"])
-    return {"h": gate["o"] * F["y"](c), "c": c} | gate
-
-
-def _layer_norm_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
-    W, U, b, gain_x, gain_h = (
-        torch.cat([getattr(p, f"{kind}{k}") for k in "ifgo"]) for kind in ("W_", "U_", "b_", "gain_x", "gain_h")
-    )
-    u, w = x @ W.T, h @ U.T
-    a = layer_norm(u, u.shape[1:], gain_x, b) + layer_norm(w, w.shape[1:], gain_h)
-    i, f, g, o = (F[k](part) for k, part in zip("ifgo", a.chunk(4, dim=1), strict=True))
-    c = f * c + i * g
-    return {"h": o * F["y"](layer_norm(c, c.shape[1:], p.gain_c, p.shift_c)), "c": c}
-
-
-def _gru(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "rz")
-    n = F["n"](x @ p.W_n.T + p.b_n + F["r"](a["r"]) * (h @ p.U_n.T + p.b_hn))
-    return {"h": torch.lerp(n, h, F["z"](a["z"]))}
-
-
-def _gru_reset_before(p: Any, F: Any, x: Any, h: Any) -> dict[str, Any]:
-    a = _gates(p, torch.cat([h, x], dim=1), "rz")
-    n = _gates(p, torch.cat([F["r"](a["r"]) * h, x], dim=1), "n")["n"]
-    return {"h": torch.lerp(F["n"](n), h, F["z"](a["z"]))}
-
-
-def _additive_attention_lstm(p: Any, F: Any, x: Any, h: Any, c: Any) -> dict[str, Any]:
-    scores = F["n"](x.keys + functional.linear(h, p.W_q)[:, None]) @ p.v + x.bias
-    read = torch.bmm(scores.softmax(1)[:, None], x.memory)[:, 0]
-    both = {f"W_{k}": torch.cat([getattr(p, f"W_{k}"), getattr(p, f"V_{k}")], dim=1) for k in "ifgo"}
-    return _lstm(SimpleNamespace(**p._asdict() | both), F, torch.cat([x.x, read], dim=1), h, c)
-
-
-CELLS: dict[str, Callable[..., dict[str, Any]]] = {
-    "additive_attention_lstm": _additive_attention_lstm,
-    "rnn": _rnn,
-    "lstm": _lstm,
-    "peephole_lstm": _peephole_lstm,
-    "peephole_old_lstm": _peephole_old_lstm,
-    "coupled_lstm": _coupled_lstm,
-    "full_gate_lstm": _full_gate_lstm,
-    "layer_norm_lstm": _layer_norm_lstm,
-    "gru": _gru,
-    "gru_reset_before": _gru_reset_before,
-}
 
 
 def _nn_rnn(problem: check.Problem, point: check.Point, _: bool) -> Any:
@@ -291,20 +150,18 @@ def answer(case: Any) -> dict[str, Any]:
     are not among them.
     """
     network, sizes = case.network, case.sizes
-    ways = ("", "_reverse") if network.direction == "bidirectional" else ("",)
+    ways = ("", "_reverse")[: network.ways]
     leaf = {k: torch.tensor(a, dtype=getattr(torch, case.dtype)) for k, a in case.arrays.items() if k != "lengths"}
     leaf = {k: a if parse(k).role == GRADIENT else a.requires_grad_() for k, a in leaf.items()}
     layer = getattr(torch.nn, network.page.name)(
         *(sizes["D"], sizes["H"], network.layers),
-        bidirectional=len(ways) == 2,
+        bidirectional=network.ways == 2,
         dtype=getattr(torch, case.dtype),
         **({"proj_size": network.projection} if network.projection else {}),
     )
     weights = {
         k.replace("_l0", f"_l{n}{way}"): leaf[place + k]
-        for place, (n, way) in zip(
-            network.places(), [(n, way) for n in range(network.layers) for way in ways], strict=True
-        )
+        for place, (n, way) in zip(network.places(), product(range(network.layers), ways), strict=True)
         for k in case.names()
     }
     fields = [k for k in "hc" if f"{network.places()[0]}{k}_0" in leaf]

@@ -86,6 +86,14 @@ def updates(model: Language, optimiser: str, clip: float | None, **options: Any)
     return update
 
 
+def recurrent(model: Language, x: Any) -> None:
+    """The LSTMs of the model alone, there and back, on inputs x (T,B,D)."""
+    x = torch.tensor(x, requires_grad=True)
+    for cell in model.cells:
+        x, _ = cell(x)
+    x.backward(torch.ones_like(x))
+
+
 def classified(params: Sequence[Any], batch: Any, pooling: str) -> tuple[float, tuple[Any, ...]]:
     """The mean loss of a train.Classifier of LSTMs on a train.Labelled, as packed sequences, and its gradient."""
     bottom, *cells, top = params
@@ -103,7 +111,7 @@ def classified(params: Sequence[Any], batch: Any, pooling: str) -> tuple[float, 
 
 
 def _lstm_gradient(layer: torch.nn.LSTM) -> Any:
-    """That of each direction, as records."""
+    """The gradient of each direction, as records."""
     grads = {k: torch.zeros_like(a) if a.grad is None else a.grad for k, a in layer.named_parameters()}
     found = []
     for suffix in SUFFIXES[: 1 + layer.bidirectional]:

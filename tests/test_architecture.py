@@ -16,7 +16,7 @@ ORDER = [
     "files tables",
     "command",
     "arrays doctor",
-    "ops tree shapes",
+    "ops products tree shapes",
     "init activations",
     "pages steps sequences",
     "binding",
@@ -26,8 +26,6 @@ ORDER = [
     "fast each_step",
     "checkpointed weight_files",
     "layers",
-    "state_dict torch_names",
-    "twin",
     "nn onnx flow",
     "cases",
     "mistakes",
@@ -86,7 +84,7 @@ def test_pages_name_no_array_library_and_no_other_page(path: Path) -> None:
 def test_who_imports_torch_and_matplotlib() -> None:
     python = [f for top in ("numpy_lstm", "reference", "analysis") for f in (ROOT / top).rglob("*.py")]
     importers = {lib: {f for f in python if any(n.split(".")[0] == lib for n in imported(f))} for lib in LIBRARIES}
-    assert importers["torch"] == {ROOT / "reference" / f"torch_{name}.py" for name in ("oracle", "training")}
+    assert importers["torch"] == {ROOT / "reference" / f"torch_{name}.py" for name in ("cells", "oracle", "training")}
     assert importers["mpmath"] <= set((ROOT / "reference").rglob("*.py"))
     assert all(f.is_relative_to(ROOT / "analysis") for f in importers["matplotlib"])
 

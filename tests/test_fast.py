@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import os
 import pickle
 import subprocess
@@ -15,9 +16,9 @@ import pytest
 import torch
 
 import numpy_lstm as nl
-from numpy_lstm import check, fast, tree
+from numpy_lstm import check, fast, products, tree
 from numpy_lstm.check import truth
-from numpy_lstm.fast import blocks, lstm
+from numpy_lstm.fast import blocks, layout, lstm
 from reference import regimes
 
 CELLS = [nl.LSTM, nl.GRU, nl.RNN]
@@ -81,6 +82,43 @@ def test_equal_to_the_explicit_path(cell: nl.Page, dtype: Any, shape: Any, ragge
             assert_close(gradient(fast, *arguments), gradient(nl, *arguments), dtype)
 
 
+# As they are on any machine; as they are where small products are quick; and small enough to be many, in sums of many
+GROUPS = {"whole": (False, 256, 10**6), "in groups": (True, 256, 10**6), "in parts": (True, 128, 10**5)}
+
+
+@pytest.mark.parametrize("shape", [(20, 33, 6, 64), (7, 5, 6, 48), (5, 4, 300, 128)], ids=str)
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+def test_products_in_groups_and_whole(
+    monkeypatch: pytest.MonkeyPatch, cell: nl.Page, dtype: Any, groups: str, shape: Any
+) -> None:
+    grouped, widest, unpacked = GROUPS[groups]
+    monkeypatch.setattr(fast, "unpacked", lambda: grouped)
+    monkeypatch.setattr(products, "NARROW", widest)
+    monkeypatch.setattr(products, "UNPACKED", unpacked)
+    monkeypatch.setattr(fast, "POOL", blocks.Pool())  # no buffers of another layout
+    for ragged in (False, True):
+        arguments = (cell, *problem(cell, shape, dtype, ragged=ragged))
+        assert_close(gradient(fast, *arguments), gradient(nl, *arguments), dtype)
+
+
+def test_groups_are_small_and_fill_a_gate() -> None:
+    found = set()
+    for B, D, H, dtype in itertools.product((1, 2, 50, 700), (3, 64, 500), (8, 32, 48, 50, 128, 200, 512), DTYPES):
+        L = layout.Layout(np, np.dtype(dtype), 4, B, D, H, grouped=True)
+        N, inner = L.columns, H + L.joined * (D + 1)
+        assert not L._replace(grouped=False).columns
+        assert not N or (H % N == 0 and B > 1 and N * B * inner <= products.UNPACKED), L
+        for gates in (1, 3, 4):
+            parts, columns = L.back(gates)
+            assert (parts > 0) == (N > 0)
+            assert not N or (gates % parts == 0 and columns * B * gates * H <= parts * products.UNPACKED), L
+            found.add((N, parts))
+    assert {N for N, _ in found} == {0, 24, 32, 40, 48, 64}
+    assert {parts for _, parts in found} == {0, 1, 2, 3, 4}
+
+
 def test_a_cotangent_of_one_part_of_the_last_state_is_enough() -> None:
     params, xs, first, _, cotangents = problem(nl.LSTM, (20, 4, 5, 7))
     for part in ("h", "c"):
@@ -139,7 +177,7 @@ def test_a_gate_beyond_exp_is_exactly_closed(
     monkeypatch: pytest.MonkeyPatch, cosh: bool, cell: nl.Page, dtype: Any
 ) -> None:
     """Each pre-activation in turn at plus and minus a tenth of the largest number, and infinite; a state as large."""
-    monkeypatch.setattr(blocks, "COSH", cosh)
+    monkeypatch.setattr(layout, "COSH", cosh)
     params, xs, first, _, cotangents = problem(cell, (3, 2, 2, 4), dtype)
     large = np.finfo(dtype).max / 10
     with np.errstate(over="ignore", invalid="ignore"):
@@ -282,12 +320,12 @@ def test_a_tape_has_one_owner(duplicate: Any) -> None:
 
 def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = blocks.Pool()
-    layout = blocks.Layout(np, np.dtype(np.float64), 8, 2, 3, 4)
-    monkeypatch.setattr(blocks, "KEEP", 3 * lstm.Block(layout).nbytes)
+    sizes = layout.Layout(np, np.dtype(np.float64), 8, 2, 3, 4)
+    monkeypatch.setattr(blocks, "KEEP", 3 * lstm.Block(sizes).nbytes)
     for _ in range(10):
-        pool.give(layout, lstm.Block(layout))
+        pool.give(sizes, lstm.Block(sizes))
         assert 0 < pool.nbytes <= blocks.KEEP
-    pool.give(layout, lstm.Block(layout._replace(K=1000)))
+    pool.give(sizes, lstm.Block(sizes._replace(K=1000)))
     assert 0 < pool.nbytes <= blocks.KEEP
 
 
@@ -295,8 +333,8 @@ def test_the_pool_counts_views_too() -> None:
     for cell in CELLS:
         kernel = fast._KERNELS[cell]
         for L in (
-            blocks.Layout(np, np.dtype(np.float64), 128, 1, 3, 1),
-            blocks.Layout(np, np.dtype(np.float32), 4, 8, 5, 64),
+            layout.Layout(np, np.dtype(np.float64), 128, 1, 3, 1),
+            layout.Layout(np, np.dtype(np.float32), 4, 8, 5, 64),
         ):
             for kind in (kernel.Work, kernel.Block):
                 tracemalloc.start()
@@ -346,11 +384,11 @@ def test_an_interrupt_anywhere_is_raised_and_harms_nothing(monkeypatch: pytest.M
 
 FORK = """
 import os, signal, threading, numpy as np, numpy_lstm as nl
-from numpy_lstm.fast import blocks, rnn
+from numpy_lstm.fast import blocks, layout, rnn
 
 inside, done = threading.Event(), threading.Event()
 
-class Slow(blocks.Layout):
+class Slow(layout.Layout):
     def __hash__(self):
         inside.set()
         done.wait()

@@ -178,7 +178,7 @@ BAD: dict[str, tuple[Call, str]] = {
     ),
     "a twin's run": (
         lambda _: nl.backward(nl.LSTM, PARAMS, TWIN.forward(XS), dhs=ONES),
-        "run is a numpy_lstm.twin.Run, which goes back by itself: call run.backward(...)",
+        "run is a numpy_lstm.nn.twin.Run, which goes back by itself: call run.backward(...)",
     ),
     "a run into a layer": (
         lambda _: BACK.backward(PARAMS, RUN, ONES),

@@ -247,4 +247,4 @@ def test_what_is_planned() -> None:
     assert [s.stem for s in planned(names=["adding", "copy"], symbols=3)] == ["copy3", "adding"]
     assert planned(symbols=3)[0].updates == command.STUDIES["copy5"].updates
     assert planned(symbols=1, updates=7) == [command.STUDIES["copy"]._replace(updates=7, every=7)]
-    assert planned(delays=[20, 10, 20], rate=0.5)[0][2:] == ((10, 20), 600, 25, 0.5)
+    assert planned(delays=[20, 10, 20], rate=0.5)[0][2:] == ((10, 20), 900, 25, 0.5)

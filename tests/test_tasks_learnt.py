@@ -35,9 +35,7 @@ def test_copying_one_symbol() -> None:
     """In the median the RNN has lost it by 50 steps, forget bias 1 by 100; the GRU holds 200."""
     assert all(of("copy", name, 10, "solved") == [1, 1, 1] for name in runs.NETWORKS)
     assert all(median(of("copy", "RNN", T, "right")) < 0.2 for T in (50, 100, 200))
-    assert median(of("copy", "LSTM, b_f=1", 50, "right")) > 0.7
-    assert median(of("copy1_900", "LSTM, b_f=1", 50, "right")) >= 0.8, "with more updates"
-    assert median(of("copy1_900", "RNN", 50, "right")) < 0.2
+    assert median(of("copy", "LSTM, b_f=1", 50, "right")) >= 0.8
     assert all(median(of("copy", "LSTM, b_f=1", T, "right")) < 0.2 for T in (100, 200))
     assert all(of("copy", "GRU", T, "solved") == [1, 1, 1] for T in (50, 100, 200))
     assert min(of("copy", "GRU", 200, "right")) >= 0.95
@@ -63,6 +61,13 @@ def test_adding() -> None:
     assert max(of("adding", "LSTM, chrono", 200, "loss")) < 0.005
     for name in ("RNN", "LSTM, b_f=0", "LSTM, b_f=1"):
         assert median(of("adding", name, 200, "loss")) == pytest.approx(1 / 6, rel=0.03)
+    with (GALLERY / "adding_curves.csv").open(encoding="utf-8", newline="") as file:
+        looks = {
+            (r["network"], r["delay"], r["seed"], int(r["update"])): float(r["loss"]) for r in csv.DictReader(file)
+        }
+    after = max(of("adding", "LSTM, chrono", 200, "updates"))
+    for seed in "012":  # on 200 sequences, so that 1/6 itself is between 0.15 and 0.21
+        assert all(looks["LSTM, b_f=1", "200", seed, n] > 0.15 for n in range(500, 2001, 50) if n <= after + 400)
 
 
 def test_what_a_sum_is_made_of() -> None:

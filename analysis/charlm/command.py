@@ -1,4 +1,4 @@
-"""Train a character model, beside n-grams; save it, go on with it, sample from it, and record what it did."""
+"""Train a character model, beside n-grams; save it, continue the run, sample from it, and record what it did."""
 
 import argparse
 import itertools
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import files, train
+from numpy_lstm import train
 
 from .. import runs, text
 from . import ngrams, settings
@@ -26,19 +26,14 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
         model, symbols = settings.saved_model(path)
         _print_sample(model, train.load_best(path, model), symbols, options, options.sample)
         return []
-    corpus, written = text.load(options.text), path.with_suffix(".json")
+    corpus = text.load(options.text)
     print(f"{corpus}\n", flush=True)
     own = settings.chosen(options, corpus)
     fit, held = train.split(corpus.codes, settings.HELD_OUT, own["batch"], own["steps"])
     task = settings.task(own, options, fit, held)
-    train.sweep(path)
-    files.sweep(written)
-    now = train.begin(task, options.seed, own["dtype"])
-    _sample(task.model, now.params, corpus.symbols, options, 0)
-    looks: list[dict[str, Any]] = []
-    if options.resume:
-        now = train.load(path, task, now)
-        looks = [k for k in train.record.read(written)["looks"] if k["update"] <= now.step]
+    now, looks = runs.started(
+        task, path, options.resume, lambda now: _sample(task.model, now.params, corpus.symbols, options, 0)
+    )
     read = {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.codes), "symbols": corpus.symbols}
     baselines = ngrams.losses(fit, held, len(corpus.symbols))
     record = runs.header(own, read | {"held_out": len(held)}, now.threads, baselines)

@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="default: quick, under two minutes")
     runs.add(parser, SETTINGS, "1000; of the larger presets 4000 and 8000", "DIR/charlm.npz")
     parser.add_argument("--sample", metavar="N", type=natural, help="train nothing: N characters of the saved model")
-    parser.add_argument("--prompt", help="what the samples go on from; default: the start of a line")
+    parser.add_argument("--prompt", help="the beginning of each sample; default: the start of a line")
     parser.add_argument("--temperature", type=float, default=0.8, help="of the samples; default: 0.8")
 
 

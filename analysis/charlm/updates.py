@@ -1,7 +1,6 @@
 """Updates per processor second of a character model beside the same model in PyTorch, in turn, on one thread."""
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import train
+from numpy_lstm import doctor, train
 from numpy_lstm.command import positive
 
 from .. import output
@@ -32,11 +31,11 @@ class Timed:
         return getattr(self.layer, name)
 
     def forward(self, *arguments: Any) -> Any:
-        """That of the layer."""
+        """``forward`` of the layer, timed."""
         return self._timed(self.layer.forward, *arguments)
 
     def backward(self, *arguments: Any) -> Any:
-        """That of the layer."""
+        """``backward`` of the layer, timed."""
         return self._timed(self.layer.backward, *arguments)
 
     def _timed(self, call: Any, *arguments: Any) -> Any:
@@ -53,9 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(out: Path, options: argparse.Namespace) -> list[str]:
     """Measure in a process of one thread, print and save the table; nothing can fail, so the list is empty."""
-    one = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
     call = [sys.executable, "-m", "analysis.charlm.updates", str(options.rounds), str(options.seed)]
-    done = subprocess.run(call, env=os.environ | one, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(call, env=doctor.child_environment(), stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout)
     output.write_text(out / "updates.md", done.stdout)
     return []
@@ -66,12 +64,16 @@ def measure(rounds: int, seed: int) -> str:
     rows = []
     for shape in SHAPES:
         for dtype in ("float64", "float32"):
-            ours, theirs, inside = _one(shape, dtype, rounds, seed)
+            ours, theirs, *inside = _one(shape, dtype, rounds, seed)
             a, b = statistics.median(ours), statistics.median(theirs)
-            outside = 1 - statistics.median(i / whole for i, whole in zip(inside, ours, strict=True))
-            numbers = [f"{1 / a:.2f}", f"{1 / b:.2f}", f"{b / a:.2f}", f"{100 * outside:.0f} %"]
+            shares = [
+                1 - statistics.median(i / whole for i, whole in zip(part, all_of_it, strict=True))
+                for part, all_of_it in zip(inside, (ours, theirs), strict=True)
+            ]
+            numbers = [f"{1 / a:.2f}", f"{1 / b:.2f}", f"{b / a:.2f}", *(f"{100 * share:.0f} %" for share in shares)]
             rows.append([",".join(map(str, shape)), dtype, *numbers])
-    header = ["rows,steps,units,layers", "dtype", "updates / s", "torch", "torch / ours", "outside the cells"]
+    header = ["rows,steps,units,layers", "dtype", "updates / s", "torch", "torch / ours"]
+    header += ["outside the cells", "torch's"]
     return str(output.table(header, rows))
 
 
@@ -84,8 +86,8 @@ def job(shape: tuple[int, ...], seed: int) -> train.Task:
     return train.Task(model, streams, train.adam(), rate, 10**9, clip=1.0, every=10**9)
 
 
-def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[list[float], list[float], list[float]]:
-    """Processor seconds of each update: ours, those of torch, and those within our recurrent layers."""
+def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[list[float], ...]:
+    """Processor seconds of each update: ours, torch's, those in our recurrent layers, and of torch's alone."""
     from reference import torch_training
 
     task = job(shape, seed)
@@ -93,8 +95,10 @@ def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[li
     cells = [Timed(layer) for layer in between]
     task = replace(task, model=replace(task.model, layers=(bottom, *cells, top)))
     now = train.begin(task, seed, dtype)
-    update = torch_training.updates(torch_training.Language(now.params), "adam", 1.0, lr=1e-3)
-    ours, theirs, inside = [], [], []
+    language = torch_training.Language(now.params)
+    update = torch_training.updates(language, "adam", 1.0, lr=1e-3)
+    read = np.random.default_rng(seed).standard_normal((shape[1], shape[0], now.params[1].W_i.shape[1])).astype(dtype)
+    ours, theirs, inside, their_inside = [], [], [], []
     for step in range(rounds + 2):
         for cell in cells:
             cell.spent.clear()
@@ -102,10 +106,12 @@ def _one(shape: tuple[int, ...], dtype: str, rounds: int, seed: int) -> tuple[li
         now, _ = train.advance(task, now)
         middle = time.process_time()
         update(task.batches(seed, step))
-        theirs.append(time.process_time() - middle)
+        theirs.append((end := time.process_time()) - middle)
+        torch_training.recurrent(language, read)
+        their_inside.append(time.process_time() - end)
         ours.append(middle - start)
         inside.append(sum(map(sum, (cell.spent for cell in cells))))
-    return ours[2:], theirs[2:], inside[2:]
+    return ours[2:], theirs[2:], inside[2:], their_inside[2:]
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=positive, default=1, help="runs, each on rows drawn anew; default: 1")
     sweep.arguments(parser)
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the saved run; a comparison always goes on by itself"
+        "--resume", action="store_true", help="continue the saved run; a comparison always continues by itself"
     )
 
 

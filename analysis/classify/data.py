@@ -36,7 +36,7 @@ class Texts(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Of all rows."""
+        """The digest of all rows."""
         rows = zip(self.texts, self.labels, strict=True)
         return hashlib.sha256("".join(f"{text}\t{label}\n" for text, label in rows).encode()).hexdigest()
 

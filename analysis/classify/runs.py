@@ -26,7 +26,7 @@ def run(
 ) -> dict[str, Any]:
     """The model of the update with the fewest errors among the rows to choose by, judged on those of the test.
 
-    ``file`` is where it is saved at each look, and what ``resume`` goes on from; ``tell`` gets a line at each.
+    ``file`` is where it is saved at each look, and read again to ``resume``; ``tell`` gets a line at each.
     """
     found = prepared(point)
     task, start = _task(point, found), time.process_time()

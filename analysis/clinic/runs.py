@@ -10,6 +10,8 @@ import numpy as np
 import numpy_lstm as nl
 from numpy_lstm import flow, train
 
+from ..runs import of_the_last_loss
+
 WORDS = ["the cat ", "sat on ", "a mat\n", "and, "]
 CELLS = (nl.LSTM, nl.GRU, nl.RNN)
 UPDATES, FEW, DELAY = 120, 60, 60
@@ -106,13 +108,7 @@ def plateau(seed: int) -> Ran:
 
 def reach(model: train.Model, params: Any, batch: train.Batch) -> flow.Diagnosis:
     """How far the gradient of the loss at the last step reaches back in the lowest cell."""
-    explicit = model.having("explicit")
-    done = explicit.forward(params, batch)
-    dlosses = np.zeros_like(done.losses)
-    dlosses[-1] = 1
-    loss, back = explicit.backward_all(params, done, dlosses)
-    dhs = getattr(loss.dxs, model.loss.reads[0])
-    return flow.diagnose(flow.passes_of(done.stack, model.full(params), done.run, back, dhs)[0])
+    return flow.diagnose(of_the_last_loss(model, params, batch)[0])
 
 
 def overfitting(seed: int) -> Ran:

@@ -20,7 +20,7 @@ SETTINGS = ["RNN:orthogonal", "GRU:orthogonal", "LSTM:orthogonal:1", "LSTM:ortho
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the example; returns the exit status."""
-    return command.run(_main, argv)
+    return command.run(_main, argv, (text.InputError,))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -34,13 +34,9 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
     options = parser.parse_args(argv)
     command.need("matplotlib")
-    try:
-        corpus = text.load(options.text)
-        codes = text.windows(corpus, options.steps + 1, 16, np.random.default_rng(options.seed))
-        options.out.mkdir(parents=True, exist_ok=True)
-    except (text.InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return command.BAD_INPUT
+    corpus = text.load(options.text)
+    codes = text.windows(corpus, options.steps + 1, 16, np.random.default_rng(options.seed))
+    options.out.mkdir(parents=True, exist_ok=True)
     A, D, H = len(corpus.symbols), 16, 64
     print(f"{corpus}\n")
     columns = {}

@@ -6,14 +6,14 @@ WEIGHTS is a .safetensors or .npz file, or a .pt of ``torch.save(model.state_dic
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import command, flow
+from numpy_lstm import command, flow, weight_files
 from numpy_lstm.files import regular
 
 from .. import figures
@@ -21,18 +21,14 @@ from .. import figures
 
 def read(path: Path, prefix: str = "") -> dict[str, Any]:
     """The arrays of a file whose names start with ``prefix``, without it. Raises ValueError if there are none."""
-    if path.suffix not in {".safetensors", ".npz", ".pt", ".pth"}:
-        raise ValueError(f"{path}: expected a file .safetensors, .npz, .pt or .pth")
-    if regular(path).suffix == ".safetensors":
-        from safetensors.numpy import load_file
-
-        arrays = load_file(path)
-    elif path.suffix == ".npz":
-        arrays = dict(np.load(path))
-    else:
+    if path.suffix in {".pt", ".pth"}:
         from reference.torch_oracle import read_state_dict
 
-        arrays = read_state_dict(path)
+        arrays: Mapping[str, Any] = read_state_dict(regular(path))
+    elif path.suffix in {".safetensors", ".npz"}:
+        arrays = weight_files.read(path)
+    else:
+        raise ValueError(f"{path}: expected a file .safetensors, .npz, .pt or .pth")
     chosen = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     chosen = {name: a for name, a in chosen.items() if name.startswith(("weight_", "bias_"))}
     if "weight_hh_l0" not in chosen:

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from pathlib import Path
 
 from .. import networks, text
 from . import gates, rates, scalar, signals, spectra, study, ungated
@@ -27,19 +28,21 @@ def _options(one: study.Study) -> str:
     return f" [{' '.join('--' + option.replace('_', '-') for option in one.reads)}]" if one.reads else ""
 
 
-def run(given: argparse.Namespace, corpus: text.Corpus) -> None:
+def run(corpus: text.Corpus, out: Path, given: argparse.Namespace) -> list[str]:
     """Run the flow studies named on the command line: the figure on text if none is, every one for ``all``.
 
+    Nothing can fail, so the list is empty.
     Raises InputError for a name that does not exist, and for an option that a study does not read.
     """
     names = list(STUDIES) if "all" in given.names else given.names or ["text"]
     if unknown := [name for name in names if name not in STUDIES]:
         raise text.InputError(f"no flow study {unknown[0]!r}; expected all or some of {', '.join(STUDIES)}")
     study.refuse_unread(given, {name: STUDIES[name].reads for name in names}, "all" in given.names)
-    chosen = study.options(given, corpus)
+    chosen = study.options(out, given, corpus)
     for name in names:
         one = STUDIES[name]
         if chosen.networks and "networks" in one.reads and one.takes is not None:
             networks.require(chosen.networks, one.takes)
     for name in names:
         study.run(name, STUDIES[name], chosen)
+    return []

@@ -21,7 +21,7 @@ def measure_gates(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_gates(gates: dict[str, Any]) -> dict[str, Any]:
-    """The same of gates by name, (steps, rows, units)."""
+    """The histograms and shares of gates by name, (steps, rows, units)."""
     bins = np.linspace(0, 1, BINS + 1)
     return {
         k: {

@@ -86,12 +86,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     sweep.arguments(group)
 
 
-def options(given: argparse.Namespace, corpus: text.Corpus | None) -> Options:
+def options(out: Path, given: argparse.Namespace, corpus: text.Corpus | None) -> Options:
     """From the command line; raises InputError for a network that does not exist."""
     for name in given.networks or ():
         setting(name)
     chosen = {k: None if getattr(given, k) is None else tuple(getattr(given, k)) for k in GROUPS}
-    return Options(given.out, given.seed, given.seeds, given.jobs, given.dask, corpus=corpus, **chosen)
+    return Options(out, given.seed, given.seeds, given.jobs, given.dask, corpus=corpus, **chosen)
 
 
 GROUPS = ("networks", "forget_bias", "gains")

@@ -8,7 +8,7 @@ import numpy as np
 
 from numpy_lstm import flow, layers, train
 
-from .. import figures, progress
+from .. import figures, progress, runs
 from ..charlm import settings
 from ..flow.study import Found
 from .forgetting import named
@@ -22,13 +22,7 @@ DEPTH = 6  # decades of its colours
 
 def last_surprise(run: Opened, params: Any, steps: int, windows: int) -> tuple[flow.Pass, ...]:
     """Forward and back through the windows where the loss is the surprise at the last character alone."""
-    params, batch = exact(params), stretch(run, steps, windows)
-    done = run.model.forward(params, batch)
-    dlosses = np.zeros_like(done.losses)
-    dlosses[-1] = 1
-    loss, back = run.model.backward_all(params, done, dlosses)
-    dhs = getattr(loss.dxs, run.model.loss.reads[0])
-    return flow.passes_of(done.stack, run.model.full(params), done.run, back, dhs)
+    return runs.of_the_last_loss(run.model, exact(params), stretch(run, steps, windows))
 
 
 def reach(run: Opened, _: int) -> Found:

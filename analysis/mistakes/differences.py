@@ -6,7 +6,6 @@ import numpy as np
 
 from numpy_lstm import check
 from numpy_lstm.cases.case import Case
-from numpy_lstm.wiring import walk
 
 Arrays = dict[str, Any]
 
@@ -20,17 +19,8 @@ def gradient_names(case: Case) -> dict[str, str]:
 
 def loss(case: Case, inputs: Arrays) -> Any:
     """Cotangents times outputs and last states, with these arrays in place of the case's own, and in their dtype."""
-    dtype = inputs["x"].dtype
-    call = case._replace(arrays=case.arrays | inputs).call(lambda a: np.asarray(a, dtype))
-    run = case.network.layer(call.masks).forward(call.params, call.xs, call.first, call.lengths)
-    pairs = zip(*map(case.network.unnest, (call.dlast, run.last)), strict=True)
-    cells = (
-        zip(case.network.unnest(call.dcs), walk(case.network.layer(), run), strict=True) if call.dcs is not None else ()
-    )
-    every = sum(np.sum(d * tape.values.c) for d, (_, _, tape) in cells if d is not None)
-    return (
-        every + np.sum(call.dhs * run.hs) + sum(np.sum(d * s) for ds, ss in pairs for d, s in zip(ds, ss, strict=True))
-    )
+    problem = case._replace(arrays=case.arrays | inputs).problem(lambda a: np.asarray(a, inputs["x"].dtype))
+    return problem.loss(problem.point)
 
 
 def complex_step(case: Case) -> Arrays:

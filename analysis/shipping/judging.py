@@ -121,7 +121,7 @@ def _own(of: Case, arrays: Arrays) -> list[Suspect]:
 
 
 def _entries(of: Case, printed: Arrays) -> tuple[Report, list[Suspect], str]:
-    """As ``judged``, where single entries were printed: NaN stands for the others."""
+    """Report, suspects and first error where single entries were printed: NaN stands for the others."""
 
     def entries(other: Arrays) -> Arrays:
         return {k: other[k][~np.isnan(a)] for k, a in printed.items()}
@@ -135,6 +135,6 @@ def _entries(of: Case, printed: Arrays) -> tuple[Report, list[Suspect], str]:
 
 
 def gradients(finding: Finding) -> tuple[dict[str, float], int]:
-    """Those that are wrong, and how many there are."""
+    """The gradients that are wrong, and how many gradients there are."""
     rows = {k: row for k, row in finding.rows.items() if is_gradient(k)}
     return {k: size for k, (size, verdict) in rows.items() if verdict == "fail"}, len(rows)

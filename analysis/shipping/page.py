@@ -48,7 +48,7 @@ def line(f: Finding) -> str:
 
 
 def markdown(findings: list[Finding], not_run: dict[str, str], seed: int) -> str:
-    """CASE_STUDIES.md."""
+    """The text of CASE_STUDIES.md."""
     today = datetime.date.today().isoformat()
     rows = [[f.study.name, f.trial.what, _versions(f), today, _wrong(f), f.first or "-", _said(f)] for f in findings]
     unexpected = [

@@ -91,7 +91,7 @@ def one_state(arrays: Arrays) -> Arrays:
 
 
 def zeros(*names: str) -> Callable[[Arrays], Arrays]:
-    """These inputs are zero."""
+    """A change of the inputs: these are zero."""
     return lambda arrays: arrays | {k: 0 * arrays[k] for k in names}
 
 

@@ -62,12 +62,9 @@ def measure(options: dict[str, Any]) -> list[dict[str, Any]]:
 
 def in_process(threads: int, kernel: str | None, **options: Any) -> dict[str, Any]:
     """``measure`` with so many threads and processors, and these kernels (None: those OpenBLAS picks)."""
-    count = str(threads)
-    env = os.environ | {f"{lib}_NUM_THREADS": count for lib in ("OPENBLAS", "OMP", "MKL")}
+    env = doctor.child_environment(threads, kernel)
     if threads == 1:  # JAX has no variable for it
         env.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-    if kernel is not None:
-        env["OPENBLAS_CORETYPE"] = kernel
     command = [sys.executable, "-m", "analysis.speed.benchmark", json.dumps(options | {"threads": threads})]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:

@@ -123,7 +123,7 @@ def _timings(cupy: Any, asked: argparse.Namespace) -> Iterator[tuple[str, Callab
 
 
 def environment(cupy: Any) -> str:
-    """One line for every table."""
+    """The GPU and all versions, in the line above each table."""
     properties, driver = cupy.cuda.runtime.getDeviceProperties(0), cupy.cuda.runtime.driverGetVersion()
     versions = ", ".join(f"{k} {v}" for k, v in peers.versions().items() if k in ("numpy", "torch"))
     runtime = cupy.cuda.runtime.runtimeGetVersion()

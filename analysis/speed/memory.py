@@ -6,7 +6,6 @@ are part of them. A checkpointed run is compared with the full one of its engine
 
 import ctypes
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import checkpointed
+from numpy_lstm import checkpointed, doctor
 from numpy_lstm.check import Problem
 from numpy_lstm.command import NoVerdict
 
@@ -68,9 +67,8 @@ def _status(field: str) -> int:
 
 def measured(code: str, shape: tuple[int, ...], seed: int) -> tuple[int, float]:
     """Peak bytes and seconds in a new process on one thread."""
-    env = os.environ | {f"{lib}_NUM_THREADS": "1" for lib in ("OPENBLAS", "OMP", "MKL")}
     command = [sys.executable, "-m", "analysis.speed.memory", code, json.dumps(shape), str(seed)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=doctor.child_environment(), capture_output=True, text=True, check=True)
     peak, seconds = json.loads(done.stdout)
     return peak, seconds
 

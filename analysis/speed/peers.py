@@ -12,6 +12,8 @@ import numpy as np
 
 import numpy_lstm as nl
 from numpy_lstm.check import Outputs, Problem
+from numpy_lstm.fast.layout import Layout
+from numpy_lstm.products import Right, contraction, unpacked
 
 CELLS = {"LSTM": nl.LSTM, "GRU": nl.GRU, "RNN": nl.RNN}
 
@@ -37,19 +39,25 @@ def _ours(engine: Any) -> Callable[[Problem], Callable[[], Any]]:
 
 
 def floor(problem: Problem) -> Callable[[], None]:
-    """The matrix products that every implementation needs, in the layout fastest for this BLAS, and nothing else."""
+    """The matrix products that every implementation needs, in the form quickest for this BLAS, and nothing else."""
     _, xs, first = problem.point
     (T, B, D), dtype, H = xs.shape, xs.dtype, first.h.shape[1]
-    G = {"lstm": 4, "gru": 3, "rnn": 1}[problem.cell.equations] * H
-    ones = [np.ones(s, dtype) for s in ((H, G), (G, H), (D, G), (G, D), (B, H), (B, G), (T * B, G), (T * B, H))]
-    Ut, U, Wt, W, h, d, ds, hs = ones
-    x, a, dh = xs.reshape(T * B, D), np.empty((B, G), dtype), np.empty((B, H), dtype)
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[problem.cell.equations]
+    G, L = gates * H, Layout(np, dtype, 1, B, D, H, unpacked())
+    x, h, d, ds, hs, U, W = (
+        np.ones(s, dtype) for s in ((T * B, D), (B, H), (B, G), (T * B, G), (T * B, H), (G, H), (G, D))
+    )
+    ahead, back = (Right(b, L.grouped) for b in (L.right(W), W))
+    a, dx, (rec, _) = np.empty((T * B, G), dtype), np.empty_like(x), L.back_sums(L.rows(H), gates)
+    out, step, left, right = L.product(L.gates(L.rows(G))), L.step_right(U), L.back_left(d), L.back_right(U)
 
     def call() -> None:
-        x @ Wt, ds @ W, ds.T @ x, ds.T @ hs
+        ahead.product(x, a)
+        back.product(ds, dx)
+        contraction(ds, x), contraction(ds, hs)
         for _ in range(T):
-            np.matmul(h, Ut, out=a)
-            np.matmul(d, U, out=dh)
+            np.matmul(h, step, out=out)
+            np.matmul(left, right, out=rec)
 
     return call
 

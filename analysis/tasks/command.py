@@ -39,7 +39,7 @@ class Study(NamedTuple):
 
 # Copying one symbol is the cheap one, in which most is seen.
 STUDIES = {
-    "copy": Study("copy", 1, (10, 50, 100, 200), 600, 25, 1e-2),
+    "copy": Study("copy", 1, (10, 50, 100, 200), 900, 25, 1e-2),
     "copy5": Study("copy", 5, (50,), 2500, 50, 5e-3),
     "order": Study("order", 1, (20, 50, 100), 2000, 50, 1e-3),
     "adding": Study("adding", 1, (100, 200), 2500, 50, 2e-3),
@@ -72,7 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--symbols", metavar="K", type=command.within(1, 100), help="to be copied; default: 1, of all both 1 and 5"
     )
     parser.add_argument("--delays", metavar="T", nargs="+", type=command.within(1, 10**4), help="default: of the task")
-    parser.add_argument("--updates", type=command.positive, help="at most; default: 600 to 2500, by the task")
+    parser.add_argument("--updates", type=command.positive, help="at most; default: 900 to 2500, by the task")
     parser.add_argument("--rate", type=command.number, help="of Adam; default: 0.001 to 0.01, by the task")
     parser.add_argument("--seeds", type=command.positive, default=3, help="networks of each kind; default: 3")
     sweep.arguments(parser)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_lstm import files, train
+from numpy_lstm import train
 
 from .. import progress, runs
 from . import alignment, data, measures, settings
@@ -36,7 +36,7 @@ class Translator(NamedTuple):
         return found
 
     def symbols(self, found: train.Found) -> list[str]:
-        """Of a translation."""
+        """The symbols of a translation."""
         return [self.settings["targets"][code] for code in found.codes]
 
     def lines(self, held: data.Data, found: Sequence[train.Found]) -> list[str]:
@@ -55,19 +55,15 @@ def run(out: Path, options: argparse.Namespace) -> list[str]:
     if options.translate is not None:
         _translate(path, options)
         return []
-    whole, written = settings.load(options), path.with_suffix(".json")
+    whole = settings.load(options)
     own = settings.chosen(options, whole)
     fit, held = data.split(whole, options.seed)
     print(f"{whole.name}: {len(fit.sources)} pairs, and {len(held.sources)} held out\n", flush=True)
     task = settings.task(own, options, *(settings.both(own, part) for part in (fit, held)))
-    train.sweep(path)
-    files.sweep(written)
-    now, looks = train.begin(task, options.seed, own["dtype"]), []
-    translate = Translator(task.model, now.params, own, options.beam, options.power)
-    translate(held.sources[:1])  # what is wrong with the options is told at once
-    if options.resume:
-        now = train.load(path, task, now)
-        looks = [k for k in train.record.read(written)["looks"] if k["update"] <= now.step]
+    translate = Translator(task.model, None, own, options.beam, options.power)
+    now, looks = runs.started(
+        task, path, options.resume, lambda now: translate._replace(params=now.params)(held.sources[:1])
+    )
     read = {"name": whole.name, "sha256": whole.sha256, "symbols": "".join(own["sources"])}
     read |= {"characters": sum(map(len, fit.sources)), "held_out": sum(map(len, held.sources))}
 

@@ -43,7 +43,7 @@ class Data(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Of all pairs."""
+        """The digest of all pairs."""
         lines = ["\t".join(pair) for pair in zip(*map(self.written, (0, 1)), strict=True)]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -15,7 +15,7 @@ class Measures(NamedTuple):
 
 
 def measured(found: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]) -> Measures:
-    """Of what was found for each target."""
+    """The measures of what was found for each target."""
     from rapidfuzz.distance import Levenshtein
 
     both = [(list(a), list(b)) for a, b in zip(found, targets, strict=True)]

@@ -25,13 +25,11 @@ from numpy_lstm.command import positive
 from numpy_lstm.judge import Judge
 from numpy_lstm.layers import Recurrent
 from numpy_lstm.mistakes import Workbench, possible
+from numpy_lstm.sequences import at
 
 from .. import output
 from ..progress import bar
-from .routes import HAS_TORCH
-
-if HAS_TORCH:
-    from reference import torch_oracle
+from . import routes
 
 CLAIMED = 1000  # the first seed of those that the claim is about
 EVERY = 8  # of so many cases one gets wrong answers too
@@ -51,7 +49,7 @@ VERDICTS = ("pass", "cannot tell", "fail")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
+    """Options of this command."""
     parser.add_argument("--cases", type=positive, default=350, help="each with 6 right answers; default: 350")
 
 
@@ -70,7 +68,7 @@ def draw(rng: np.random.Generator) -> tuple[str, Case]:
     zoned = not wired and rng.random() < 0.1
     projection = int(rng.integers(1, H)) if narrow else 0
     network = Network(page, projection, zoned, direction, int(rng.integers(1, 3)) if wired else 1)
-    torchs = HAS_TORCH and page in TORCH and not zoned and direction != "reverse" and rng.random() < 0.7
+    torchs = routes.HAS_TORCH and page in TORCH and not zoned and direction != "reverse" and rng.random() < 0.7
     gates = [k for k in page.Params._fields if k.startswith("b")]
     case = Case.random(
         network,
@@ -100,7 +98,7 @@ class StepByStep(Recurrent):
         """The other parameter gradients; all else as ever."""
         back, total = scan.backward(self.cell, params, run, dhs, dcs, dlast), None
         for t in range(len(run.hs))[::-1]:
-            v, d = (tree.map(lambda a, t=t: a[t], record) for record in (run.values, back.cotangents))
+            v, d = (at(record, t) for record in (run.values, back.cotangents))
             step = self.cell.gradients(self.cell.functions, params, v, d)
             total = step if total is None else tree.add(step, total)
         return back._replace(dparams=total)
@@ -108,13 +106,13 @@ class StepByStep(Recurrent):
 
 def flipped(case: Case, arrays: dict[str, Any]) -> dict[str, Any]:
     """Units, features and rows counted from the other end, in the layout of records; time stays."""
-    ways, found = 1 + (case.network.direction == "bidirectional"), {}
+    found = {}
     for k, a in arrays.items():
         name = parse(k)
         steps = name.of_steps or name.field in ("x", "output") or name.field.startswith("keep_")
         found[k] = np.flip(a, tuple(range(int(steps), a.ndim)))
         deeper = name.place not in ("", "l0.", "l0_reverse.") and name.field.startswith("W")
-        if ways == 2 and (name.field == "output" or deeper):  # two directions stand side by side
+        if case.network.ways == 2 and (name.field == "output" or deeper):  # two directions stand side by side
             found[k] = np.roll(found[k], a.shape[-1] // 2, -1)
     return found
 
@@ -129,7 +127,7 @@ def right_answers(case: Case) -> Iterator[tuple[str, dict[str, Any]]]:
             turned = case._replace(arrays=flipped(case, case.arrays)).run(dtype, stepwise)
             yield "other order", flipped(case, turned)
         else:
-            yield "torch.nn", torch_oracle.answer(case._replace(dtype=np.dtype(dtype).name))
+            yield "torch.nn", routes.torch_oracle.answer(case._replace(dtype=np.dtype(dtype).name))
 
 
 def wrong_answers(case: Case, usual: bool) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,10 +16,10 @@ T, B, D, H = 9, 4, 5, 6
 LENGTHS = [9, 1, 5, 0]
 EXACT = 1e-13  # normwise: rounding
 
-Case = Callable[[], float]
+Probe = Callable[[], float]
 
 
-def flows(there: Any, gap: Any, draw: Any) -> Iterator[tuple[str, Case]]:
+def flows(there: Any, gap: Any, draw: Any) -> Iterator[tuple[str, Probe]]:
     """Every instrument, on a ragged run, and where padding matters on one without."""
 
     def seen(cell: Any, read: Callable[[Any, Any], Any], ragged: bool = True) -> tuple[Any, Any]:
@@ -96,7 +96,7 @@ def flows(there: Any, gap: Any, draw: Any) -> Iterator[tuple[str, Case]]:
         yield f"flow.{name}", lambda cell=cell, read=read: gap(*seen(cell, read))
 
 
-def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str, Case]]:
+def checks(there: Any, gap: Any, rng: np.random.Generator) -> Iterator[tuple[str, Probe]]:
     """Each route, K, and the judges of others' gradients."""
     small = check.Problem.random(nl.LSTM, 4, 2, 1, 3, rng)
     on_device = small._replace(point=there(small.point), cotangents=there(small.cotangents))

@@ -11,13 +11,13 @@ import numpy as np
 import numpy_lstm as nl
 from numpy_lstm import arrays, check, layers, layouts, onnx, tree
 
-from .instruments import LENGTHS, B, Case, D, H, T, checks, flows
+from .instruments import LENGTHS, B, D, H, Probe, T, checks, flows
 from .trained import trainings
 
 LAYOUTS = ("torch", "keras", "onnx", "tf_block", "flax", "cudnn")
 
 
-def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Case]]:
+def cases(cupy: Any, seed: int = 0) -> Iterator[tuple[str, Probe]]:
     """Name of the room, and what runs there and returns the error; raises where something does not work."""
     rng = np.random.default_rng(seed)
 

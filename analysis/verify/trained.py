@@ -10,13 +10,13 @@ import numpy as np
 
 from numpy_lstm import check, train, tree
 
-from .instruments import EXACT, Case
+from .instruments import EXACT, Probe
 
 UPDATES, ROWS, STEPS = 20, 4, 5
 BOUND = 1e-12  # normwise, of the parameters after so many updates
 
 
-def trainings(there: Any, gap: Any, seed: int) -> Iterator[tuple[str, Case]]:
+def trainings(there: Any, gap: Any, seed: int) -> Iterator[tuple[str, Probe]]:
     """Every optimiser and what stands around it; see ``rooms.cases`` for ``there`` and ``gap``."""
     symbols = "abcdef"
     codes = np.random.default_rng([seed, 1]).integers(0, len(symbols), 700)

@@ -16,7 +16,7 @@ import numpy as np
 from .. import layouts
 from ..arrays import type_name
 from ..check.given import NO_GRADIENT, CaseError
-from ..files import shortened, write
+from ..files import quoted, shortened, write
 from .case import Case
 from .encodings import WRITERS, Document, decode, encode
 from .inputs import INTEGERS, STEPS
@@ -120,7 +120,7 @@ def write_text(path: FilePath, text: str) -> Path:
 
 
 def write_bytes(path: FilePath, data: bytes) -> Path:
-    """The same of bytes."""
+    """Write bytes, whole or not at all."""
     with naming(path, "written"):
         return write(Path(path), lambda temporary: temporary.write_bytes(data))
 
@@ -155,7 +155,7 @@ def _check_fields(fields: dict[str, Any], schema: str | None, types: dict[str, t
         if came != schema:
             stem = schema.rpartition("/")[0]
             newer = isinstance(came, str) and came.rpartition("/")[0] == stem
-            note = f", the version that this numpy-lstm knows, not {came}" if newer else f"; found {_said(came)}"
+            note = f", the version that this numpy-lstm knows, not {came}" if newer else f"; found {quoted(came)}"
             raise CaseError(f"expected the schema {schema}{note}")
         types = {"schema": str} | types
     if missing := [k for k in types if k not in fields]:
@@ -164,15 +164,10 @@ def _check_fields(fields: dict[str, Any], schema: str | None, types: dict[str, t
         raise CaseError(f"{', '.join(surplus)} not expected; expected {', '.join(types)}")
     for k, kind in types.items():
         if type(fields[k]) is not kind or (kind is str and not fields[k].isprintable()):
-            raise CaseError(f"{k} is {_said(fields[k])}; expected {_KINDS[kind]}")
+            raise CaseError(f"{k} is {quoted(fields[k])}; expected {_KINDS[kind]}")
 
 
 _KINDS = {str: "a line of text", dict: "an object", int: "an integer", bool: "true or false"}
-
-
-def _said(value: Any) -> str:
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check_dtype(dtype: str) -> None:
@@ -183,7 +178,7 @@ def _check_dtype(dtype: str) -> None:
 def _check_size(network: Network, arrays: dict[str, Any]) -> None:
     T, B = (*getattr(arrays.get("x"), "shape", ()), 0, 0)[:2]
     widths = [a.shape[-1] for k, a in arrays.items() if k.rpartition(".")[2].startswith("d_") and a.ndim]
-    places = min(network.layers * (1 + (network.direction == "bidirectional")), len(arrays))
+    places = min(network.layers * network.ways, len(arrays))
     expect_short(T, T * B * max(widths, default=0) * places, ", unless large cases are asked for: large=True, --large")
 
 
@@ -201,7 +196,7 @@ def _check(case: Case) -> None:
     longest = max((n for a in arrays.values() for n in a.shape), default=0)
     for name, most in (("layers", len(arrays)), ("projection", longest)):
         if getattr(network, name) > most:
-            raise CaseError(f"{name} is {_said(getattr(network, name))}; the arrays are for at most {most}")
+            raise CaseError(f"{name} is {quoted(getattr(network, name))}; the arrays are for at most {most}")
     if "x" not in arrays or arrays["x"].ndim != 3:
         came = f"has shape {arrays['x'].shape}" if "x" in arrays else "is missing"
         raise CaseError(f"x {came}; expected the shape (T, B, D)")

@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import layouts, nn, onnx, tree, weight_files
 from ..check.given import CaseError
+from ..nn.torch_names import TorchNames
 from ..pages import GRU, LSTM, RNN, GRUResetBefore, Page
-from ..torch_names import TorchNames
 from .case import Case
 from .network import CELLS, Network
 

@@ -115,7 +115,7 @@ class Network(NamedTuple):
             one = parts.recurrent(cell)
             if len(cell.reads) > 1:
                 return parts.masked(one, {name: mask for name, mask in (masks or {}).items() if "." not in name})
-            if self.direction == "bidirectional":
+            if self.ways == 2:
                 one = parts.parallel((one, parts.reversed(parts.recurrent(cell))))
             elif self.direction == "reverse":
                 one = parts.reversed(one)
@@ -124,24 +124,29 @@ class Network(NamedTuple):
 
         return level(0) if self.layers == 1 else Stack([level(k) for k in range(self.layers)])
 
+    @property
+    def ways(self) -> int:
+        """The number of directions in which each layer reads."""
+        return 2 if self.direction == "bidirectional" else 1
+
     def places(self) -> list[str]:
         """The prefix of the names of each layer and direction; a single one has none."""
-        ways = ["", "_reverse"] if self.direction == "bidirectional" else [""]
-        several = self.layers * len(ways) > 1
+        several = self.layers * self.ways > 1
+        ways = ("", "_reverse")[: self.ways]
         return [f"l{k}{way}." if several else "" for k in range(self.layers) for way in ways]
 
     def nest(self, records: list[Any]) -> Any:
         """One record for each place, as the layer wants them: itself, or nested tuples."""
-        if self.direction == "bidirectional":
+        if self.ways == 2:
             records = [tuple(records[k : k + 2]) for k in range(0, len(records), 2)]
         return records[0] if self.layers == 1 else tuple(records)
 
     def unnest(self, nested: Any) -> list[Any]:
         """The inverse of ``nest``."""
         levels = [nested] if self.layers == 1 else list(nested)
-        return [record for level in levels for record in level] if self.direction == "bidirectional" else levels
+        return [record for level in levels for record in level] if self.ways == 2 else levels
 
     def widths(self, D: int, H: int) -> list[int]:
         """The number of inputs of each place."""
-        ways = 2 if self.direction == "bidirectional" else 1
-        return [D if k < ways else ways * (self.projection or H) for k in range(self.layers * ways)]
+        above = self.ways * (self.projection or H)
+        return [D if k < self.ways else above for k in range(self.layers * self.ways)]

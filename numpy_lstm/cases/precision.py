@@ -22,7 +22,7 @@ def rounded(a: Any, dtype: str) -> Any:
 
 
 def moved(a: Any, dtype: str, rng: np.random.Generator) -> Any:
-    """The same with every number rounded another way: by one unit roundoff up or down."""
+    """``rounded``, with every number moved by one unit roundoff up or down."""
     near = rounded(a, dtype)
     factor = 1 + rng.choice([-1.0, 1.0], near.shape) * 2 * ROUNDOFF[dtype]
     return rounded(near * factor.astype(near.dtype), dtype)
@@ -45,5 +45,5 @@ def narrower(one: str, other: str) -> str:
 
 
 def wider(one: str, other: str) -> str:
-    """The one that holds more."""
+    """Of two precisions the one that holds more digits."""
     return min(one, other, key=lambda dtype: ROUNDOFF[dtype])

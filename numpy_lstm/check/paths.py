@@ -142,7 +142,7 @@ def textbook(cell: Page) -> Page:
 
 
 def lossy(cell: Page) -> Page:
-    """The same for plain arrays: what it loses is really lost."""
+    """A page as a textbook computes it, for plain arrays: what it loses is really lost."""
     return _with_functions(cell, LOSSY)
 
 

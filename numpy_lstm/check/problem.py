@@ -9,9 +9,10 @@ import numpy as np
 from .. import arrays, binding, scan, sequences, steps, tree
 from ..arrays import type_name
 from ..pages.page import Page, take
-from ..shapes import apart, axes, codes, shared
+from ..shapes import axes, codes, shared
 from ..wiring import cells, map_run
 from .paths import Sized, blurred, textbook, total_size
+from .unrolled import unrolled
 
 
 class Point(NamedTuple):
@@ -160,22 +161,7 @@ class Problem(NamedTuple):
             run = self.cell.forward(point.params, self.inputs(point), point.first, self.lengths)
             seen = (run.hs, cells(self.cell, run)) if type(self.cotangents.states) is tuple else run.hs
             return Outputs(seen, run.last)
-        cell, state, traces = self.cell, point.first, []
-        letters, xs = axes(cell.Input), cell.as_input(self.inputs(point))
-        held = apart(xs)[1]
-        ndim = {k: len(a) for k, a in letters.items() if k not in held}
-        T, B = getattr(xs, cell.reads[0]).shape[-1 - ndim[cell.reads[0]] :][:2]
-        read, reset, restart = steps.masks(self.lengths, T, B)
-        zero = tree.map(np.zeros_like, state)
-        for t in range(T):
-            at = held | {k: getattr(xs, k)[(..., t, *[slice(None)] * n)] for k, n in ndim.items()}
-            prev = _rows(reset, t, zero, state)
-            prev = _rows(restart, t, point.first, prev)
-            v = cell.values(cell.functions, point.params, cell.input(cell.Input(**at)), prev)
-            state = _rows(read, t, take(cell.State, v), state) if read is not None else take(cell.State, v)
-            traces.append(v if read is None else _rows(read, t, v))
-        seen = {k: np.stack([getattr(v, k) for v in traces], axis=-1 - len(a)) for k, a in axes(cell.Outputs).items()}
-        return Outputs(cell.Outputs(**seen), state)
+        return Outputs(*unrolled(self.cell, point.params, self.inputs(point), point.first, self.lengths))
 
     def loss(self, point: Point) -> Any:
         """The loss at ``point``: a number, or one for each entry of the leading axis."""
@@ -218,7 +204,7 @@ class Problem(NamedTuple):
         return run, tree.map(_of_floats(total_size), sized._backward(map_run(_of_floats(Sized), run), sized.cotangents))
 
     def textbook_passes(self) -> tuple[Any, Any]:
-        """The same for ``textbook_paths``."""
+        """The run, and ``textbook_paths`` of all that the backward pass returns."""
         sized = self.mapped(arrays.on_host).mapped(Sized, textbook)
         run = sized._forward()
         return run, tree.map(
@@ -237,17 +223,6 @@ class Problem(NamedTuple):
             return scan.backward(self.cell, self.point.params, run, dlast=last, dstates=states)
         dhs, dcs = states if type(states) is tuple else (states, None)
         return self.cell.backward(self.point.params, run, dhs, dcs, last)
-
-
-def _rows(mask: Any, t: int, new: Any, old: Any = None) -> Any:
-    """The record ``new`` on the rows of a mask (T,B) at step t, elsewhere ``old``: zeros, or all of it if no mask."""
-    if mask is None:
-        return old
-    letters = axes(new.__class__)
-    shape = {k: (-1, *[1] * (len(a) - 1 - a.index("B"))) for k, a in letters.items()}
-    kept = {k: 0 if old is None else getattr(old, k) for k in letters}
-    rows = {k: arrays.like(mask[t].reshape(shape[k]), getattr(new, k)) for k in letters}
-    return new._replace(**{k: np.where(rows[k], getattr(new, k), kept[k]) for k in letters})
 
 
 def _gradient(passes: tuple[Any, Any]) -> Point:

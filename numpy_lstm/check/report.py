@@ -100,7 +100,7 @@ class Report:
         return self._head() + columns(*self._cells())
 
     def markdown(self) -> str:
-        """A Markdown table."""
+        """The report as a Markdown table."""
         return self._head() + table(*self._cells())
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def yardsticks(
     resolution: float | Mapping[str, float] = 0.0,
     tolerance: float | None = None,
 ) -> dict[str, Yardstick]:
-    """One for each array of ``truth``: see ``compare``."""
+    """A Yardstick for each array of ``truth``, by name: see ``compare``."""
     trees = [None if a is None else arrays_of(a) for a in (paths, textbook_paths, *noise, *textbook)]
     for a in trees:
         expect_alike(truth if a is None else a, truth)

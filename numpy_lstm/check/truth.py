@@ -31,7 +31,7 @@ DOUBLINGS = 3
 BALLS = threading.RLock()  # the precision of python-flint is that of the process
 
 # Runs the pages on object arrays: the first function makes those of an array, the second wraps them for the pages.
-Run = Callable[[Callable[[Any], Any], Callable[[Any], Any]], dict[str, Any]]
+Calculation = Callable[[Callable[[Any], Any], Callable[[Any], Any]], dict[str, Any]]
 
 
 class Truth(NamedTuple):
@@ -58,7 +58,7 @@ def _run(problem: Problem, number: Callable[[Any], Any], array: Callable[[Any], 
     return dict(tree.leaves(tree.map(value_of, problem.mapped(lambda a: array(number(a))).gradient())))
 
 
-def rounded(run: Run, digits: int = 50, certify: bool | None = None) -> Truth:
+def rounded(run: Calculation, digits: int = 50, certify: bool | None = None) -> Truth:
     """What ``run`` gives on numbers of so many digits, rounded to float64.
 
     ``certify`` asks for proof; None means: if python-flint is there. Work is proportional to that of the pages, so
@@ -131,7 +131,7 @@ def nearest(mantissa: int, exponent: int) -> float:
         return math.copysign(math.inf, mantissa)
 
 
-def _certified(run: Run, digits: int) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _certified(run: Calculation, digits: int) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Values, where they are proved, and the arithmetic."""
     flint, bits = library("flint"), _bits(digits)
 
@@ -178,8 +178,8 @@ def _narrow(balls: Any, share: float) -> bool:
     return max((float(z.rad()) for z in found), default=0.0) <= share * max((abs(float(z)) for z in found), default=0.0)
 
 
-def _rounded(run: Run, digits: int) -> tuple[dict[str, Any], str]:
-    """Values and the arithmetic."""
+def _rounded(run: Calculation, digits: int) -> tuple[dict[str, Any], str]:
+    """The values by mpmath, rounded to float64, and the name of the arithmetic."""
     mpmath = library("mpmath")
 
     def to_float(z: Any) -> float:

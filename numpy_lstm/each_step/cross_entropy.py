@@ -16,7 +16,7 @@ SHORT = 256  # numbers of a row up to which a plain sum is as good as one by hal
 
 
 def values(F: Any, p: Any, x: Any, prev: Any) -> Trace:
-    """Down the page. x.x (N,D), x.target (N,)."""
+    """The values of all N rows: x.x (N,D), x.target (N,)."""
     xp: Any = arrays.namespace(x.x)
     top = _places(x.x, xp.argmax(x.x, axis=1))
     x_top = xp.take(x.x, top)
@@ -26,7 +26,7 @@ def values(F: Any, p: Any, x: Any, prev: Any) -> Trace:
 
 
 def adjoint(F: Any, p: Any, v: Any, d: Any) -> Any:
-    """Up the page. d.loss (N,)."""
+    """The cotangents of all N rows: d.loss (N,)."""
     ds = d.loss / (1 + v.s)  # (X4')
     dx = ds[:, None] * v.e  # (X3') (X2')
     target = _places(v.x, v.target)
@@ -49,7 +49,7 @@ def _exponentials(xp: Any, x: Any, top: Any, x_top: Any) -> tuple[Any, Any]:
 
 
 def _exp_difference(xp: Any, a: Any, b: Any) -> Any:
-    """That of ``ops``, in float64, an array made here."""
+    """``ops.exp_difference``; of float32 numbers in float64. The result is an array made here."""
     if a.dtype == np.float32:
         d = a.astype(np.float64)
         d -= xp.where(b < -3e38, xp.zeros_like(b), b)
@@ -78,7 +78,7 @@ def _places(x: Any, codes: Any) -> Any:
 
 
 def _sums(a: Any) -> Any:
-    """Of each row."""
+    """The sum of each row."""
     if isinstance(a, np.ndarray) and a.shape[1] <= SHORT:
         return np.einsum("nd->n", a)
     return a.sum(axis=1)

@@ -74,7 +74,7 @@ def _is(row: Row, name: str) -> bool:
 
 
 def cotangent(field: str) -> ast.expr:
-    """``d.c``."""
+    """The name of the cotangent of a field: ``d.c``."""
     return ast.Attribute(ast.Name("d"), field)
 
 

@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 
 def sizes(page: Page) -> dict[str, int]:
-    """Of every axis that the page has."""
+    """A size for every axis that the page has, by letter."""
     letters = {k for kind in (page.Params, page.Trace) for axis in axes(kind).values() for k in axis}
     return {k: SIZES.get(k, 3) for k in sorted(letters)} | SIZES | {"R": page.R or SIZES["H"]}
 

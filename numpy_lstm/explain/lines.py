@@ -143,7 +143,7 @@ class Writer:
 
 
 def text(sections: list[Section]) -> str:
-    """For a terminal."""
+    """The sections as text, for a terminal."""
     found = []
     for section in sections:
         found += [section.heading, ""]

@@ -28,7 +28,7 @@ class Printed:
         return f"{x:.{self.digits}f}" if abs(x) >= 10.0 ** (2 - self.digits) else f"{x:.{self.digits}e}"
 
     def factor(self, x: float) -> str:
-        """The same within a product: a negative one in brackets."""
+        """A number within a product: a negative one in brackets."""
         return self.number(x) if x >= 0 or not np.isfinite(x) else f"({self.number(x)})"
 
     def vector(self, a: Any) -> str:

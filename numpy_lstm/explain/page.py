@@ -76,9 +76,9 @@ def page(what: Case | Page | str | None = None, record: str | Path | None = None
     return Document(_document(data | {"record": training}))
 
 
-def example(cell: Page, seed: int = 0, sizes: dict[str, int] = SIZES) -> Case:
+def example(cell: Page, seed: int = 0) -> Case:
     """A case with numbers of one decimal: 100 steps, of which the page shows four at first. No state is zero."""
-    case = Case.random(Network(cell), RECORDS, sizes, np.random.default_rng(seed), scale=np.sqrt(sizes["H"]))
+    case = Case.random(Network(cell), RECORDS, SIZES, np.random.default_rng(seed), scale=np.sqrt(SIZES["H"]))
     rounded = {k: np.round(a, 1) for k, a in case.arrays.items()}
     arrays = {k: np.where(a == 0, 0.1, a) for k, a in rounded.items()}
     return case._replace(name=f"example of {cell.name}", arrays=arrays)

@@ -241,7 +241,7 @@ def _known(function: Any) -> dict[str, Any]:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Those of a function in order, the insides of its loops too."""
+    """The statements of a function in order, those inside its loops too."""
     for node in body:
         if isinstance(node, ast.For):
             yield from _statements(node.body)

@@ -93,7 +93,7 @@ class Trace:
                 yield Value(row.tag, k, n, row.expression, self.names[t][k][0])
 
     def cotangents(self, t: int) -> Iterator[Total]:
-        """Those of step t in the order in which they are complete."""
+        """The cotangents of step t, in the order in which they are complete."""
         given = {k: [Part(says, None, a[0], t) for says, a in parts] for k, parts in self.given[t].items()}
         for k in self.cell.carries if t + 1 < self.T else ():
             if f"{k}_prev" in self.totals[t + 1]:
@@ -106,7 +106,7 @@ class Trace:
                 yield Total(k, given.get(k, []) + own, self.totals[t][k][0])
 
     def gradients(self) -> Iterator[Total]:
-        """Those of the parameters: sums over steps."""
+        """The gradients of the parameters: sums over steps."""
         for k, like in self.params.items():
             parts = [
                 Part(term.tag, term.expression, a, t)

@@ -18,9 +18,11 @@ import numpy as np
 from .. import arrays, binding, scan, steps, tree
 from ..arrays import Array
 from ..pages import GRU, LSTM, RNN, Page
+from ..products import Right, unpacked
 from ..scan import Backward, Forward
 from . import cuda, gru, lstm, rnn
-from .blocks import POOL, Layout, Padding, Tape, steps_in_block
+from .blocks import POOL, Padding, Tape
+from .layout import Layout, steps_in_block
 
 __all__ = ["Prepared", "Tape", "backward", "forward", "prepare", "serves"]
 
@@ -49,7 +51,7 @@ def prepare(cell: Any, params: Any, B: int = 1) -> Prepared:
     """
     sizes = binding.bind_params(cell, params)
     own, like = tree.map(arrays.copy, params), sizes.like
-    layout = Layout(arrays.namespace(like), like.dtype, 1, B, sizes["D"], sizes["H"])
+    layout = _layout(like, 1, B, sizes["D"], sizes["H"])
     numpy_like = serves(cell, like) and not cuda.ready(cell, like)
     return Prepared(own, layout, _KERNELS[cell].weights(own, layout) if numpy_like else None)
 
@@ -75,14 +77,7 @@ def forward(cell: Any, params: Any, xs: Any, first: Any = None, lengths: Any = N
 
 
 def backward(
-    cell: Any,
-    params: Any,
-    run: Forward,
-    dhs: Array | None = None,
-    dcs: Array | None = None,
-    dlast: Any = None,
-    *,
-    dstates: Any = None,
+    cell: Any, params: Any, run: Forward, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
 ) -> Backward:
     """See ``numpy_lstm.backward``: the same shapes and errors. ``cotangents`` is None: this path does not keep them.
 
@@ -109,6 +104,11 @@ def backward(
     return Backward(dxs, dfirst, total(cell, params, sums), None)
 
 
+def _layout(like: Any, K: int, B: int, D: int, H: int) -> Layout:
+    xp = arrays.namespace(like)
+    return Layout(xp, like.dtype, K, B, D, H, xp is np and unpacked())
+
+
 def grain(cell: Any, like: Any, B: int, H: int) -> int:
     """Steps in a block. A part of a sequence that begins at a multiple of it has the same bits as in the whole."""
     if not serves(cell, like):
@@ -124,7 +124,7 @@ def span_forward(cell: Any, params: Any, xs: Any, first: Any, alive: Any) -> tup
         return cuda.span_forward(cell, _plain(params), xs, first, alive)
     (T, B, D), H = xs.shape, first.h.shape[1]
     K = min(steps_in_block(B, H, xs.dtype.itemsize), max(T, 1))
-    L = Layout(arrays.namespace(xs), xs.dtype, K, B, D, H)
+    L = _layout(xs, K, B, D, H)
     kernel, tape, padding = _KERNELS[cell], Tape(cell, L, T), Padding.of(alive)
     hs, copyto = L.xp.empty((T, B, H), L.dtype), L.xp.copyto
     POOL.collect()
@@ -178,11 +178,11 @@ def span_backward(
     L, T = values.layout, values.T
     kernel, padding, copyto = _KERNELS[cell], Padding.of(alive), L.xp.copyto
     (W, U), work = kernel.stack(params, L), POOL.take(kernel.Work, L)
+    W, U = Right(W, L.grouped), L.back_right(U)
     dxs = L.xp.empty((T, L.B, L.D), L.dtype)
     dhs, dcs = given.h, getattr(given, "c", None)
     if dhs is None:
         dhs = L.xp.broadcast_to(L.xp.zeros((), L.dtype), (T, L.B, L.H))
-    work.arriving = dict(work.begin)
     for name, d in work.arriving.items():  # it arrives after the last step of a row: here, unless there is padding
         d[...] = getattr(dstate, name) if padding.dead is None else 0
     for t, n, block in reversed(values.blocks):
@@ -196,10 +196,9 @@ def span_backward(
             stop = k + 1
             for name, d in work.arriving.items() if k in ends else ():
                 copyto(d, getattr(dstate, name), where=ends[k])
-        parts = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D))
+        sums = kernel.contract(L, W, work, block, n, dxs[t : t + n].reshape(n * L.B, L.D), sums or (None, None))
         if dead is not None:
             dxs[t : t + n][dead] = 0
-        sums = parts if sums is None else tuple(L.xp.add(s, p, out=p) for s, p in zip(sums, parts, strict=True))
     dfirst = cell.State(**{name: d.copy() for name, d in work.arriving.items()})
     if padding.dead is not None:
         for name, d in dfirst._asdict().items():

@@ -1,121 +1,18 @@
-"""Blocks of steps: how arrays are laid out, how many steps stand in one, and buffers kept between calls.
+"""Blocks of steps: which rows end where, and buffers kept between calls.
 
-Rows are rows of the batch, as everywhere. A *matrix* takes part in products and holds its gates side by side in a row,
-(steps, B, width); a *sheet* takes part in element-wise work only and holds each gate apart, (..., B*H), so that several
-gates are one contiguous run. Buffers are reused, and nothing that a caller receives is a view of one.
+Buffers are reused, and nothing that a caller receives is a view of one.
 """
 
-import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import arrays
+from .layout import Layout
 
-CACHE = 2**17  # bytes of one gate in one block: with all its gates a block should stay in a core's own cache
-ROWS = 256  # rows of a block that make the contraction over them worth a call
-LONGEST = 128
-PANEL = 256  # inner width up to which [h x 1] in one product is as good as two
-SMALL = 64  # units up to which a product for each gate is as good as one for all
-PAGE = 4096
 KEEP = 2**26  # bytes of buffers kept
 LOANS = 64  # tapes whose blocks come back
-VIEW = 160  # bytes of a view of an array
-# Whether NumPy takes cosh of a vector at once, as it does with AVX-512 on Linux; elsewhere exp is quicker
-COSH = sys.platform == "linux" and not {"AVX512_SKX", "X86_V4"}.isdisjoint(
-    np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", ())
-)
-
-
-class Layout(NamedTuple):
-    """The sizes that fix every buffer: array module, dtype, K steps in a block, B, D, H."""
-
-    xp: Any
-    dtype: Any
-    K: int
-    B: int
-    D: int
-    H: int
-
-    @property
-    def joined(self) -> bool:
-        """Whether a step multiplies [h x 1] at once, or x was multiplied for the whole block before."""
-        return self.B > 1 and self.D + self.H <= PANEL
-
-    @property
-    def apart(self) -> bool:
-        """Whether each gate has a product of its own, and so its pre-activations are one run: costs less if small."""
-        return self.joined and self.H <= SMALL
-
-    def multiplies_like(self, other: "Layout") -> bool:
-        """Whether the same right-hand sides serve products with B rows of the one and of the other."""
-        return (self.B == 1, self.joined) == (other.B == 1, other.joined)  # D and H are the same
-
-    def matrix(self, steps: int, width: int) -> Any:
-        """An empty (steps, B, width). Its first steps, however many, fold to rows (n*B, width) without a copy."""
-        return self.xp.empty((steps, self.B, width), self.dtype)
-
-    def rows(self, width: int) -> Any:
-        """An empty (B, width)."""
-        return self.xp.empty((self.B, width), self.dtype)
-
-    def sheet(self, *lead: int) -> Any:
-        """An empty (*lead, B*H)."""
-        return self.xp.empty((*lead, self.B * self.H), self.dtype)
-
-    def unfold(self, sheet: Any) -> Any:
-        """(..., B*H) as (..., B, H)."""
-        return sheet.reshape(*sheet.shape[:-1], self.B, self.H)
-
-    def gates(self, matrix: Any) -> Any:
-        """(B, n*H) as (n, B, H)."""
-        return matrix.reshape(self.B, -1, self.H).transpose(1, 0, 2)
-
-    def right(self, stacked: Any) -> Any:
-        """The transpose of ``stacked``, as the right-hand side of products with B rows.
-
-        One row is a matrix-vector product, which reads either order. Otherwise it is transposed, and rows of whole
-        pages are padded: they would all fall into the same few lines of the cache.
-        """
-        if self.B == 1:
-            return self.xp.ascontiguousarray(stacked).T
-        pad = 16 if stacked.shape[0] * stacked.itemsize % PAGE == 0 else 0
-        right = self.xp.empty((stacked.shape[1], stacked.shape[0] + pad), self.dtype)[:, : stacked.shape[0]]
-        right[...] = stacked.T
-        return right
-
-    def finite(self, a: Any) -> None:
-        """Infinities of ``a`` become the largest number; NaN stays."""
-        if not float(a.max()) < float("inf"):
-            self.xp.minimum(a, self.xp.finfo(self.dtype).max, out=a)
-
-
-def over_cosh_squared(L: Layout, factor: Any, a: Any, out: Any, spare: Any) -> None:
-    """``factor`` tanh'(a) into ``out``; 0 where cosh^2 is beyond the largest number. ``spare`` is overwritten."""
-    xp = L.xp
-    mul, add, divide = xp.multiply, xp.add, xp.divide
-    if COSH or xp is not np:
-        xp.cosh(a, out=out)
-        divide(factor, mul(out, out, out=out), out=out)
-    else:  # 4 e / (1 + e)^2 with e = exp(-2|a|)
-        xp.abs(a, out=out)
-        xp.exp(mul(out, -2, out=out), out=out)
-        divide(2, add(out, 1, out=spare), out=spare)
-        mul(out, mul(spare, spare, out=spare), out=out)
-        mul(out, factor, out=out)
-
-
-def steps_in_block(B: int, H: int, itemsize: int) -> int:
-    """K, from the shape of a step alone: a part of a sequence that begins at a multiple of K has the same blocks."""
-    return min(LONGEST, max(CACHE // (B * H * itemsize), -(-ROWS // B), 4))
-
-
-def flat(a: Any) -> Any:
-    """A contiguous array as one axis, without a copy."""
-    return a.reshape(-1)
 
 
 class Padding(NamedTuple):
@@ -212,14 +109,6 @@ class Pool:
 
 
 POOL = Pool()
-
-
-def weight(buffer: Any) -> int:
-    """Bytes of a buffer: its arrays, and the views that stand ready for each step, which may be more."""
-    held = vars(buffer).values()
-    tables = [table for table in held if isinstance(table, list)]
-    views = sum(len(row) if isinstance(row, tuple) else 1 for table in tables for row in table)
-    return VIEW * views + sum(int(a.nbytes) for a in held if hasattr(a, "nbytes") and a.base is None)
 
 
 class Tape:

@@ -7,7 +7,8 @@ and r z u meet h.
 
 from typing import Any
 
-from .blocks import Layout, flat, over_cosh_squared, weight
+from ..products import Right, contraction
+from .layout import Layout, add_parts, flat, over_cosh_squared, weight
 
 
 class Block:
@@ -34,7 +35,7 @@ class Work:
         self.Q, self.one = L.sheet(K), L.xp.ones((), L.dtype)
         self.D, self.rec, self.dh = L.matrix(K, 5 * H), L.rows(H), L.rows(H)
         self.state: dict[str, Any] = {}
-        self.begin = self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
+        self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
         two = L.unfold
         self.ahead = []
         for k in range(K):
@@ -42,11 +43,12 @@ class Work:
             logistic = (x[:2], h[:2], a[:2], flat(self.a[k, :2]), flat(self.E[k]), flat(self.S[k]))
             z = (self.E[k, 1], self.S[k, 1], self.Q[k], two(self.S[k, 1]))
             n = (x[2], h[2], two(self.S[k, 0]), a[2], self.a[k, 2], self.N[k], two(self.Q[k]), two(self.N[k]))
-            self.ahead.append((self.recurrent[k], *logistic, *z, *n))
+            self.ahead.append((L.product(h), *logistic, *z, *n))
+        self.sums, self.parts = L.back_sums(self.rec, 3)
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])
-            self.back.append((d, self.D[k, :, H : 4 * H], d[4]))
+            self.back.append((d, L.back_left(self.D[k, :, H : 4 * H]), d[4]))
         self.nbytes = weight(self)
 
 
@@ -65,7 +67,7 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in "rzn"], out=columns)
     stacked[2 * H :, D + 1] = params.b_hn
     L.xp.negative(stacked[: 2 * H], out=stacked[: 2 * H])
-    return L.right(stacked[:, : D + 1]), L.right(stacked[:, D + 1 :])
+    return Right(L.right(stacked[:, : D + 1]), L.grouped), L.step_right(stacked[:, D + 1 :])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -73,7 +75,7 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
     (W, U), t, one, fmin = W, L.unfold(work.t), work.one, xp.fmin
-    matmul(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], W, out=work.A[:n].reshape(n * L.B, -1))
+    W.product(block.Z[:n].reshape(n * L.B, -1)[:, : L.D + 1], work.A[:n].reshape(n * L.B, -1))
     for k, views in enumerate(work.ahead[:n]):
         u_all, x_rz, u_rz, a_rz2, a_rz, e, s, e_z, z, q, z2, x_n, u, r, a_n2, a_n, cand, q2, cand2 = views
         matmul(block.h1[k], U, out=u_all)  # (G3), and its part of (G1) (G2)
@@ -109,21 +111,23 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
     """These steps back, the bare recursion."""
     xp = L.xp
     add, mul, matmul = xp.add, xp.multiply, xp.matmul
-    rec, dh = work.rec, work.dh
+    rec, dh, sums, parts = work.rec, work.dh, work.sums, work.parts
     for dhs_k, (d, d_rzu, carry), P in reversed(
         list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))
     ):
         add(rec, dhs_k, dh)  # all of dh_t
         mul(P, dh, d)  # (G9')-(G4')
-        add(matmul(d_rzu, U, out=rec), carry, rec)  # (G3') (G2') (G1') (G9')
+        matmul(d_rzu, U, out=sums)
+        add_parts(parts, rec)
+        add(rec, carry, rec)  # (G3') (G2') (G1') (G9')
 
 
-def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps that give dW, db and dU, db_hn."""
+def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any, sums: Any) -> tuple[Any, ...]:
+    """dx of n steps into ``dxs`` (n*B,D); ``sums`` and those over these steps that give dW, db and dU, db_hn."""
     d, Z, H = work.D[:n].reshape(n * L.B, -1), block.Z[:n].reshape(n * L.B, -1), L.H
-    L.xp.matmul(d[:, : 3 * H], W, out=dxs)  # (G6') (G2') (G1')
+    W.product(d[:, : 3 * H], dxs)  # (G6') (G2') (G1')
     x1, h1 = Z[:, : L.D + 1], Z[:, L.D :]
-    return L.xp.matmul(d[:, : 3 * H].T, x1), L.xp.matmul(d[:, H : 4 * H].T, h1)
+    return contraction(d[:, : 3 * H], x1, sums[0]), contraction(d[:, H : 4 * H], h1, sums[1])
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

@@ -7,7 +7,8 @@ gives s = 1/(1+e), 1-s = e s and s' = e s s, each to full precision for either s
 
 from typing import Any
 
-from .blocks import Layout, flat, over_cosh_squared, weight
+from ..products import Right, contraction
+from .layout import Layout, add_parts, flat, over_cosh_squared, weight
 
 GATES = "oifg"
 
@@ -20,7 +21,7 @@ class Block:
         self.Z[:, :, -1] = 1
         self.xs, self.hs = self.Z[:-1, :, L.H : -1], self.Z[:, :, : L.H]
         self.z, self.h = list(self.Z), list(self.hs)
-        self.back = [(L.unfold(self.P[0, k]), L.unfold(self.P[1:5, k]), self.P[5, k]) for k in range(L.K)]
+        self.back = [(L.unfold(P[0]), L.unfold(P[1:4]), P[4], P[5]) for P in self.P.swapaxes(0, 1)]
         self.nbytes = weight(self)
 
 
@@ -32,27 +33,27 @@ class Work:
         self.A = L.sheet(K, 4) if L.apart else L.matrix(K, 4 * H)  # pre-activations
         self.a = L.rows(4 * H)  # their recurrent part
         self.E, self.S, self.Y = L.sheet(K, 3), L.sheet(K + 1, 5), L.sheet(K)  # e; o i f g c_prev; y = tanh c
-        self.products, self.one = L.sheet(2), L.xp.ones((), L.dtype)
-        self.D, self.rec = L.matrix(K, 5 * H), L.rows(H)  # cotangents da_o da_i da_f da_g and dc_prev; dh U
-        self.dh, self.dc, self.t, self.last = L.sheet(), L.sheet(), L.sheet(), L.rows(H)
+        self.products, self.one = L.sheet(K, 2), L.xp.ones((), L.dtype)  # i g, f c_prev
+        self.D, self.rec, self.carry = L.matrix(K, 4 * H), L.rows(H), L.sheet()  # da_o da_i da_f da_g; dh U; dc f
+        self.dh, self.dc, self.t = L.sheet(), L.sheet(), L.sheet()
+        self.a_out, (self.sums, self.parts) = L.product(L.gates(self.a)), L.back_sums(self.rec, 4)
         self.state = {"c": L.unfold(self.S[:, 4])}
-        self.begin = self.arriving = {
-            "h": self.rec,
-            "c": self.last,
-        }  # dL/dh, dL/dc of the step after, but for the loss's own part
+        # dL/dh, dL/dc of the step after, but for the loss's own part
+        self.arriving = {"h": self.rec, "c": L.unfold(self.carry)}
         E, S, Y, two = self.E, self.S, self.Y, L.unfold
         self.ahead = []
         for k in range(K):
             A = L.unfold(self.A[k]) if L.apart else L.gates(self.A[k])
             logistic, a_g = A[:3], A[3]
             e = (two(E[k]), flat(E[k]), flat(S[k, :3]))
-            g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]))
+            g = (a_g, two(S[k, 3]), flat(S[k, 1:3]), flat(S[k, 3:]), flat(self.products[k]), *self.products[k])
             y = (Y[k], two(Y[k]))
-            self.ahead.append((A if L.apart else self.A[k], logistic, *e, *g, S[k + 1, 4], *y, two(S[k, 0])))
+            out = L.product(A, L.apart) if L.joined else self.A[k]
+            self.ahead.append((out, logistic, *e, *g, S[k + 1, 4], *y, two(S[k, 0])))
         self.back = []
         for k in range(K):
             d = L.gates(self.D[k])
-            self.back.append((d[0], d[1:], self.D[k, :, : 4 * H], d[4]))
+            self.back.append((d[0], d[1:], L.back_left(self.D[k])))
         self.nbytes = weight(self)
 
 
@@ -68,25 +69,24 @@ def weights(params: Any, L: Layout) -> Any:
     for columns, k in ((stacked[:, :H], "U"), (stacked[:, H:-1], "W"), (stacked[:, -1], "b")):
         L.xp.concatenate([getattr(params, f"{k}_{g}") for g in GATES], out=columns)
     L.xp.negative(stacked[: 3 * H], out=stacked[: 3 * H])
-    if L.apart:
-        return L.xp.ascontiguousarray(stacked.reshape(4, H, -1).swapaxes(1, 2)), None
     if L.joined:
-        return L.right(stacked), None
-    return L.right(stacked[:, H:]), L.right(stacked[:, :H])
+        return L.step_right(stacked, L.apart), None
+    return Right(L.right(stacked[:, H:]), L.grouped), L.step_right(stacked[:, :H])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     """n steps forward, L1 to L11, on ``block.xs``, ``block.h`` and c, which stands in ``work.S``."""
     xp = L.xp
     exp, add, divide, tanh, mul, matmul = xp.exp, xp.add, xp.divide, xp.tanh, xp.multiply, xp.matmul
-    (W, U), a, one, both, (ig, fc) = W, work.a, work.one, flat(work.products), work.products
+    (W, U), a, one = W, work.a, work.one
     if U is not None:  # x W^T + b for the whole block
-        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
-    for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, c, y, y2, o) in enumerate(work.ahead[:n]):
+        W.product(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], work.A[:n].reshape(n * L.B, -1))
+    for k, (A, a_oif, e_oif, e, s, a_g, g, i_f, g_c, both, ig, fc, c, y, y2, o) in enumerate(work.ahead[:n]):
         if U is None:
             matmul(block.z[k], W, out=A)  # (L1)-(L4)
         else:
-            add(A, matmul(block.h[k], U, out=a), A)  # (L1)-(L4)
+            matmul(block.h[k], U, out=work.a_out)
+            add(A, a, A)  # (L1)-(L4)
         exp(a_oif, e_oif)
         divide(one, add(e, one, s), s)  # (L5) (L6) (L8)
         tanh(a_g, g)  # (L7)
@@ -100,11 +100,11 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
     """The local factors of n steps at once: what multiplies dh and dc on the way back."""
     mul = L.xp.multiply
     E, S = work.E[:n].swapaxes(0, 1), work.S[:n].swapaxes(0, 1)
-    P, Y, C = block.P[:, :n], work.Y[:n], work.S[1 : n + 1, 4]
-    L.finite(E)  # s = 0 there: keep e s s from becoming inf 0
-    mul(mul(E, S[:3], E), S[:3], E)  # s' = e s s
-    mul(E[0], Y, P[0])  # y o'           (L11') (L8')
-    mul(E[1:], S[3:], P[1:3])  # g i', c_prev f' (L9') (L5') (L6')
+    P, C = block.P[:, :n], work.S[1 : n + 1, 4]
+    L.finite(E)  # s = 0 there: keep e s from becoming inf 0
+    mul(E, S[:3], E)  # 1 - s = e s, and s' = (1 - s) s
+    mul(L.unfold(E[0]), block.hs[1 : n + 1], L.unfold(P[0]))  # y o' = (1 - o) h (L11') (L8')
+    mul(E[1:], work.products[:n].swapaxes(0, 1), P[1:3])  # g i', c_prev f'      (L9') (L5') (L6')
     a_g = L.unfold(work.A[:n, 3]) if L.apart else work.A[:n, :, 3 * L.H :]
     over_cosh_squared(L, L.unfold(S[1]), a_g, L.unfold(P[3]), L.unfold(E[0]))  # i g' (L9') (L7')
     P[4] = S[2]  # f              (L9')
@@ -115,28 +115,28 @@ def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any,
     """These steps back, the bare recursion: ``work.arriving`` holds dh U and dc f of the step after."""
     xp = L.xp
     add, mul, matmul = xp.add, xp.multiply, xp.matmul
-    rec, dh, t, carry = work.rec, work.dh, work.t, work.arriving["c"]
-    dh2, dc2, t2 = L.unfold(dh), L.unfold(work.dc), L.unfold(t)
+    rec, dh, dc, t, carry, sums, parts = work.rec, work.dh, work.dc, work.t, work.carry, work.sums, work.parts
+    dh2, dc2 = L.unfold(dh), L.unfold(dc)
     sent = [None] * len(dhs[steps]) if dcs is None else dcs[steps]
     views = zip(dhs[steps], sent, work.back[steps], block.back[steps], strict=True)
-    for dhs_k, dcs_k, (d_o, d_ifg_c, d, dc_prev), (P_o, P_ifg_c, P_c) in reversed(list(views)):
+    for dhs_k, dcs_k, (d_o, d_ifg, d), (P_o, P_ifg, f, P_c) in reversed(list(views)):
         add(rec, dhs_k, dh2)  # all of dh_t
         mul(dh, P_c, t)
-        add(carry, t2, dc2)  # (L11') (L10')
+        add(carry, t, dc)  # (L11') (L10')
         if dcs_k is not None:
             add(dc2, dcs_k, dc2)
-        mul(P_ifg_c, dc2, d_ifg_c)  # (L9') (L7') (L6') (L5')
+        mul(P_ifg, dc2, d_ifg)  # (L9') (L7') (L6') (L5')
+        mul(f, dc, carry)  # (L9')
         mul(P_o, dh2, d_o)  # (L11') (L8')
-        matmul(d, U, out=rec)  # (L4')-(L1')
-        carry = dc_prev
-    work.arriving["c"] = carry
+        matmul(d, U, out=sums)  # (L4')-(L1')
+        add_parts(parts, rec)
 
 
-def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]: dU, dW, db side by side."""
-    d = work.D[:n].reshape(n * L.B, -1)[:, : 4 * L.H]
-    L.xp.matmul(d, W, out=dxs)  # (L4')-(L1')
-    return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
+def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any, sums: Any) -> tuple[Any, ...]:
+    """dx of n steps into ``dxs`` (n*B,D); ``sums`` and those over these steps of da^T [h_prev x 1]: dU, dW, db."""
+    d = work.D[:n].reshape(n * L.B, -1)
+    W.product(d, dxs)  # (L4')-(L1')
+    return (contraction(d, block.Z[:n].reshape(n * L.B, -1), sums[0]),)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

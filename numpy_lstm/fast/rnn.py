@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .blocks import Layout, over_cosh_squared, weight
+from ..products import Right, contraction
+from .layout import Layout, over_cosh_squared, weight
 
 
 class Block:
@@ -23,9 +24,11 @@ class Work:
     def __init__(self, L: Layout) -> None:
         self.A, self.a, self.one = L.matrix(L.K, L.H), L.rows(L.H), L.xp.ones((), L.dtype)
         self.D, self.rec, self.dh = L.matrix(L.K, L.H), L.rows(L.H), L.rows(L.H)
-        self.ahead, self.back = list(self.A), list(self.D)
+        self.a_out, (self.sums, _) = L.product(self.a[None]), L.back_sums(self.rec, 1)
+        self.ahead = [(A, L.product(A[None])) for A in self.A]
+        self.back = [(d, L.back_left(d)) for d in self.D]
         self.state: dict[str, Any] = {}
-        self.begin = self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
+        self.arriving = {"h": self.rec}  # all of dL/dh but the loss's own part
         self.nbytes = weight(self)
 
 
@@ -38,8 +41,8 @@ def weights(params: Any, L: Layout) -> tuple[Any, Any]:
     """[U W b]^T, or ([W b]^T, U^T). The bias comes last, after the small terms."""
     stacked = L.xp.concatenate([params.U, params.W, params.b[:, None]], axis=1)
     if L.joined:
-        return L.right(stacked), None
-    return L.right(stacked[:, L.H :]), L.right(stacked[:, : L.H])
+        return L.step_right(stacked), None
+    return Right(L.right(stacked[:, L.H :]), L.grouped), L.step_right(stacked[:, : L.H])
 
 
 def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
@@ -48,12 +51,13 @@ def advance(L: Layout, W: Any, work: Work, block: Block, n: int) -> None:
     add, tanh, matmul = xp.add, xp.tanh, xp.matmul
     (W, U), a = W, work.a
     if U is not None:  # x W^T + b for the whole block
-        matmul(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], W, out=work.A[:n].reshape(n * L.B, -1))
-    for k, A in enumerate(work.ahead[:n]):
+        W.product(block.Z[:n].reshape(n * L.B, -1)[:, L.H :], work.A[:n].reshape(n * L.B, -1))
+    for k, (A, out) in enumerate(work.ahead[:n]):
         if U is None:
-            matmul(block.z[k], W, out=A)  # (R1)
+            matmul(block.z[k], W, out=out)  # (R1)
         else:
-            add(A, matmul(block.h[k], U, out=a), A)  # (R1)
+            matmul(block.h[k], U, out=work.a_out)
+            add(A, a, A)  # (R1)
         tanh(A, block.h[k + 1])  # (R2)
 
 
@@ -65,17 +69,18 @@ def keep(L: Layout, work: Work, block: Block, n: int) -> None:
 def retreat(L: Layout, U: Any, work: Work, block: Block, steps: slice, dhs: Any, dcs: Any) -> None:
     """These steps back, the bare recursion."""
     add, mul, matmul = L.xp.add, L.xp.multiply, L.xp.matmul
-    rec, dh = work.rec, work.dh
-    for dhs_k, d, P in reversed(list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))):
+    rec, dh, sums = work.rec, work.dh, work.sums
+    for dhs_k, (d, left), P in reversed(list(zip(dhs[steps], work.back[steps], block.back[steps], strict=True))):
         add(rec, dhs_k, dh)
-        matmul(mul(dh, P, d), U, out=rec)  # (R2') (R1')
+        mul(dh, P, d)  # (R2')
+        matmul(left, U, out=sums)  # (R1')
 
 
-def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any) -> tuple[Any, ...]:
-    """dx of n steps into ``dxs`` (n*B,D); the sums over these steps of da^T [h_prev x 1]."""
+def contract(L: Layout, W: Any, work: Work, block: Block, n: int, dxs: Any, sums: Any) -> tuple[Any, ...]:
+    """dx of n steps into ``dxs`` (n*B,D); ``sums`` and those over these steps of da^T [h_prev x 1]."""
     d = work.D[:n].reshape(n * L.B, -1)
-    L.xp.matmul(d, W, out=dxs)  # (R1')
-    return (L.xp.matmul(d.T, block.Z[:n].reshape(n * L.B, -1)),)
+    W.product(d, dxs)  # (R1')
+    return (contraction(d, block.Z[:n].reshape(n * L.B, -1), sums[0]),)
 
 
 def gradients(cell: Any, L: Layout, sums: tuple[Any, ...]) -> Any:

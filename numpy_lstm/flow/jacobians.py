@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from .. import arrays, tree
+from .. import arrays
 from ..pages.page import Page
 from ..scan import Forward
+from ..sequences import at
 from .given import check_run, state_field
 from .passes import every_step
 from .roles import carry_factors
@@ -31,7 +32,7 @@ def step_jacobian(cell: Page, params: Any, run: Forward, t: int) -> Any:
     eye = arrays.like(np.eye(S, dtype=run.hs.dtype), run.hs)
     basis = np.broadcast_to(eye[:, None, :], (S, B, S))
     ends = np.cumsum([a.shape[-1] for a in run.last])[:-1].tolist()
-    values = tree.map(lambda a: a[t], every_step(run))
+    values = at(every_step(run), t)
     before, _ = cell.step_back(params, values, type(run.last)(*np.split(basis, ends, axis=-1)))
     J, alive = np.swapaxes(np.concatenate(before, axis=-1), 0, 1), cast(Any, run.alive)
     if run.resets is not None and run.resets.kept is not None:

@@ -77,7 +77,7 @@ def _of_layer(
 def passes_of(
     layer: Any, params: Any, run: Any, back: Backward, dhs: Any = None, dcs: Any = None, dlast: Any = None
 ) -> tuple[Pass, ...]:
-    """The same from a run and its backward pass, and the cotangents that were handed to it.
+    """``passes`` of a run that was made already: from it, its backward pass, and the cotangents handed to that.
 
     Raises TypeError for a run or a backward pass of another path, or of another layer.
 
@@ -171,7 +171,7 @@ def _given(cell: Page, run: Forward, dhs: Any, dcs: Any, dlast: Any) -> Any:
 
 
 def on_host(p: Pass) -> Pass:
-    """The same with NumPy arrays: those of CuPy are fetched."""
+    """The Pass with NumPy arrays: those of CuPy are fetched."""
     fields = ("params", "run", "cotangents", "given")
     return p._replace(**{k: tree.map(arrays.on_host, getattr(p, k)) for k in fields})
 

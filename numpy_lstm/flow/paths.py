@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from .. import arrays, tree
+from ..sequences import at
 from .given import check_pass, state_field
 from .passes import Pass, every_step, on_host
-from .step import Parts, Step
+from .step import ByPath, Step
 
 ORDER = ("given", "carry", "kept", "output", "gate", "peephole")
 
 
-def split(p: Pass, signal: str | None = None) -> Parts:
+def split(p: Pass, signal: str | None = None) -> ByPath:
     """dL/dc_t (dL/dh_t with ``signal="h"``, the default of a cell without c) by path, each part (T,B,H).
 
     Any cell, yours too: the paths are the terms that its own ``adjoint`` adds up. ``given``, from outside at this
@@ -39,14 +40,14 @@ def split(p: Pass, signal: str | None = None) -> Parts:
     like, p = p.run.hs, on_host(p)
     values = every_step(p.run)
     found: dict[str, list[Any]] = {}
-    carried = _at(p.given, T - 1)._asdict()
-    first = Step(p.cell, p.params, _at(values, T - 1), type(p.given)(**carried))
+    carried = at(p.given, T - 1)._asdict()
+    first = Step(p.cell, p.params, at(values, T - 1), type(p.given)(**carried))
     hops = {k: tree.scale(0, first.hops(k)) for k in state}  # every path has its name, from the last step on
     carried = tree.map(np.zeros_like, carried)
     for t in reversed(range(T)):
         alive: Any = True if p.run.alive is None else p.run.alive[t]
-        given = _at(p.given, t)._asdict()
-        step = Step(p.cell, p.params, _at(values, t), type(p.given)(**tree.add(carried, given)))
+        given = at(p.given, t)._asdict()
+        step = Step(p.cell, p.params, at(values, t), type(p.given)(**tree.add(carried, given)))
         arriving = {k: {"given": given[k]} | hops[k] for k in state}
         parts = step.parts(signal, arriving)
         _check(p, signal, t, sum(parts.values()), step.size(signal, arriving), alive)
@@ -58,10 +59,6 @@ def split(p: Pass, signal: str | None = None) -> Parts:
             found.setdefault(name, []).append(part)
     names = sorted(found, key=lambda name: ORDER.index(name.split()[0]))
     return {name: arrays.like(np.stack(found[name][::-1]), like) for name in names}
-
-
-def _at(record: Any, t: int) -> Any:
-    return tree.map(lambda a: a[t], record)
 
 
 def _masked(alive: Any, parts: Any, old: Any = None) -> Any:

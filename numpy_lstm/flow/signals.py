@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from ..sequences import at
 from ..shapes import apart, shared
 from .given import check_field, check_pass
 from .passes import Pass, every_step
@@ -46,7 +47,7 @@ def contributions(p: Pass) -> Iterator[Any]:
 def _contributions(p: Pass) -> Iterator[Any]:
     values, cotangents = every_step(p.run), apart(p.cotangents)[0]
     for t in range(p.run.hs.shape[0]):
-        v, d = (tree.map(lambda a, t=t: a[t], trace) for trace in (values, cotangents))
+        v, d = (at(trace, t) for trace in (values, cotangents))
         yield p.cell.gradients(p.cell.functions, p.params, v, d)
 
 

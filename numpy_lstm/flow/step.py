@@ -8,7 +8,7 @@ import numpy as np
 from ..pages.page import Page
 from .terms import KEPT, Cotangent, Mask, by_label, follow, labelled
 
-Parts = dict[str, Any]
+ByPath = dict[str, Any]
 
 
 class Step:
@@ -30,13 +30,13 @@ class Step:
         self._ends = {id(a) for a in (*self._leaf.values(), *self._total.values(), *inside) if a is not None}
         self.total, self.before = ({k: a.value for k, a in each.items()} for each in (self._total, self._before))
 
-    def hops(self, field: str) -> Parts:
+    def hops(self, field: str) -> ByPath:
         """What the step hands to ``field`` of the state before it, by path, (B,N) each: they add up to ``before``."""
         found = by_label(self._before[field], self._ends)
         parts = {{None: "carry", KEPT: "kept"}[k]: found.pop(k) for k in (None, KEPT) if k in found}
         return parts | {name: found[k] for k, name in self._names(set(found), field).items()}
 
-    def parts(self, field: str, arriving: dict[str, Parts], above: tuple[str, ...] = ()) -> Parts:
+    def parts(self, field: str, arriving: dict[str, ByPath], above: tuple[str, ...] = ()) -> ByPath:
         """The total of ``field`` by path, given what arrives at every field of the state by path."""
         found, above = dict(arriving[field]), (*above, field)
         others = [k for k in self._total if k not in above and self._way(field, k) is not None]
@@ -49,7 +49,7 @@ class Step:
         terms = by_label(self._total[field], self._ends - {id(self._total[field])})
         return found | {name: terms[k] for k, name in self._names(beside, field).items()}
 
-    def size(self, field: str, arriving: dict[str, Parts]) -> Any:
+    def size(self, field: str, arriving: dict[str, ByPath]) -> Any:
         """The absolute values of all terms of the total of ``field``, from those of the parts that arrive."""
         sizes = {id(self._leaf[k]): sum(np.abs(a) for a in parts.values()) for k, parts in arriving.items()}
         return follow(self._total[field], sizes, size=True)

@@ -23,7 +23,7 @@ class SetJudgement:
 
     @property
     def verdicts(self) -> dict[str, str]:
-        """Of each case: ``pass``, ``fail``, ``cannot tell`` or ``not given``."""
+        """The verdict on each case: ``pass``, ``fail``, ``cannot tell`` or ``not given``."""
         return {stem: NOT_GIVEN if one is None else one.verdict for stem, one in self.judgements.items()}
 
     @property
@@ -36,7 +36,7 @@ class SetJudgement:
         return "\n".join([self._head(), "", columns(*self._cells())])
 
     def markdown(self) -> str:
-        """The same with a Markdown table."""
+        """The text of ``str``, with a Markdown table."""
         return "\n".join([self._head(), "", table(*self._cells())])
 
     def to_dict(self) -> dict[str, Any]:

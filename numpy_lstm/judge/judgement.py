@@ -57,7 +57,7 @@ class Judgement:
         return "\n".join([*self._head(), "", str(self._shown()), *self._tail()])
 
     def markdown(self) -> str:
-        """The same with a Markdown table."""
+        """The text of ``str``, with a Markdown table."""
         return "\n".join([*self._head(), "", self._shown().markdown(), "", *self._tail()])
 
     def to_dict(self) -> dict[str, Any]:

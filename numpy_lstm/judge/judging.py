@@ -22,8 +22,9 @@ from .answers import checked
 from .judgement import Judgement
 from .locate import first_cotangent, first_value
 from .notes import notes
+from .patterns import blocks, patterns
 from .rows import wrong_rows
-from .suspects import Lineup, blocks, patterns
+from .suspects import Lineup
 
 NOISE_RUNS = 3
 

@@ -72,7 +72,7 @@ class _OneMinus(ast.NodeTransformer):
     """``F.z.complement(a_z)`` is 1 - z without its cancellation; the adjoint goes through z."""
 
     def visit_Call(self, node: ast.Call) -> Any:
-        """One call."""
+        """Put 1 - z in the place of one call of ``complement``."""
         if isinstance(node.func, ast.Attribute) and node.func.attr == "complement":
             return ast.parse(f"1 - {node.func.value.attr}", mode="eval").body  # type: ignore[attr-defined]
         return self.generic_visit(node)

@@ -3,8 +3,8 @@
 A mistake is the right code with one thing wrong in it: a page fed a wrong value, a combinator with another backward
 pass, an array in another's place. So its numbers are those of somebody who has made it, in any case that can show it,
 and two can be made at once. Files are sorted by what is edited: ``page_*`` the page, ``time_loop`` the loop over steps,
-``wiring`` what stands around it, each in the backward pass alone; ``results`` what comes out of a right pass;
-``network_*`` both passes alike. The forms of which all are made stand in ``edits``.
+``wiring`` what stands around it, each in the backward pass alone; ``results`` and ``result_places`` what comes out of a
+right pass; ``network_*`` both passes alike. The forms of which all are made stand in ``edits``.
 ``LOSSES`` (around a loss) and ``UPDATES`` (before an update) stand beside the ``CATALOGUE``: no case has them in it.
 """
 
@@ -19,14 +19,16 @@ from . import (
     network_weights,
     page_cells,
     page_factors,
+    result_places,
     results,
     time_loop,
     wiring,
 )
+from .mistake import Mistake
 from .page_losses import LOSSES
 from .sightings import Sighting, sightings
 from .updates import UPDATES
-from .workbench import Edits, Mistake, Workbench
+from .workbench import Edits, Workbench
 
 __all__ = [
     "CATALOGUE",
@@ -45,7 +47,7 @@ _LISTS = (  # in the order in which sets of cases and tables list them
     *(page_factors.PATHS, page_factors.FACTORS, page_factors.DERIVATIVES, page_factors.GATES),
     *(page_cells.IN_GRU, page_cells.IN_PEEPHOLES, page_cells.IN_LAYER_NORM),
     *(time_loop.STEPS, time_loop.COTANGENTS, time_loop.TRUNCATION, wiring.DIRECTIONS, wiring.DEPTH, wiring.LENGTHS),
-    *(time_loop.PROJECTION, time_loop.MASKS, results.FACTORS, results.BIASES, results.NUMBERS, results.PLACES),
+    *(time_loop.PROJECTION, masks.ZONEOUTS, results.FACTORS, results.BIASES, results.NUMBERS, result_places.PLACES),
     *(network_cells.CELLS, network_kinds.GRUS, network_kinds.PEEPHOLES, network_kinds.LAYER_NORMS),
     *(network_weights.WEIGHTS, network_states.STATES, network_arguments.ARGUMENTS, network_arguments.ZONEOUTS),
     time_loop.SHIPPED,

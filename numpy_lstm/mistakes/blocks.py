@@ -13,24 +13,18 @@ from .workbench import Workbench
 
 def parameters(bench: Workbench) -> list[str]:
     """The names of all parameter gradients."""
-    return [f"{place}d_{k}" for place in bench.case.network.places() for k in bench.case.names()]
+    return [f"{place}d_{k}" for place in bench.places for k in bench.case.names()]
 
 
 def stored_order(bench: Workbench) -> list[str]:
     """The gates in the order in which the layout stores their blocks; none for a cell with a single one."""
-    names = bench.case.names()
-    arrays = {k: bench.case.arrays[bench.case.network.places()[0] + k] for k in names}
-    order = {
-        field[2:]: None for fields in _blocks(bench, arrays).values() for field in fields if field.startswith("W_")
-    }
+    order = {field[2:]: None for fields in _stored(bench).values() for field in fields if field.startswith("W_")}
     return list(order) if all(len(k) == 1 for k in order) else []
 
 
 def blocks_of(bench: Workbench) -> dict[str, list[str]]:
     """By name of a stored array the gates whose blocks stand in it, where there are several."""
-    place = bench.places[0]
-    arrays = {k: bench.case.arrays[place + k] for k in bench.case.names()}
-    found = {k: list(dict.fromkeys(field[-1] for field in held)) for k, held in _blocks(bench, arrays).items()}
+    found = {k: list(dict.fromkeys(field[-1] for field in held)) for k, held in _stored(bench).items()}
     return {k: gates for k, gates in found.items() if len(gates) > 1 and set(gates) <= set(bench.gates)}
 
 
@@ -59,6 +53,11 @@ def reordered(
                 for view, copy in zip(gates[target], copies[source], strict=False):
                     view[...] = copy
     return moved
+
+
+def _stored(bench: Workbench) -> dict[str, dict[str, Any]]:
+    """The blocks of the parameters of the first place."""
+    return _blocks(bench, {k: bench.case.arrays[bench.places[0] + k] for k in bench.case.names()})
 
 
 def _blocks(bench: Workbench, arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:

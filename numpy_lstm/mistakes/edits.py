@@ -10,6 +10,7 @@ import numpy as np
 from .. import binding, scan, tree
 from ..activations import Activation
 from ..pages.page import Page, before
+from ..sequences import at, folded
 from ..steps import bind
 from .workbench import Change, Edits, Workbench, throughout
 
@@ -88,9 +89,9 @@ def with_functions(**functions: Any) -> Edits:
     )
 
 
-def with_contracted(change: Change | None = None, /, **sources: Any) -> Edits:
+def with_contracted(**sources: Any) -> Edits:
     """The parameter gradients are contracted from other values."""
-    change = change or fields(**sources)
+    change = fields(**sources)
     return Edits(page=lambda cell: replace(cell, gradients=lambda F, p, v, d: cell.gradients(F, p, change(v), d)))
 
 
@@ -143,16 +144,6 @@ def starting(there: Callable[[list[Any]], list[Any]], back: Any = None) -> Calla
 # Time loops.
 
 
-def steps(record: Any, at: Any) -> Any:
-    """The steps ``at`` of a record with a time axis in front."""
-    return tree.map(lambda a: a[at], record)
-
-
-def rows(record: Any) -> Any:
-    """The steps folded into the batch: (T,B,N) becomes (T*B,N)."""
-    return tree.map(lambda a: a.reshape(-1, a.shape[-1]), record)
-
-
 def shifted(a: Any, by: str) -> Any:
     """The array of the next or the previous step at each step; at the end its own."""
     return np.concatenate([a[1:], a[-1:]] if by == "next" else [a[:1], a[:-1]])
@@ -184,7 +175,7 @@ def contracted(values: Change, cotangents: Change | None = None) -> Edits:
 
     def change(cell: Page, p: Any, run: Any, back: Any) -> Any:
         v, d = values(run.values), (cotangents or (lambda d: d))(back.cotangents)
-        return back._replace(dparams=cell.gradients(cell.functions, p, rows(v), rows(d)))
+        return back._replace(dparams=cell.gradients(cell.functions, p, folded(v), folded(d)))
 
     return returned(change)
 
@@ -209,9 +200,9 @@ def in_spans(
         sizes, first = binding.bind_inputs(cell, params, xs, first)
         (alive, resets), parts, state = bind(lengths, sizes), [], first
         for here in spans(sizes["T"]):
-            at = None if alive is None else alive[here], None if resets is None else resets.cut(here.start, here.stop)
+            cuts = None if alive is None else alive[here], None if resets is None else resets.cut(here.start, here.stop)
             page_here = of_span(here.start, cell)
-            hs, state, values = scan.span_forward(page_here, params, steps(xs, here), state, *at, first)
+            hs, state, values = scan.span_forward(page_here, params, at(xs, here), state, *cuts, first)
             parts.append((hs, values))
         hs, values = _joined(parts)
         return scan.Forward(hs, state, values, alive, resets)
@@ -225,7 +216,7 @@ def in_spans(
                     part_of = handed if run.alive is None else np.where(run.alive[here.stop], handed, 1.0)
                     dlast = tree.scale(part_of, backs[0].dfirst)
                 resets = None if run.resets is None else run.resets.cut(here.start, here.stop)
-                part = scan.Forward(run.hs[here], None, steps(run.values, here), alive, resets)
+                part = scan.Forward(run.hs[here], None, at(run.values, here), alive, resets)
                 backs.insert(0, loop(of_span(here.start, cell), params, part, dhs[here], dlast=dlast))
             dparams = tree.map(lambda *a: sum(a), *(back.dparams for back in backs))
             dxs, cotangents = _joined([(back.dxs, back.cotangents) for back in backs])

@@ -1,4 +1,4 @@
-"""Masks and cotangents that one of the two passes does not have: dropout between layers, cuts, every c, clips."""
+"""Masks and cotangents that one of the two passes does not have: zoneout, dropout, cuts, every c, clips."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,15 +8,16 @@ import numpy as np
 from ..layers import Masked
 from ..scan import Backward
 from ..steps import Steps
-from .edits import with_derivative
-from .workbench import Edits, Mistake, Workbench, throughout
+from .edits import saved, shifted, with_derivative
+from .mistake import Mistake
+from .workbench import Edits, Workbench, throughout
 
 
 class OneWay(Masked):
     """Multiplies what the layer reads, and not what comes back."""
 
     def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Backward:
-        """As of the layer itself."""
+        """The backward pass of the layer; what comes back is not masked."""
         back: Backward = self.layer.backward(params, run, dhs, dcs, dlast)
         return back
 
@@ -36,17 +37,14 @@ def _holes(bench: Workbench) -> bool:
     return isinstance(given, Steps) and given.read is not None and not bool(np.all(given.read))
 
 
-def _without_cuts(call: Any) -> Any:
-    return call._replace(lengths=Steps(call.lengths.read))
-
-
 def _reset_where_not_read(call: Any) -> Any:
     read, reset, restart = call.lengths
     return call._replace(lengths=Steps(read, ~read if reset is None else ~read | reset, restart))
 
 
-def _clipped(bench: Workbench) -> list[str]:
-    return [k for k in bench.cell.functions._fields if bench.function(k).startswith("clip_")]
+def _other_masks(change: Any) -> Edits:
+    """The backward pass reads other masks."""
+    return saved(lambda v: v._replace(**{k: change(a) for k, a in v._asdict().items() if k.startswith("keep_")}))
 
 
 MASKS = [
@@ -66,7 +64,7 @@ MASKS = [
         "reset-ignored",
         "the state runs on where a row starts anew (S1)",
         _cut,
-        throughout(Edits(call=_without_cuts)),
+        throughout(Edits(call=lambda call: call._replace(lengths=Steps(call.lengths.read)))),
         consistent=True,
     ),
     Mistake(
@@ -91,7 +89,21 @@ MASKS = [
     Mistake(
         "clip-taken-for-identity",
         "the gradient passes a cell that was clipped, as if it had not been (K10')",
-        _clipped,
+        lambda bench: [k for k in bench.cell.functions._fields if bench.function(k).startswith("clip_")],
         lambda _, k: with_derivative(lambda f, a: 1 + 0 * a, k),
     ),
 ]
+
+# fmt: off
+ZONEOUTS = [
+    Mistake("first-mask-at-every-step", "the backward pass uses the zoneout mask of the first step for all steps",
+            lambda b: b.case.network.zoneout, _other_masks(lambda a: np.broadcast_to(a[:1], a.shape))),
+    Mistake("mask-inverted", "the backward pass keeps where the forward pass renews",
+            lambda b: b.case.network.zoneout, _other_masks(lambda a: 1 - a)),
+    Mistake("mask-of-another-step", "the backward pass uses the mask of the next or the previous step",
+            lambda b: ["next", "previous"] if b.case.network.zoneout else [],
+            lambda b, k: _other_masks(lambda a: shifted(a, k))),
+    Mistake("mask-missing-in-backward", "the backward pass knows no zoneout: every state is new",
+            lambda b: b.case.network.zoneout, _other_masks(lambda a: 0 * a)),
+]
+# fmt: on

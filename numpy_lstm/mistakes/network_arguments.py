@@ -12,9 +12,9 @@ from ..pages.zoneout import within
 from ..wiring import Run, reverse
 from .edits import shifted
 from .network_cells import other
-from .network_states import both, directions, permuted, zoned
-from .results import equal_states
-from .wiring import one_forward
+from .network_states import directions, permuted, zoned
+from .result_places import equal_states
+from .wiring import beyond_end, both, full_rows, one_forward, padding_counted, turned
 from .workbench import Edits, Workbench, throughout
 
 
@@ -22,7 +22,7 @@ class WholeReversed(Reversed):
     """Reverses the padded batch as a whole, so that short rows begin with their padding."""
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """As of the base, but for the padding."""
+        """See ``Reversed``; the lengths do not count."""
         run = self.layer.forward(params, reverse(xs), first, lengths)
         return Run(reverse(run.hs), run.last, run, None)
 
@@ -31,12 +31,12 @@ class FeaturesReversed(Reversed):
     """Reads forward, each input from its last feature to its first."""
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """As of the base, but for the axis."""
+        """See ``Reversed``; features are reversed, not steps."""
         run = self.layer.forward(params, xs[..., ::-1], first, lengths)
         return Run(run.hs, run.last, run, lengths)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-        """As of the base, but for the axis."""
+        """See ``Reversed``; features are reversed, not steps."""
         back = self.layer.backward(params, run.parts, dhs, dcs, dlast)
         return back._replace(dxs=back.dxs[..., ::-1])
 
@@ -45,17 +45,13 @@ class InReadingOrder(Reversed):
     """Hands out its outputs in the order in which it reads."""
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Run:
-        """As of the base, but for the order."""
+        """See ``Reversed``; ``hs`` and ``dhs`` stand in the order in which it reads."""
         run = super().forward(params, xs, first, lengths)
         return run._replace(hs=run.parts.hs)
 
     def backward(self, params: Any, run: Run, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-        """As of the base, but for the order."""
+        """See ``Reversed``; ``hs`` and ``dhs`` stand in the order in which it reads."""
         return super().backward(params, run, reverse(dhs, run.lengths), dcs, dlast)
-
-
-def _turned(bench: Workbench) -> bool:
-    return bench.case.network.direction != "forward"
 
 
 def _memory(a: Any) -> Any:
@@ -85,7 +81,7 @@ def _read_as_time_first(bench: Workbench, k: str) -> Edits:
 
 def _last_output(bench: Workbench, _: str) -> Edits:
     """h_n is output[T-1], which is zero for a row that ended before; its cotangent is lost with it."""
-    full = np.array([[float(n == bench.sizes["T"])] for n in bench.lengths])
+    full = full_rows(bench)
     return Edits(
         cotangents=lambda call: call._replace(dlast=call.dlast._replace(h=call.dlast.h * full)),
         answer=lambda out: out | {"h_n": out["h_n"] * full},
@@ -93,14 +89,9 @@ def _last_output(bench: Workbench, _: str) -> Edits:
 
 
 def _held(bench: Workbench, _: str) -> Edits:
-    beyond = np.arange(bench.sizes["T"])[:, None, None] >= np.array(bench.lengths)[None, :, None]
-
-    def cotangents(call: Any) -> Any:
-        more = np.where(beyond, call.dhs, 0.0).sum(axis=0)
-        return call._replace(dlast=call.dlast._replace(h=call.dlast.h + more))
-
     return Edits(
-        cotangents=cotangents, answer=lambda out: out | {"output": np.where(beyond, out["h_n"], out["output"])}
+        cotangents=lambda call: padding_counted(bench, call),
+        answer=lambda out: out | {"output": np.where(beyond_end(bench), out["h_n"], out["output"])},
     )
 
 
@@ -156,15 +147,15 @@ ARGUMENTS = [
     other("input-of-batch-first", "memory of (B,T,.) read or written as (T,B,.): a reshape where a transpose was due",
           lambda b: ["input", "output", "both"] if b.call.lengths is None and len(b.whole.reads) == 1 else [],
           _read_as_time_first),
-    other("reverse-not-reversed", "the reversed direction reads forward", _turned,
+    other("reverse-not-reversed", "the reversed direction reads forward", turned,
           throughout(Edits(reversed=lambda base: lambda layer: layer))),
     other("features-reversed", "the reversed direction reads forward, each input from its last feature to its first",
-          _turned,
+          turned,
           throughout(Edits(reversed=lambda base: FeaturesReversed))),
-    other("output-in-reading-order", "outputs of the reversed direction stand in the order in which it reads", _turned,
+    other("output-in-reading-order", "outputs of the reversed direction stand in the order in which it reads", turned,
           throughout(Edits(reversed=lambda base: InReadingOrder))),
     other("batch-reversed-with-its-padding", "the reversed direction reads short rows from their padding on",
-          lambda b: _turned(b) and b.ragged, throughout(Edits(reversed=lambda base: WholeReversed))),
+          lambda b: turned(b) and b.ragged, throughout(Edits(reversed=lambda base: WholeReversed))),
     other("directions-exchanged", "each direction has the other's weights", both, _of_other_direction),
     other("one-direction-for-both", "the reversed direction has the weights of the forward one", both, _shared),
     other("lengths-ignored", "padding is read like any other step",

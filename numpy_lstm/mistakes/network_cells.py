@@ -12,8 +12,9 @@ from ..pages import LSTM, LayerNormLSTM, PeepholeLSTM, zoneout
 from ..pages.page import Page, take
 from ..scan import Backward, Forward
 from .edits import fields, having, reading
+from .mistake import Mistake
 from .page_factors import plain_cell
-from .workbench import Edits, Mistake, Workbench, throughout
+from .workbench import Edits, Workbench, throughout
 
 
 def other(name: str, says: str, where: Any, edit: Any) -> Mistake:
@@ -97,14 +98,10 @@ def _after(f: Activation, added: float, before: float) -> Activation:
     return activation("sigmoid and a constant", lambda a: f(a - before) + added, lambda a: f.d(a - before))
 
 
-def _gates_and_candidates(bench: Workbench) -> dict[str, Activation]:
-    return {k: f for k, f in bench.cell.functions._asdict().items() if isinstance(f, Activation) and k in bench.gates}
-
-
 def _all(bench: Workbench, make: Callable[[Activation], Activation], name: str = "") -> Edits:
     """Another function made of that of each gate, or of each function of this name."""
-    names = bench.acting(name) if name else list(_gates_and_candidates(bench))
-    return having(**dict.fromkeys(names, make))
+    gates = [k for k in bench.cell.functions._fields if k in bench.gates and bench.function(k)]
+    return having(**dict.fromkeys(bench.acting(name) if name else gates, make))
 
 
 def _named(bench: Workbench, k: str) -> Edits:

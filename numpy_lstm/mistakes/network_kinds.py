@@ -72,23 +72,9 @@ _PEEPHOLE_AFTER = with_equations(
 )
 
 
-def _outside(cell: Page) -> Page:
+def _outside(p: Any) -> Any:
     """n = tanh(W_n x + b_n + r (U_n h) + b_hn): the second bias moves out of the reset gate, into the first."""
-
-    def moved(p: Any) -> Any:
-        return p._replace(b_n=p.b_n + p.b_hn, b_hn=0 * p.b_hn)
-
-    return replace(
-        cell,
-        values=lambda F, p, x, prev: cell.values(F, moved(p), x, prev),
-        adjoint=lambda F, p, v, d: cell.adjoint(F, moved(p), v, d),
-        gradients=lambda F, p, v, d: (dp := cell.gradients(F, moved(p), v, d))._replace(b_hn=dp.b_n),
-    )
-
-
-def _normed(**options: Any) -> Edits:
-    """Another normalisation."""
-    return throughout(Edits(page=lambda cell: cell.having(**options)))
+    return p._replace(b_n=p.b_n + p.b_hn, b_hn=0 * p.b_hn)
 
 
 def _epsilon(_: Workbench, k: str) -> Edits:
@@ -109,7 +95,7 @@ GRUS = [
     other("gru-reset-polarity", "1 - r resets in place of r", is_(GRU, GRUResetBefore), having(r=complement)),
     other("gru-second-bias-outside-reset",
           "n = tanh(W_n x + b_n + r (U_n h) + b_hn): b_hn outside the reset gate (G3, G6)",
-          is_(GRU), throughout(Edits(page=_outside))),
+          is_(GRU), reading(_outside, lambda dp: dp._replace(b_hn=dp.b_n))),
     other("gru-second-bias-absent", "no b_hn at all (G3)", is_(GRU), ignoring("b_hn")),
     other("gru-second-bias-absent-at-first-step", "the first step, without a state, leaves b_hn out (G3)",
           lambda b: b.cell == GRU and not b.case.network.zoneout,
@@ -131,7 +117,7 @@ PEEPHOLES = [
 
 LAYER_NORMS = [
     other("normalised-apart", "each gate's sums normalised by themselves, not all four together (N9, N10)",
-          is_(LayerNormLSTM), _normed(norm=APART)),
+          is_(LayerNormLSTM), throughout(Edits(page=lambda cell: cell.having(norm=APART)))),
     other("epsilon-of-another-library", "another epsilon under the root of a normalisation (N9, N10, N20)",
           lambda b: ["1e-3", "1e-6", "1e-8", "1e-12"] if b.cell == LayerNormLSTM else [], _epsilon),
 ]

@@ -6,15 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from .edits import fields, starting
+from .edits import fields, renamed, starting
 from .network_cells import other
-from .results import equal_states
+from .result_places import equal_states
+from .wiring import both, deep
 from .workbench import Edits, Workbench, throughout
-
-
-def both(bench: Workbench) -> bool:
-    """Whether the network reads in both directions."""
-    return bench.case.network.direction == "bidirectional"
 
 
 def permuted(order: list[int]) -> Any:
@@ -27,23 +23,15 @@ def directions(bench: Workbench) -> list[int]:
     return [k ^ 1 for k in range(len(bench.places))]
 
 
-def _ways(bench: Workbench) -> int:
-    return 2 if both(bench) else 1
-
-
 def _of_first_layer(bench: Workbench, _: str) -> Edits:
     """Every layer starts from the state of the first one."""
-    ways, count = _ways(bench), len(bench.places)
+    ways, count = bench.case.network.ways, len(bench.places)
 
     def back(states: list[Any]) -> list[Any]:
         total = [tree.map(lambda *a: sum(a), *states[k::ways]) for k in range(ways)]
         return [total[k] if k < ways else tree.scale(0.0, states[k]) for k in range(count)]
 
     return starting(permuted([k % ways for k in range(count)]), back)(bench)
-
-
-def _of_another_direction(bench: Workbench, _: str) -> Edits:
-    return starting(permuted(directions(bench)))(bench)
 
 
 def _last_states(bench: Workbench, there: Any, back: Any) -> Edits:
@@ -76,9 +64,8 @@ def _unreshaped(states: list[Any]) -> list[Any]:
 
 
 def _exchanged_last(bench: Workbench, _: str) -> Edits:
-    names = {f"{place}{j}_n": f"{place}{k}_n" for place in bench.places for j, k in (("h", "c"), ("c", "h"))}
     return Edits(
-        answer=lambda out: out | {j: out[k] for j, k in names.items()},
+        answer=renamed({f"{place}{j}_n": f"{place}{k}_n" for place in bench.places for j, k in ("hc", "ch")}),
         cotangents=lambda call: call._replace(dlast=bench.each(call.dlast, fields(h="c", c="h"))),
     )
 
@@ -151,14 +138,14 @@ STATES = [
     other("output-one-step-late", "output t is h_{t-1}, from h_0 on",
           lambda b: b.plain and b.call.lengths is None and b.whole.gives[0] == "h" in b.states, _late),
     other("state-of-another-layer", "every layer starts from the first state of the lowest one",
-          lambda b: b.case.network.layers > 1 and bool(b.states), _of_first_layer),
+          lambda b: deep(b) and bool(b.states), _of_first_layer),
     other("state-of-another-direction", "each direction starts from the other's first state",
-          both, _of_another_direction),
+          both, lambda b, _: starting(permuted(directions(b)))(b)),
     other("last-states-of-directions-exchanged", "the last states of both directions stand in each other's place",
           both,
           lambda b, _: _last_states(b, permuted(directions(b)), permuted(directions(b)))),
     other("last-states-of-layers-reversed", "the last states stand from the top layer to the lowest one",
-          lambda b: b.case.network.layers > 1,
+          deep,
           lambda b, _: _last_states(b, lambda a: a[::-1], lambda a: a[::-1])),
     other("last-states-reshaped", "(layers, B, H) of last states read as (B, layers, H): a reshape, not a transpose",
           lambda b: len(b.places) > 1 and bool(b.states), lambda b, _: _last_states(b, _reshaped, _unreshaped)),

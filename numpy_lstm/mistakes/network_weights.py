@@ -8,7 +8,8 @@ from .. import tree
 from .blocks import parameters, reordered, second_biases
 from .edits import fields, reading
 from .network_cells import ignoring, other
-from .results import matrices, orders, orders_of_one, swapped
+from .result_places import interchangeable, orders, orders_of_one, swapped
+from .results import other_gates
 from .workbench import Edits, Workbench
 
 
@@ -53,7 +54,7 @@ def _copied(bench: Workbench, k: str, *kinds: str) -> Edits:
 
 def _flat(bench: Workbench, kind: str) -> Edits:
     """Stored matrices read in the other memory order: reshaped where they are to be transposed."""
-    names = [k for k in bench.cell.Params._fields if k.split("_")[0] == kind]
+    names = _kinds(bench, kind)
     there = fields(**{k: lambda a: np.ascontiguousarray(a.T).reshape(a.shape) for k in names})
     back = fields(**{k: lambda a: np.ascontiguousarray(a).reshape(a.shape[::-1]).T for k in names})
     return reading(there, back)(bench)
@@ -63,19 +64,11 @@ def _kinds(bench: Workbench, kind: str) -> list[str]:
     return [k for k in bench.cell.Params._fields if k.split("_")[0] == kind]
 
 
-def _other_gate(bench: Workbench) -> list[str]:
-    return [j + k for j in bench.gates for k in bench.gates if j != k]
-
-
 def _squares(bench: Workbench) -> list[str]:
     alike = bench.sizes["R"] == bench.sizes["H"]
     return [
         k for k, same in (("U", alike), ("W", alike and bench.sizes["D"] == bench.sizes["H"] and bench.plain)) if same
     ]
-
-
-def _turned_over(bench: Workbench, kind: str) -> Edits:
-    return reading(fields(**{k: lambda a: a.T for k in _kinds(bench, kind)}))(bench)
 
 
 def _for_one_another(bench: Workbench, _: str) -> Edits:
@@ -93,15 +86,16 @@ WEIGHTS = [
     other("weights-in-memory-order",
           "stored matrices are reshaped where they are to be transposed, or the other way round",
           lambda b: [k for k in "WU" if _kinds(b, k)], _flat),
-    other("weights-transposed", "square matrices are read transposed (L1-L4)", _squares, _turned_over),
+    other("weights-transposed", "square matrices are read transposed (L1-L4)", _squares,
+          lambda b, kind: reading(fields(**{k: lambda a: a.T for k in _kinds(b, kind)}))(b)),
     other("weights-for-one-another", "input and recurrent weights are taken for one another (L1-L4)",
-          lambda b: b.sizes["D"] == b.sizes["R"] == b.sizes["H"] and b.plain and bool(matrices(b.cell.Params)),
+          interchangeable,
           _for_one_another),
     other("weights-of-another-gate", "one gate is computed with W and U of another, the second named (L1-L4)",
-          _other_gate,
+          other_gates,
           lambda b, k: _copied(b, k, "W_", "U_")),
     other("bias-of-another-gate", "one gate is computed with the bias of another, the second named (L1-L4)",
-          lambda b: [k for k in _other_gate(b) if b.weighs(f"b_{k[0]}", f"b_{k[1]}")],
+          lambda b: [k for k in other_gates(b) if b.weighs(f"b_{k[0]}", f"b_{k[1]}")],
           lambda b, k: _copied(b, k, "b_")),
     other("bias-ignored", "biases are read and not used (L1-L4)",
           lambda b: ["all", *_kinds(b, "b")] if _kinds(b, "b") else [],

@@ -9,7 +9,8 @@ from ..activations import TOGETHER
 from ..pages import GRU, GRUResetBefore, LayerNormLSTM, PeepholeLSTM, PeepholeOldLSTM
 from ..pages.page import Page
 from .edits import with_contracted, with_derivative, with_functions, with_gradients, with_params, with_values
-from .workbench import Edits, Mistake, Workbench
+from .mistake import Mistake
+from .workbench import Edits, Workbench
 
 
 def is_(*pages: Page) -> Callable[[Workbench], bool]:

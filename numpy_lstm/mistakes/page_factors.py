@@ -16,7 +16,8 @@ from .edits import (
     with_params,
     with_values,
 )
-from .workbench import Edits, Mistake, Workbench
+from .mistake import Mistake
+from .workbench import Edits, Workbench
 
 
 def has_cell(bench: Workbench) -> bool:

@@ -62,10 +62,6 @@ def _overwritten(v: Any, d: Any, right: Any) -> Any:
     return right._replace(W=W)
 
 
-def _of_sequences() -> Any:
-    return 1 / (np.array(LENGTHS) * B)
-
-
 LOSSES = [
     LossMistake(
         "softmax-without-shift",
@@ -111,7 +107,7 @@ LOSSES = [
         "mean-of-sequence-means",
         "each sequence counts alike, not each token",
         "common",
-        lambda t: t.answer(counts=_of_sequences()),
+        lambda t: t.answer(counts=1 / (np.array(LENGTHS) * B)),
         consistent=True,
     ),
     LossMistake(

@@ -1,16 +1,16 @@
-"""Mistakes after a right backward pass: a factor, a bias counted otherwise, clipping, rounding, another's place."""
+"""Mistakes after a right backward pass: a factor, a bias counted otherwise, clipping, rounding."""
 
 from collections.abc import Callable
-from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from .. import tree
 from ..cases.names import is_gradient
-from .blocks import blocks_of, parameters, reordered, second_biases, stored_order
-from .edits import fields, on_params, renamed, results
-from .workbench import Change, Edits, Mistake, Workbench
+from .blocks import parameters, second_biases
+from .edits import fields, on_params, results
+from .mistake import Mistake
+from .workbench import Change, Edits, Workbench
 
 
 def _gradients(bench: Workbench) -> list[str]:
@@ -31,21 +31,12 @@ def _product(bench: Workbench, letters: str) -> float:
 def _by_array(
     name: str, says: str, change: Callable[[Any], Any], keep: Callable[[Any], bool] = lambda a: True
 ) -> Mistake:
-    """One array of gradients is changed; the variant is its name."""
+    """One array of the gradients that a caller gets is changed; the variant is its name."""
 
     def where(bench: Workbench) -> list[str]:
-        return [k for k in _handed_out(bench) if keep(bench.right[k])]
+        return [k for k in _gradients(bench) if "cotangents." not in k and keep(bench.right[k])]
 
     return Mistake(name, says, where, lambda b, k: results(lambda _: [k], change)(b))
-
-
-def _handed_out(bench: Workbench) -> list[str]:
-    """The gradients that a caller gets."""
-    return [k for k in bench.right if is_gradient(k) and "cotangents." not in k]
-
-
-def _biases(dp: Any) -> list[str]:
-    return [k for k in dp._fields if k == "b" or k.startswith("b_")]
 
 
 def _on(kinds: tuple[str, ...], change: Change) -> Callable[..., Edits]:
@@ -54,12 +45,17 @@ def _on(kinds: tuple[str, ...], change: Change) -> Callable[..., Edits]:
 
 
 def _biased(bench: Workbench) -> bool:
-    return bool(_biases(bench.cell.Params))
+    return any(k == "b" or k.startswith("b_") for k in bench.cell.Params._fields)
 
 
 def _own(bench: Workbench) -> list[str]:
     """The gates of which each has a bias."""
     return bench.gates if bench.weighs(*(f"b_{k}" for k in bench.gates)) else []
+
+
+def other_gates(bench: Workbench) -> list[str]:
+    """Any gate, and another one: ``if``, ``fi`` and so on."""
+    return [j + k for j in bench.gates for k in bench.gates if j != k]
 
 
 def _second(change: float) -> Callable[..., Edits]:
@@ -166,7 +162,7 @@ BIASES = [
             lambda b, k: on_params(fields(**{f"b_{k[0]}": f"b_{k[1]}"}))(b)),
     Mistake("weight-gradients-of-another-gate",
             "dW and dU of one gate handed out as those of another, the first named (L1'-L4')",
-            lambda b: [j + k for j in b.gates for k in b.gates if j != k],
+            other_gates,
             lambda b, k: on_params(fields(**{f"{kind}_{k[0]}": f"{kind}_{k[1]}" for kind in "WU"}))(b)),
     Mistake("gradients-of-one-gate-zero", "dW, dU and db of one gate are never stored (L1'-L4')", lambda b: b.gates,
             lambda b, k: on_params(fields(**{f"{kind}_{k}": 0.0 for kind in "WUb"}))(b)),
@@ -194,95 +190,4 @@ def plus_weights(bench: Workbench, decay: float = 1.0) -> Edits:
     names = [(place, k) for place in bench.places for k in bench.case.names()]
     return Edits(answer=lambda out: out | {
         f"{place}d_{k}": out[f"{place}d_{k}"] + decay * bench.case.arrays[place + k] for place, k in names})
-# fmt: on
-
-
-def _squares(bench: Workbench, kind: str) -> list[str]:
-    """The fields of this kind that can be transposed unnoticed."""
-    stored = next(iter(bench.case.stored().values()))._asdict()
-    return [k for k, a in stored.items() if k.split("_")[0] == kind and a.ndim == 2 and a.shape[0] == a.shape[1]]
-
-
-def _transposed(bench: Workbench, kind: str) -> Edits:
-    def change(a: Any) -> Any:
-        return a.T if a.shape[0] == a.shape[1] else a
-
-    return on_params(fields(**dict.fromkeys(_squares(bench, kind), change)))(bench)
-
-
-def matrices(record: Any) -> list[tuple[str, str]]:
-    """The names of the input and the recurrent weights of each gate."""
-    return [(k, U) for k in record._fields if k[0] == "W" and (U := "U" + k[1:]) in record._fields]
-
-
-def swapped(bench: Workbench) -> dict[str, str]:
-    """Input and recurrent weights by each other's name."""
-    return {j: k for W, U in matrices(bench.cell.Params) for j, k in ((W, U), (U, W))}
-
-
-def _weights_cut(dp: Any) -> Any:
-    wrong = {}
-    for W, U in matrices(dp):
-        joined, D = np.concatenate([getattr(dp, U), getattr(dp, W)], axis=1), getattr(dp, W).shape[1]
-        wrong[W], wrong[U] = joined[..., :D], joined[..., D:]
-    return dp._replace(**wrong)
-
-
-def states_exchanged(bench: Workbench) -> Edits:
-    """The gradients of h_0 and c_0 under each other's name."""
-    return Edits(
-        answer=renamed(
-            {f"{place}d_{j}_0": f"{place}d_{k}_0" for place in bench.places for j, k in (("h", "c"), ("c", "h"))}
-        )
-    )
-
-
-def _initial(field: str) -> Callable[[Workbench], list[str]]:
-    return lambda bench: [f"{place}d_{field}_0" for place in bench.places]
-
-
-def equal_states(bench: Workbench) -> bool:
-    """Whether h and c can stand in each other's place."""
-    return "c" in bench.states and bench.sizes["R"] == bench.sizes["H"]
-
-
-def orders(bench: Workbench) -> list[str]:
-    """All orders of gates but the right one."""
-    right = stored_order(bench)
-    return ["".join(p) for p in permutations(right) if list(p) != right]
-
-
-def orders_of_one(bench: Workbench) -> list[str]:
-    """``"P:ifo"``: each array with blocks of gates, and two of them exchanged, or any order of peepholes."""
-    found = []
-    for name, gates in blocks_of(bench).items():
-        every = ["".join(p) for p in permutations(gates) if list(p) != gates]
-        moved = {order: sum(a != b for a, b in zip(order, gates, strict=True)) for order in every}
-        found += [f"{name}:{order}" for order in every if len(gates) == 3 or moved[order] == 2]
-    return found
-
-
-# fmt: off
-PLACES = [
-    Mistake("gate-order-of-gradient",
-            "the gradient's blocks stand in another order of gates than the weights'; named by the order they stand in",
-            orders, lambda b, order: Edits(answer=lambda out: reordered(b, out, order, "d_"))),
-    Mistake("gate-order-of-one-gradient", "the blocks of one array's gradient stand in another order of gates",
-            orders_of_one, lambda b, k: Edits(
-                answer=lambda out: reordered(b, out, k.partition(":")[2], "d_", only=k.partition(":")[0]))),
-    Mistake("square-gradient-transposed", "the gradients of square matrices are transposed",
-            lambda b: [k for k in ("W", "U", "M") if _squares(b, k)], _transposed),
-    Mistake("concatenated-weights-cut-wrong", "the gradient of [U, W] cut as that of [W, U]",
-            lambda b: b.printed and bool(matrices(b.cell.Params)), on_params(_weights_cut)),
-    Mistake("weight-gradients-exchanged", "the gradients of input and recurrent weights in each other's place",
-            lambda b: b.sizes["D"] == b.sizes["R"] == b.sizes["H"] and b.plain and bool(matrices(b.cell.Params)),
-            lambda b, _: on_params(fields(**swapped(b)))(b)),
-    Mistake("initial-state-gradient-zero", "the gradient of h_0 or c_0 is not returned",
-            lambda b: b.states, lambda b, k: results(_initial(k), lambda a: 0 * a)(b)),
-    Mistake("initial-state-gradients-exchanged", "the gradients of h_0 and c_0 in each other's place", equal_states,
-            lambda b, _: states_exchanged(b)),
-    Mistake("initial-state-gradient-summed-over-batch", "every row is given the sum over the batch of d_h_0 or d_c_0",
-            lambda b: b.states, lambda b, k: results(_initial(k), lambda a: 0 * a + a.sum(axis=0))(b)),
-    Mistake("input-gradient-zero", "dx is not returned", lambda b: True, results(lambda b: ["d_x"], lambda a: 0 * a)),
-]
 # fmt: on

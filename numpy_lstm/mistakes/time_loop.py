@@ -6,10 +6,13 @@ import numpy as np
 
 from .. import tree
 from ..pages import LSTM
-from .edits import contracted, fields, in_spans, returned, rows, saved, shifted, steps, without_first
+from ..sequences import at, folded
+from .edits import contracted, fields, in_spans, returned, saved, shifted, without_first
+from .mistake import Mistake
 from .page_factors import has_cell
+from .result_places import equal_states
 from .results import plus_weights
-from .workbench import Edits, Mistake, Workbench
+from .workbench import Edits, Workbench
 
 
 def several(bench: Workbench) -> bool:
@@ -22,10 +25,6 @@ def _forgotten(*names: str) -> Any:
     return fields(**dict.fromkeys((*names, "s"), without_first))
 
 
-def _every_state(values: Any) -> Any:
-    return _forgotten(*(k for k in values._fields if k.endswith("_prev")))(values)
-
-
 def _computed(bench: Workbench) -> list[str]:
     """The fields that a step computes."""
     return [k for k in bench.fields if k not in bench.cell.reads and not k.endswith("_prev")] if bench.printed else []
@@ -35,7 +34,7 @@ def _of_step(t: int, *kinds: str) -> Edits:
     """Gradients of these kinds, or all, are those of one step."""
 
     def change(cell: Any, p: Any, run: Any, back: Any) -> Any:
-        one = cell.gradients(cell.functions, p, steps(run.values, t), steps(back.cotangents, t))
+        one = cell.gradients(cell.functions, p, at(run.values, t), at(back.cotangents, t))
         wrong = {k: a for k, a in one._asdict().items() if not kinds or k.startswith(kinds)}
         return back._replace(dparams=back.dparams._replace(**wrong))
 
@@ -50,11 +49,6 @@ def _row(record: Any) -> Any:
 def _all_from(at: Any) -> Any:
     """Every step of the record is the one at ``at``."""
     return lambda values: tree.map(lambda a: np.broadcast_to(a[at], a.shape), values)
-
-
-def _masks(change: Any) -> Edits:
-    """The backward pass reads other masks."""
-    return saved(lambda v: v._replace(**{k: change(a) for k, a in v._asdict().items() if k.startswith("keep_")}))
 
 
 def _projected(rule: Any) -> Edits:
@@ -88,10 +82,6 @@ def _asked(bench: Workbench) -> list[str]:
     return [k for k in bench.states if any(np.any(getattr(d, k)) for d in bench.case.network.unnest(bench.call.dlast))]
 
 
-def _square(bench: Workbench) -> bool:
-    return "c" in bench.states and bench.sizes["R"] == bench.sizes["H"]
-
-
 def _top(bench: Workbench) -> bool:
     """Whether the output is the state h of a single layer read forward."""
     return bench.plain and bench.whole.gives[0] == "h" in bench.states
@@ -109,7 +99,7 @@ def _late(bench: Workbench, _: str) -> Edits:
 def _without_step(cell: Any, p: Any, run: Any, back: Any, change: Any = lambda v: v) -> Any:
     """No cotangent of step 1; the parameter gradients contracted from ``change(values)``."""
     d = tree.map(without_first, back.cotangents)
-    dparams = cell.gradients(cell.functions, p, rows(change(run.values)), rows(d))
+    dparams = cell.gradients(cell.functions, p, folded(change(run.values)), folded(d))
     dxs, dfirst = tree.map(without_first, back.dxs), tree.map(lambda a: 0 * a, back.dfirst)
     return back._replace(dxs=dxs, dfirst=dfirst, dparams=dparams, cotangents=d)
 
@@ -117,7 +107,7 @@ def _without_step(cell: Any, p: Any, run: Any, back: Any, change: Any = lambda v
 def _without_last(loop: Any) -> Any:
     def backward(cell: Any, p: Any, run: Any, dhs: Any, dlast: Any) -> Any:
         before = slice(None, -1)
-        part = run._replace(hs=run.hs[before], values=steps(run.values, before))
+        part = run._replace(hs=run.hs[before], values=at(run.values, before))
         back = loop(cell, p, part, dhs[before], dlast=dlast)
         dxs, d = tree.map(lambda a: np.concatenate([a, 0 * a[:1]]), (back.dxs, back.cotangents))
         return back._replace(dxs=dxs, cotangents=d)
@@ -133,7 +123,7 @@ def _thinc(bench: Workbench, _: str) -> Edits:
 
 def _steps_apart(cell: Any, p: Any, run: Any, back: Any) -> Any:
     """Each step by itself; db_k = db_f + its own da_k at each, so that all of db_f and the da_k of step 1 are left."""
-    first = cell.gradients(cell.functions, p, steps(run.values, 0), steps(back.cotangents, 0))
+    first = cell.gradients(cell.functions, p, at(run.values, 0), at(back.cotangents, 0))
     wrong = {f"b_{k}": back.dparams.b_f + getattr(first, f"b_{k}") for k in "igo"}
     return back._replace(dparams=back.dparams._replace(**wrong))
 
@@ -164,7 +154,8 @@ STEPS = [
             lambda b: ["next", "previous"],
             lambda b, k: contracted(lambda v: v, lambda d: tree.map(lambda a: shifted(a, k), d))),
     Mistake("initial-state-zero-in-backward", "the forward pass starts from h_0, c_0, the backward pass takes zeros",
-            lambda b: True, saved(_every_state)),
+            lambda b: True,
+            saved(lambda v: _forgotten(*(k for k in v._fields if k.endswith("_prev")))(v))),
     Mistake("initial-state-missing-in-recurrent-gradient", "dU lacks the term of the first step, da_1 h_0^T",
             lambda b: "h" in b.states, contracted(_forgotten("h_prev"))),
     Mistake("initial-cell-missing-in-forget-gate", "df_1 = 0: the first step takes c_0 for zero (L9')",
@@ -198,18 +189,6 @@ PROJECTION = [
             _projected(lambda run, back: np.einsum("tbr,tbh->rh", back.cotangents.h[1:], run.values.m[:-1]))),
 ]
 
-MASKS = [
-    Mistake("first-mask-at-every-step", "the backward pass uses the zoneout mask of the first step for all steps",
-            lambda b: b.case.network.zoneout, _masks(lambda a: np.broadcast_to(a[:1], a.shape))),
-    Mistake("mask-inverted", "the backward pass keeps where the forward pass renews",
-            lambda b: b.case.network.zoneout, _masks(lambda a: 1 - a)),
-    Mistake("mask-of-another-step", "the backward pass uses the mask of the next or the previous step",
-            lambda b: ["next", "previous"] if b.case.network.zoneout else [],
-            lambda b, k: _masks(lambda a: shifted(a, k))),
-    Mistake("mask-missing-in-backward", "the backward pass knows no zoneout: every state is new",
-            lambda b: b.case.network.zoneout, _masks(lambda a: 0 * a)),
-]
-
 COTANGENTS = [
     Mistake("middle-cotangents-ignored", "dL/dh_t enters at the last step of each row only",
             lambda b: bool(np.any(b.call.dhs)),
@@ -227,7 +206,7 @@ COTANGENTS = [
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(**{k: 0.0}))}), ("{}", 0)),
     Mistake("last-state-cotangent-doubled", "dL/dh_n or dL/dc_n is added twice", _asked,
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(**{k: lambda a: 2 * a}))}), ("{}", 0)),
-    Mistake("last-state-cotangents-exchanged", "dL/dh_n and dL/dc_n are taken for one another", _square,
+    Mistake("last-state-cotangents-exchanged", "dL/dh_n and dL/dc_n are taken for one another", equal_states,
             _arriving(lambda b, call, k: {"dlast": b.each(call.dlast, fields(h="c", c="h"))}), ("h", 0)),
     Mistake("last-state-cotangent-at-every-step", "dL/dh_n is added at each step, not at the last alone", _top,
             _arriving(lambda b, call, k: {"dhs": call.dhs + np.where(_last(b), 0.0, call.dlast.h)}), ("h", 1)),

@@ -22,8 +22,10 @@ from ..cases.folder import replacing
 from ..cases.inputs import RECORDS, names
 from ..cases.names import is_gradient, parse
 from ..cases.network import Network
+from ..cases.onnx_cases import expressible, write_onnx
 from ..check.given import CaseError
 from ..pages.page import Page
+from . import CATALOGUE, Workbench, label
 from .recipes import RECIPES, SIZES, SMALL, Recipe, steps_of
 
 SCHEMA = "numpy-lstm/vectors/1"
@@ -106,8 +108,6 @@ def write_set(
 
 def _write(directory: Path, made: list[Case], what: dict[str, Any], format: str) -> list[Path]:
     if format == "onnx":
-        from ..cases.onnx_cases import expressible, write_onnx
-
         if not (made := [case for case in made if expressible(case)]):
             raise CaseError(
                 f"ONNX expresses no case of {what['cell']} in layout {what['layout']}; expected layout onnx"
@@ -217,8 +217,6 @@ def _mistakes(case: Case, known: Container[str]) -> tuple[list[str], list[str]]:
 
     Those that are ``known`` to be killed by other cases are left out.
     """
-    from . import CATALOGUE, Workbench, label
-
     bench = Workbench(case)
     found: tuple[list[str], list[str]] = ([], [])
     for mistake in CATALOGUE.values():

@@ -9,7 +9,8 @@ from .. import scan, tree
 from ..layers import Stack
 from ..wiring import reverse
 from .edits import fields, results
-from .workbench import Edits, Mistake, Workbench
+from .mistake import Mistake
+from .workbench import Edits, Workbench
 
 
 def _class(backward: Callable[..., Any]) -> Callable[[type], type]:
@@ -75,29 +76,31 @@ class Apart(Stack):
     """Every layer but the top one gets no cotangent of its outputs."""
 
     def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
-        """As of the base, but for that."""
+        """See ``Stack``; each lower layer gets its last cotangents alone."""
         each = list(zip(self.layers, params, run.parts, dlast, strict=True))
         backs = [layer.backward(p, r, dhs if r is run.parts[-1] else 0 * r.hs, dlast=d) for layer, p, r, d in each]
         named = ("dfirst", "dparams", "cotangents")
         return scan.Backward(backs[0].dxs, *(tuple(getattr(k, f) for k in backs) for f in named))
 
 
-def _both(bench: Workbench) -> bool:
-    return bench.case.network.direction == "bidirectional"
+def both(bench: Workbench) -> bool:
+    """Whether the network reads in both directions."""
+    return bench.case.network.ways == 2
 
 
-def _turned(bench: Workbench) -> bool:
+def turned(bench: Workbench) -> bool:
+    """Whether one direction, or the only one, is reversed."""
     return bench.case.network.direction != "forward"
 
 
-def _deep(bench: Workbench) -> bool:
+def deep(bench: Workbench) -> bool:
+    """Whether there are several layers."""
     return bench.case.network.layers > 1
 
 
 def _lower(bench: Workbench) -> list[str]:
     """The first-state gradients of all layers but the top one."""
-    ways = 2 if _both(bench) else 1
-    return [f"{place}d_{k}_0" for place in bench.places[:-ways] for k in bench.states]
+    return [f"{place}d_{k}_0" for place in bench.places[: -bench.case.network.ways] for k in bench.states]
 
 
 def _of_top(bench: Workbench, _: str) -> Edits:
@@ -114,52 +117,61 @@ def _of_top(bench: Workbench, _: str) -> Edits:
 # fmt: off
 DIRECTIONS = [
     Mistake("reversed-cotangents-not-reversed",
-            "the output cotangents of the reversed direction are read in the order of the sequence", _turned,
+            "the output cotangents of the reversed direction are read in the order of the sequence", turned,
             in_reversed(lambda base, self, p, run, dhs, dlast: base.backward(
                 self, p, run, reverse(dhs, run.lengths), dlast=dlast))),
     Mistake("reversed-dx-not-reversed", "dx of the reversed direction stands in the order in which it was read",
-            _turned,
+            turned,
             in_reversed(lambda base, self, p, run, dhs, dlast: (back := base.backward(self, p, run, dhs, dlast=dlast))
                         ._replace(dxs=reverse(back.dxs, run.lengths)))),
     Mistake("reversed-last-state-at-wrong-end",
             "the cotangent of the reversed direction's last state enters at the end of the sequence, where it starts",
-            lambda b: _turned(b) and b.states in (("h",), ("h", "c")), in_reversed(_last_at_wrong_end)),
+            lambda b: turned(b) and b.states in (("h",), ("h", "c")), in_reversed(_last_at_wrong_end)),
     Mistake("second-direction-missing-in-dx", "dx is that of the forward direction alone",
-            _both, in_parallel(_dx_of(0))),
-    Mistake("first-direction-missing-in-dx", "dx assigned, not added: that of the reversed direction alone", _both,
+            both, in_parallel(_dx_of(0))),
+    Mistake("first-direction-missing-in-dx", "dx assigned, not added: that of the reversed direction alone", both,
             in_parallel(_dx_of(1))),
     Mistake("output-halves-exchanged",
             "each direction gets the half of the output's cotangent that belongs to the other",
-            _both, in_parallel(_halves_exchanged)),
-    Mistake("output-half-for-both", "both directions get the forward half of the output's cotangent", _both,
+            both, in_parallel(_halves_exchanged)),
+    Mistake("output-half-for-both", "both directions get the forward half of the output's cotangent", both,
             in_parallel(_same_half)),
     Mistake("one-gradient-for-both-directions",
             "the reversed direction reports the parameter gradients of the forward one",
-            _both, in_parallel(_one_gradient)),
+            both, in_parallel(_one_gradient)),
 ]
 
 DEPTH = [
     Mistake("layers-not-connected", "dx of the upper layer is not handed down as the output cotangent of the lower one",
-            _deep, Edits(layer=lambda layer: Apart(layer.layers))),
+            deep, Edits(layer=lambda layer: Apart(layer.layers))),
     Mistake("lower-last-state-cotangent-lost", "the cotangents of h_n and c_n reach the top layer only",
-            lambda b: _deep(b) and bool(b.states), Edits(cotangents=lambda call: call._replace(
+            lambda b: deep(b) and bool(b.states), Edits(cotangents=lambda call: call._replace(
                 dlast=(*(tree.scale(0.0, d) for d in call.dlast[:-1]), call.dlast[-1])))),
     Mistake("lower-first-state-gradient-zero", "the gradients of h_0 and c_0 of the lower layers are not returned",
-            lambda b: _deep(b) and bool(b.states), results(_lower, lambda a: 0 * a)),
+            lambda b: deep(b) and bool(b.states), results(_lower, lambda a: 0 * a)),
     Mistake("one-gradient-for-all-layers", "lower layers report the parameter gradients of the top one",
-            _deep, _of_top),
+            deep, _of_top),
 ]
 
 
-def _padding_counted(bench: Workbench, call: Any) -> Any:
-    """Output cotangents beyond the end of a row are added to that of its last state."""
-    beyond = np.arange(bench.sizes["T"])[:, None, None] >= np.array(bench.lengths)[None, :, None]
-    return call._replace(dlast=call.dlast._replace(h=call.dlast.h + np.where(beyond, call.dhs, 0.0).sum(axis=0)))
+def padding_counted(bench: Workbench, call: Any) -> Any:
+    """The cotangents of outputs beyond the end of a row are added to that of its last state."""
+    beyond = np.where(beyond_end(bench), call.dhs, 0.0).sum(axis=0)
+    return call._replace(dlast=call.dlast._replace(h=call.dlast.h + beyond))
+
+
+def beyond_end(bench: Workbench) -> Any:
+    """Whether step t is beyond the end of row b, (T,B,1)."""
+    return np.arange(bench.sizes["T"])[:, None, None] >= np.array(bench.lengths)[None, :, None]
+
+
+def full_rows(bench: Workbench) -> Any:
+    """1 for each row that has all T steps, else 0, (B,1)."""
+    return np.array([[float(n == bench.sizes["T"])] for n in bench.lengths])
 
 
 def _short_lost(bench: Workbench, call: Any) -> Any:
-    full = np.array([[float(n == bench.sizes["T"])] for n in bench.lengths])
-    return call._replace(dlast=tree.map(lambda a: a * full, call.dlast))
+    return call._replace(dlast=tree.scale(full_rows(bench), call.dlast))
 
 
 def one_forward(bench: Workbench) -> bool:
@@ -184,6 +196,6 @@ LENGTHS = [
     Mistake("cotangents-on-padding-counted",
             "output cotangents beyond the end of a row flow into its last state, though the output there is zero",
             lambda b: one_forward(b) and "h" in b.states,
-            lambda b, _: Edits(cotangents=lambda call: _padding_counted(b, call))),
+            lambda b, _: Edits(cotangents=lambda call: padding_counted(b, call))),
 ]
 # fmt: on

@@ -13,14 +13,12 @@ from ..cases.network import Parts
 from ..layers import Parallel, Recurrent, Reversed
 from ..pages import PAGES
 from ..pages.page import Page
-from .sightings import source
 
 Change = Callable[[Any], Any]
-KEPT = 100_000  # numbers in an answer, at most, for a bench to remember it
 
 
 def same(a: Any) -> Any:
-    """Nothing changed."""
+    """The argument, unchanged."""
     return a
 
 
@@ -74,7 +72,7 @@ def unlike(a: Any, b: Any) -> bool:
 
 
 def throughout(edits: Edits) -> Edits:
-    """The same in both passes."""
+    """The edits, made in both passes."""
     return edits._replace(forward=True)
 
 
@@ -86,13 +84,13 @@ class Looped(Recurrent):
     back: Any = scan.backward
 
     def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
-        """As of the base."""
+        """See ``Recurrent``; by the time loop ``ahead``."""
         return self.ahead(self.cell, params, xs, first, lengths)
 
     def backward(
         self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None, *, dstates: Any = None
     ) -> Any:
-        """As of the base; what cotangents of every cell add, the right loop adds, if the run is its own."""
+        """See ``Recurrent``; by the loop ``back``. Cotangents of every cell go through the right loop, if it ran."""
         found = self.back(self.cell, params, run, dhs, dlast=dlast)
         if dcs is None or self.ahead is not scan.forward:
             return found
@@ -163,14 +161,9 @@ class Workbench:
         return sizes | {"R": self.whole.R or sizes["H"]}
 
     @property
-    def published(self) -> bool:
-        """Whether the equations of the cell are those of a page in ``PAGES``, perhaps with other functions."""
-        return any(self.cell.values == page.values for page in PAGES)
-
-    @property
     def printed(self) -> bool:
         """Whether the cell is a page as printed, or somebody's own; not a published one with other functions."""
-        return self.cell in PAGES or not self.published
+        return self.cell in PAGES or all(self.cell.values != page.values for page in PAGES)
 
     @cached_property
     def gates(self) -> list[str]:
@@ -234,61 +227,3 @@ class Workbench:
     def plain(self) -> bool:
         """Whether a single layer reads forward."""
         return self.case.network.direction == "forward" and self.case.network.layers == 1
-
-
-class Mistake(NamedTuple):
-    """Something that people do wrong.
-
-    ``says`` tells what was done, with the tag of the equation on the page of the LSTM where there is one.
-
-    ``where`` says of a bench whether it can be made there, or with which parameters (``"f"``, ``"ifog"``, ``"7"``);
-    ``edit`` is what is done otherwise, or a function of the bench and the variant that says it.
-
-    ``at`` is the field of Trace whose cotangent is the first wrong one in backward order and how many steps before
-    the last it stands, for a single layer read forward without wrapping or lengths; ``{}`` stands for the variant.
-    None where that differs between cells, or no cotangent of a step is wrong. ``consistent``: forward and backward
-    pass agree with each other, so that only somebody else's numbers show the mistake.
-    """
-
-    name: str
-    says: str
-    where: Callable[[Workbench], Any]
-    edit: Edits | Callable[[Workbench, str], Edits]
-    at: tuple[str, int] | None = None
-    consistent: bool = False
-
-    @property
-    def source(self) -> str:
-        """Where it was seen, "~" in front where only the place in the algebra is the same; "derived" if nowhere."""
-        return source(self.name)
-
-    def conceivable(self, bench: Workbench) -> list[str]:
-        """The parameters with which it can be made here, ``[""]`` for one without parameter."""
-        found = self.where(bench)
-        return ([""] if found else []) if isinstance(found, bool) else list(found)
-
-    def variants(self, bench: Workbench) -> list[str]:
-        """Those with which it gives wrong numbers here."""
-        return [k for k in self.conceivable(bench) if self.shows(bench, k)]
-
-    def edits(self, bench: Workbench, variant: str = "") -> Edits:
-        """What is done otherwise."""
-        return self.edit if isinstance(self.edit, Edits) else self.edit(bench, variant)
-
-    def answer(self, bench: Workbench, variant: str = "") -> dict[str, Any]:
-        """Every result by name, as ``Case.answer`` names them, that somebody with this mistake would give."""
-        if (key := (self, variant)) in bench.kept:
-            found: dict[str, Any] = bench.kept[key]
-            return found
-        with np.errstate(over="ignore", under="ignore"):
-            answer = bench.answer(self.edits(bench, variant))
-        if sum(a.size for a in answer.values()) <= KEPT:
-            bench.kept[key] = answer
-        return answer
-
-    def shows(self, bench: Workbench, variant: str = "") -> bool:
-        """Whether its answer is not, to rounding, the right one."""
-        key = (self, variant, "seen")
-        if key not in bench.kept:
-            bench.kept[key] = bench.differs(self.answer(bench, variant))
-        return bool(bench.kept[key])

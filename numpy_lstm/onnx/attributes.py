@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..activations import Activation
+from ..files import quoted
 from .operators import ACTIVATIONS, CHOICES, OPERATORS
 
 
@@ -43,7 +44,7 @@ def attribute(name: str, value: Any) -> Any:
         expected, test = KINDS[name]
         if test(value):
             return value
-    raise OnnxError(f"{name} is {_short(value)}; expected {expected}")
+    raise OnnxError(f"{name} is {quoted(value)}; expected {expected}")
 
 
 def plain(value: Any) -> Any:
@@ -53,11 +54,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     return [plain(v) for v in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def activation_pairs(op_type: str, attributes: Mapping[str, Any], K: int) -> list[list[Activation]]:

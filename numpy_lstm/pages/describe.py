@@ -33,7 +33,7 @@ class Documentation:
         self.of_class, self.of_instance = of_class, of_instance
 
     def __get__(self, instance: Any, owner: Any = None) -> str | None:
-        """Of the class where there is no instance."""
+        """The text for an instance; that of the class where there is none."""
         return self.of_class if instance is None else self.of_instance(instance)
 
 
@@ -42,7 +42,7 @@ class PageFunction(partial[Any]):
 
     @property
     def __name__(self) -> str:
-        """As the page calls it."""
+        """The name that the page gives the function."""
         return str(self.func.__name__)
 
     def __repr__(self) -> str:

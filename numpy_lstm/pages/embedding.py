@@ -24,7 +24,7 @@ class Trace(NamedTuple):
 
 
 class Functions(NamedTuple):
-    """None."""
+    """This page has no functions."""
 
 
 def values(F: Functions, p: Params, x: Array, prev: Any) -> Trace:

@@ -14,7 +14,7 @@ from .page import Page
 
 
 class Params(NamedTuple):
-    """None."""
+    """This page has no parameters."""
 
 
 class Trace(NamedTuple):
@@ -23,7 +23,7 @@ class Trace(NamedTuple):
 
 
 class Functions(NamedTuple):
-    """None."""
+    """This page has no functions."""
 
 
 def values(F: Functions, p: Params, x: Any, prev: Any) -> Trace:

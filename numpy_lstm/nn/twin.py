@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, binding, layers, state_dict, tree, wiring
-from .arrays import type_name
-from .pages import Page, projected
-from .shapes import ShapeError
-from .steps import Steps
+from .. import arrays, binding, layers, tree, wiring
+from ..arrays import type_name
+from ..pages import Page, projected
+from ..shapes import ShapeError
+from ..steps import Steps
+from . import state_dict
 from .torch_names import TorchNames
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import RELU, TANH
+from ..layouts import LayoutError
+from ..pages import GRU as GRU_CELL
+from ..pages import LSTM as LSTM_CELL
+from ..pages import RNN as RNN_CELL
 from . import state_dict
-from .activations import RELU, TANH
-from .layouts import LayoutError
-from .pages import GRU as GRU_CELL
-from .pages import LSTM as LSTM_CELL
-from .pages import RNN as RNN_CELL
 from .twin import Gradients, Run, Twin
 
 __all__ = ["GRU", "LSTM", "RNN", "Gradients", "Run", "Twin", "from_state_dict"]

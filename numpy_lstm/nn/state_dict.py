@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from . import layouts, weight_files
-from .arrays import as_array, library, type_name
-from .pages import Page
+from .. import layouts, weight_files
+from ..arrays import as_array, library, type_name
+from ..pages import Page
 
 Shapes = dict[str, tuple[int, ...]]
 

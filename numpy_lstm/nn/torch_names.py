@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from . import arrays, layouts
-from .pages import Page
+from .. import arrays, layouts
+from ..pages import Page
 
 
 @dataclass(frozen=True)
 class TorchNames:
-    """Those of ``layers`` layers of ``cell`` with D inputs, H units, one direction or two, with biases or without."""
+    """Names and shapes for ``layers`` layers of ``cell``: D inputs, H units, one direction or two, biases or none."""
 
     cell: Page
     D: int
