@@ -242,6 +242,50 @@ def test_layers_of_different_sizes_with_a_readout() -> None:
     assert check.normwise((back.dparams, back.dxs), (other.dparams, other.dxs)) <= 1e-15
 
 
+def test_a_read_only_input_that_changes_later_changes_no_gradient() -> None:
+    """Read-only is not constant: through a view made before, or made writeable again by its owner."""
+    g, readout = rng(), nl.EachStep(nl.Linear)
+    params, xs, dys = readout.init(3, 2, g), g.standard_normal((5, 4, 3)), g.standard_normal((5, 4, 2))
+    expected = readout.backward(params, readout.forward(params, xs), dys)
+    given, sent = xs.copy(), dys.copy()
+    views = given[:], sent[:]
+    given.flags.writeable = sent.flags.writeable = False
+    run = readout.forward(params, given)
+    views[0][:] = np.nan
+    back = readout.backward(params, run, sent)
+    views[1][:] = np.nan
+    assert same_bits(back, expected)
+
+
+class Handed:
+    """A layer of somebody's own, which gives what it reads, or one array again and again."""
+
+    def __init__(self, again: Any = None) -> None:
+        self.again = again
+
+    def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
+        if self.again is None:
+            return wiring.Run(xs, None, ())
+        self.again[:] = xs
+        return wiring.Run(self.again, None, ())
+
+    def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+        return nl.scan.Backward(dhs, None, None, None)
+
+
+def test_arrays_of_a_layer_from_elsewhere_stay_writeable() -> None:
+    g, readout = rng(), nl.EachStep(nl.Linear)
+    params, xs, dys = readout.init(3, 2, g), g.standard_normal((5, 4, 3)), g.standard_normal((5, 4, 2))
+    expected = readout.backward(params, readout.forward(params, xs), dys).dparams
+    for own in (Handed(), Handed(np.empty_like(xs))):
+        stack, given = nl.Stack((nl.Masked(nl.Stack((own,)), {}), readout)), xs.copy()
+        run = stack.forward(((None,), params), given)
+        given[:] = 0
+        stack.forward(((None,), params), given)
+        assert same_bits(stack.backward(((None,), params), run, dys).dparams[1], expected)
+    assert not nl.Stack((readout, Handed())).forward((params, None), xs).parts[0].hs.flags.writeable
+
+
 def test_walking_through_a_network() -> None:
     stack, params, xs, first, lengths = small_network()
     run = stack.forward(params, xs, first, lengths)

@@ -46,6 +46,24 @@ def test_a_product_in_groups_is_the_product(monkeypatch: pytest.MonkeyPatch, unp
     assert len(ways) >= 2
 
 
+def test_groups_are_seen_when_they_are_filled() -> None:
+    """What another thread multiplies while they are made is the product too."""
+    rng, seen = np.random.default_rng(0), []
+    a, values = rng.standard_normal((300, 128)), rng.standard_normal((128, 64))
+
+    class Meanwhile(np.ndarray):
+        def reshape(self, *shape: Any, **more: Any) -> Any:
+            if not seen:
+                seen.append(None)
+                seen.append(right.product(a, np.empty((300, 64))))
+            return values.reshape(*shape, **more)
+
+    right = products.Right(values.view(Meanwhile), True)
+    right.product(a, np.empty((300, 64)))
+    assert right.groups is not None
+    np.testing.assert_allclose(seen[1], a @ values, rtol=1e-12, atol=1e-12)
+
+
 def test_what_is_not_to_be_grouped_is_multiplied_as_it_stands() -> None:
     a, b = np.ones((200, 300)), np.ones((300, 64))
     right = products.Right(b, False)

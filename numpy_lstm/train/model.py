@@ -98,7 +98,8 @@ class Model:
         stack, full = layers.Stack(self.masked(masks)), self.full(params)
         xs, targets = tree.beside((batch.xs, batch.targets), params)
         run = stack.forward(full, xs, first, batch.lengths)
-        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (arrays.sealed(run.hs), targets), strict=True)))
+        given = (layers.handed_on(stack, run), targets)
+        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, given, strict=True)))
         loss = each_step.forward(self.loss, self.loss.Params(), reads, lengths=batch.lengths)
         return Run(loss.hs, run.last, stack, run, loss)
 
