@@ -47,7 +47,8 @@ def contraction(d: Any, z: Any, sums: Any = None) -> Any:
     from scipy.linalg import blas  # type: ignore[import-untyped]
 
     gemm, (a, b, c) = blas.dgemm if turned else blas.sgemm, (d, z, sums) if turned else (z, d, sums.T)
-    gemm(1.0, a.T, b.T, beta=1.0, c=c, trans_b=1, overwrite_c=1)
+    if (found := gemm(1.0, a.T, b.T, beta=1.0, c=c, trans_b=1, overwrite_c=1)) is not c:  # it may have made a copy
+        c[...] = found
     return sums
 
 
