@@ -226,7 +226,8 @@ class _Several:
         stop = run.hs.shape[-1]
         for k, (layer, part, p, dc, d) in reversed(list(enumerate(trees))):
             start = 0 if self.chained else stop - part.hs.shape[-1]
-            arriving = backs[-1].dxs if backs and self.chained else None if dhs is None else dhs[..., start:stop]
+            whole = backs[-1].dxs if backs and self.chained else dhs
+            arriving = whole if whole is None or self.chained else whole[..., start:stop]
             with wiring.naming(k):
                 backs.append(layer.backward(p, part, wiring.or_zeros(arriving, (dc, d), part), dc, d))
             stop = start

@@ -7,7 +7,7 @@ import pytest
 
 import cases
 import numpy_lstm as nl
-from numpy_lstm import check, tree, wiring
+from numpy_lstm import arrays, check, tree, wiring
 from reference import torch_oracle
 
 LENGTHS = [6, 2, 1, 0]
@@ -284,6 +284,14 @@ def test_arrays_of_a_layer_from_elsewhere_stay_writeable() -> None:
         stack.forward(((None,), params), given)
         assert same_bits(stack.backward(((None,), params), run, dys).dparams[1], expected)
     assert not nl.Stack((readout, Handed())).forward((params, None), xs).parts[0].hs.flags.writeable
+
+
+def test_what_is_sealed_is_not_copied() -> None:
+    g, stack = rng(), nl.Stack((nl.EachStep(nl.Linear),) * 2)
+    params, xs, dys = stack.init(3, 2, g), g.standard_normal((5, 4, 3)), arrays.sealed(g.standard_normal((5, 4, 2)))
+    run = stack.forward(params, xs)
+    assert np.shares_memory(run.parts[1].values.x, run.parts[0].hs)
+    assert np.shares_memory(stack.backward(params, run, dys).cotangents[1].y, dys)
 
 
 def test_walking_through_a_network() -> None:
