@@ -10,12 +10,22 @@ from numpy_lstm import products
 DTYPES = [np.float64, np.float32]
 
 
-@pytest.mark.parametrize(("kernel", "threads"), [("SkylakeX", 2), ("Haswell", 1), (None, None)])
-def test_no_groups_where_large_products_are_quicker(
-    monkeypatch: pytest.MonkeyPatch, kernel: str | None, threads: int | None
+@pytest.mark.parametrize(
+    ("kernel", "threads", "avx512", "quicker"),
+    [
+        ("SkylakeX", 1, True, True),
+        ("SkylakeX", 1, False, False),
+        ("SkylakeX", 2, True, False),
+        ("Haswell", 1, True, False),
+        (None, None, True, False),
+    ],
+)
+def test_groups_only_where_small_products_are_quicker(
+    monkeypatch: pytest.MonkeyPatch, kernel: str | None, threads: int | None, avx512: bool, quicker: bool
 ) -> None:
+    monkeypatch.setattr(products, "AVX512", avx512)
     monkeypatch.setattr(products.doctor, "kernel_and_threads", lambda: (kernel, threads))
-    assert not products.unpacked()
+    assert products.unpacked() is quicker
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
