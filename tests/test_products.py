@@ -63,6 +63,6 @@ def test_a_contraction_is_added_to_what_was_summed(dtype: Any) -> None:
         assert one.shape == (left.shape[1], right.shape[1])
         before, given = one.copy(), one
         two = products.contraction(left[::-1].copy(), right[::-1].copy(), given)
-        assert two is given
+        assert np.shares_memory(two, given)
         size = np.abs(before) + np.abs(left).T @ np.abs(right)
         assert np.all(np.abs(two - (before + left.T @ right)) <= 50 * np.finfo(dtype).eps * size)
