@@ -59,15 +59,9 @@ def test_the_order_of_cues() -> None:
 def test_adding() -> None:
     assert of("adding", "LSTM, chrono", 200, "solved") == [1, 1, 1]
     assert max(of("adding", "LSTM, chrono", 200, "loss")) < 0.005
-    for name in ("RNN", "LSTM, b_f=0", "LSTM, b_f=1"):
-        assert median(of("adding", name, 200, "loss")) == pytest.approx(1 / 6, rel=0.03)
-    with (GALLERY / "adding_curves.csv").open(encoding="utf-8", newline="") as file:
-        looks = {
-            (r["network"], r["delay"], r["seed"], int(r["update"])): float(r["loss"]) for r in csv.DictReader(file)
-        }
-    after = max(of("adding", "LSTM, chrono", 200, "updates"))
-    for seed in "012":  # on 200 sequences, so that 1/6 itself is between 0.15 and 0.21
-        assert all(looks["LSTM, b_f=1", "200", seed, n] > 0.15 for n in range(500, 2001, 50) if n <= after + 400)
+    for name in ("LSTM, b_f=0", "LSTM, b_f=1"):  # every seed; 1000 sequences tell 1/6 to within 8 %
+        assert of("adding", name, 200, "loss") == pytest.approx([1 / 6] * 3, rel=0.08)
+    assert min(of("adding", "RNN", 100, "loss") + of("adding", "RNN", 200, "loss")) > 0.15
 
 
 def test_what_a_sum_is_made_of() -> None:

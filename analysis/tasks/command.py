@@ -42,7 +42,7 @@ STUDIES = {
     "copy": Study("copy", 1, (10, 50, 100, 200), 900, 25, 1e-2),
     "copy5": Study("copy", 5, (50,), 2500, 50, 5e-3),
     "order": Study("order", 1, (20, 50, 100), 2000, 50, 1e-3),
-    "adding": Study("adding", 1, (100, 200), 2500, 50, 2e-3),
+    "adding": Study("adding", 1, (100, 200), 2500, 50, 1.5e-3),
 }
 
 
