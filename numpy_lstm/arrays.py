@@ -324,18 +324,6 @@ def copy(a: Array) -> Array:
     return cast(Array, np.array(a)) if type(a) is np.ndarray else stack([a])[0, ...]
 
 
-def sealed(a: Array) -> Array:
-    """The same array, read-only if it is NumPy's and owns its memory, so that whoever is given it need not copy it."""
-    if type(a) is np.ndarray and a.base is None:
-        a.flags.writeable = False
-    return a
-
-
-def kept(a: Array) -> Array:
-    """``a`` if it is ``sealed``, else a copy: what nobody changes later."""
-    return a if type(a) is np.ndarray and a.base is None and not a.flags.writeable else copy(a)
-
-
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
     """Zeros of the library and dtype of ``like``; in an object array, zeros of the numbers it holds."""
     if _holds_objects(like) and like.shape and 0 not in like.shape:

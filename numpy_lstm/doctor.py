@@ -81,7 +81,10 @@ class _OpenBlas(NamedTuple):
 @cache
 def _openblas() -> _OpenBlas | None:
     for path in _shared_objects():
-        library = ctypes.CDLL(path)
+        try:
+            library = ctypes.CDLL(path)
+        except OSError:  # no library, though mapped and so named
+            continue
         for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("", ""), ("scipy_", "")):
             corename = getattr(library, f"{prefix}openblas_get_corename{suffix}", None)
             threads = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)

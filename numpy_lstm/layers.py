@@ -211,7 +211,7 @@ class _Several:
         trees = zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
         for k, (layer, p, s) in enumerate(trees):
             with wiring.naming(k):
-                runs.append(layer.forward(p, arrays.sealed(runs[-1].hs) if runs and self.chained else xs, s, lengths))
+                runs.append(layer.forward(p, runs[-1].hs if runs and self.chained else xs, s, lengths))
         hs = runs[-1].hs if self.chained else arrays.concat([run.hs for run in runs], axis=-1)
         return Run(hs, tuple(run.last for run in runs), tuple(runs), lengths)
 
@@ -225,7 +225,8 @@ class _Several:
         stop = run.hs.shape[-1]
         for k, (layer, part, p, dc, d) in reversed(list(enumerate(trees))):
             start = 0 if self.chained else stop - part.hs.shape[-1]
-            arriving = backs[-1].dxs if backs and self.chained else None if dhs is None else dhs[..., start:stop]
+            whole = backs[-1].dxs if backs and self.chained else dhs
+            arriving = whole if whole is None or self.chained else whole[..., start:stop]
             with wiring.naming(k):
                 backs.append(layer.backward(p, part, wiring.or_zeros(arriving, (dc, d), part), dc, d))
             stop = start

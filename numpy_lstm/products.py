@@ -81,8 +81,9 @@ class Right:
             return arrays.namespace(a).matmul(a, self.b, out=out)
         if self.groups is None:
             width = -(-n * a.itemsize // VECTOR) * VECTOR // a.itemsize  # so that every row begins a line
-            self.groups = empty(np, a.dtype, p, 1, N // n, K // p, width)[..., :n]
-            self.groups[:, 0] = self.b.reshape(p, K // p, N // n, n).swapaxes(1, 2)
+            groups = empty(np, a.dtype, p, 1, N // n, K // p, width)[..., :n]
+            groups[:, 0] = self.b.reshape(p, K // p, N // n, n).swapaxes(1, 2)
+            self.groups = groups  # once it is filled: another thread may be here too
         m = next((m for m in range(self.rows, FEWEST - 1, -1) if R % m == 0), min(self.rows, ROWS))
         q = R // m * m
         left = a[:q].reshape(q // m, 1, m, p, K // p).transpose(3, 0, 1, 2, 4)

@@ -36,6 +36,11 @@ def test_advice(float64: float, advice: bool) -> None:
     assert doctor.widest(found) == ("SkylakeX" if advice else None)
 
 
+def test_a_mapped_file_that_is_no_library_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_shared_objects", lambda: [__file__])
+    assert doctor._openblas.__wrapped__() is None
+
+
 def test_without_openblas_there_is_nothing_to_choose() -> None:
     found = Diagnosis(Blas("accelerate", None, None), 2, Speed(None, 30.0, 60.0), {})
     assert doctor.widest(found) is None

@@ -71,7 +71,7 @@ SOME = [(cell, name) for cell, name in EVERY if cell is nl.LSTM or name in ("bid
 @pytest.mark.parametrize("lengths", [None, SMALL], ids=["full", "ragged"])
 def test_gradients_by_complex_step(cell: nl.Page, name: str, lengths: Any) -> None:
     """Of a loss on all outputs, every c_t and all last states, with respect to everything."""
-    (T, B, D, H), g = (3, 3, 1, 2), rng()
+    (T, B, D, H), g = (3, 3, 1, 3 if cell.R else 2), rng()  # R is 2
     layer = layers(cell, T, B, H)[name]
     params, xs, first = layer.init(D, H, g), g.standard_normal((T, B, D)), first_states(layer, B, H, g)
     run = layer.forward(params, xs, first, lengths)
@@ -240,6 +240,49 @@ def test_layers_of_different_sizes_with_a_readout() -> None:
     assert check.normwise(again.hs, run.hs) <= 1e-15
     other = stepped.backward(params, again, dys)
     assert check.normwise((back.dparams, back.dxs), (other.dparams, other.dxs)) <= 1e-15
+
+
+def test_a_read_only_input_that_changes_later_changes_no_gradient() -> None:
+    """Read-only is not constant: through a view made before, or made writeable again by its owner."""
+    g, readout = rng(), nl.EachStep(nl.Linear)
+    params, xs, dys = readout.init(3, 2, g), g.standard_normal((5, 4, 3)), g.standard_normal((5, 4, 2))
+    expected = readout.backward(params, readout.forward(params, xs), dys)
+    given, sent = xs.copy(), dys.copy()
+    views = given[:], sent[:]
+    given.flags.writeable = sent.flags.writeable = False
+    run = readout.forward(params, given)
+    views[0][:] = np.nan
+    back = readout.backward(params, run, sent)
+    views[1][:] = np.nan
+    assert same_bits(back, expected)
+
+
+class Handed:
+    """A layer of somebody's own, which gives what it reads, or one array again and again."""
+
+    def __init__(self, again: Any = None) -> None:
+        self.again = again
+
+    def forward(self, params: Any, xs: Any, first: Any = None, lengths: Any = None) -> Any:
+        if self.again is None:
+            return wiring.Run(xs, None, ())
+        self.again[:] = xs
+        return wiring.Run(self.again, None, ())
+
+    def backward(self, params: Any, run: Any, dhs: Any = None, dcs: Any = None, dlast: Any = None) -> Any:
+        return nl.scan.Backward(dhs, None, None, None)
+
+
+def test_a_layer_from_elsewhere_may_use_an_array_again() -> None:
+    g, readout = rng(), nl.EachStep(nl.Linear)
+    params, xs, dys = readout.init(3, 2, g), g.standard_normal((5, 4, 3)), g.standard_normal((5, 4, 2))
+    expected = readout.backward(params, readout.forward(params, xs), dys).dparams
+    for own in (Handed(), Handed(np.empty_like(xs))):
+        stack, given = nl.Stack((nl.Masked(nl.Stack((own,)), {}), readout)), xs.copy()
+        run = stack.forward(((None,), params), given)
+        given[:] = 0
+        stack.forward(((None,), params), given)
+        assert same_bits(stack.backward(((None,), params), run, dys).dparams[1], expected)
 
 
 def test_walking_through_a_network() -> None:
