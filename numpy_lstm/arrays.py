@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any, Protocol, cast
-from weakref import WeakValueDictionary
 
 import numpy as np
 
 BLOCK = 16384  # numbers
-_SEALED: WeakValueDictionary[int, Any] = WeakValueDictionary()  # by ``id``
 
 
 class Array(Protocol):
@@ -324,19 +322,6 @@ def flip(a: Array) -> Array:
 def copy(a: Array) -> Array:
     """An array of its own with the same numbers."""
     return cast(Array, np.array(a)) if type(a) is np.ndarray else stack([a])[0, ...]
-
-
-def sealed(a: Array) -> Array:
-    """The same array, read-only if it is NumPy's and owns its memory, so that whoever is given it need not copy it."""
-    if type(a) is np.ndarray and a.base is None:
-        a.flags.writeable = False
-        _SEALED[id(a)] = a
-    return a
-
-
-def kept(a: Array) -> Array:
-    """``a`` if it is ``sealed``, else a copy: what nobody changes later. A read-only array of a caller may change."""
-    return a if _SEALED.get(id(a)) is a and not cast(Any, a).flags.writeable else copy(a)
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

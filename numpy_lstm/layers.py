@@ -211,8 +211,7 @@ class _Several:
         trees = zip(self.layers, *wiring.trees(self, params=params, first=first), strict=True)
         for k, (layer, p, s) in enumerate(trees):
             with wiring.naming(k):
-                read = handed_on(self.layers[k - 1], runs[-1]) if runs and self.chained else xs
-                runs.append(layer.forward(p, read, s, lengths))
+                runs.append(layer.forward(p, runs[-1].hs if runs and self.chained else xs, s, lengths))
         hs = runs[-1].hs if self.chained else arrays.concat([run.hs for run in runs], axis=-1)
         return Run(hs, tuple(run.last for run in runs), tuple(runs), lengths)
 
@@ -246,13 +245,6 @@ class Stack(_Several):
     """Layers one above the other, each reading the outputs of the one below; they may have different sizes."""
 
     chained = True
-
-
-def handed_on(layer: Any, run: Any) -> Any:
-    """``run.hs`` as what is above reads it: sealed, unless the layer is from elsewhere and may use the array again."""
-    while isinstance(layer, _Around | Stack):
-        layer = layer.layer if isinstance(layer, _Around) else layer.layers[-1]
-    return arrays.sealed(run.hs) if type(layer) in (Recurrent, Parallel) else run.hs
 
 
 def bidirectional(cell: Page, engine: str = "explicit") -> Parallel:

@@ -26,7 +26,7 @@ def forward(cell: Page, params: Any, xs: Any, first: Any = None, lengths: Any = 
     (alive, _), T, B = steps.bind(lengths, sizes), sizes["T"], sizes["B"]
     fold = not shared(cell.Input)  # a page that shares a memory computes with the time axis in front of its own
     params, xs = tree.plain((params, xs))
-    x = sequences.where_alive(alive, tree.map(arrays.kept, xs))
+    x = sequences.where_alive(alive, tree.map(arrays.copy, xs))
     v = _functions(cell, x).values(cell.functions, params, sequences.folded(x) if fold else x, first)
     values = sequences.where_alive(alive, _unfolded(v, T, B) if fold else v)
     return Forward(arrays.copy(getattr(values, cell.gives[0])), first, values, alive)
@@ -44,7 +44,7 @@ def backward(
     params, given = tree.plain((params, given))
     if any(d is None for d in given):
         given = tree.add(sizes.zeros(cell.Outputs, "T"), given)
-    given = sequences.where_alive(run.alive, tree.map(arrays.kept, given))
+    given = sequences.where_alive(run.alive, tree.map(arrays.copy, given))
     v = sequences.folded(apart(run.values)[0])
     if held := shared(cell.Input):
         ds = cell.adjoint(cell.functions, params, run.values, take(cell.Trace, given))

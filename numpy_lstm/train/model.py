@@ -98,8 +98,7 @@ class Model:
         stack, full = layers.Stack(self.masked(masks)), self.full(params)
         xs, targets = tree.beside((batch.xs, batch.targets), params)
         run = stack.forward(full, xs, first, batch.lengths)
-        given = (layers.handed_on(stack, run), targets)
-        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, given, strict=True)))
+        reads = take(self.loss.Input, None, **dict(zip(self.loss.reads, (run.hs, targets), strict=True)))
         loss = each_step.forward(self.loss, self.loss.Params(), reads, lengths=batch.lengths)
         return Run(loss.hs, run.last, stack, run, loss)
 
@@ -110,7 +109,7 @@ class Model:
     def backward_all(self, params: Any, run: Run, dlosses: Any) -> tuple[scan.Backward, scan.Backward]:
         """Everything that the loss page and the layers give back."""
         back = each_step.backward(self.loss, self.loss.Params(), run.loss, dlosses)
-        dhs = arrays.sealed(getattr(back.dxs, self.loss.reads[0]))
+        dhs = getattr(back.dxs, self.loss.reads[0])
         return back, run.stack.backward(self.full(params), run.run, dhs)
 
     def outputs(self, params: Any, xs: Any, first: Any = None) -> tuple[Any, Any]:
