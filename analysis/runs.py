@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpy_lstm as nl
-from numpy_lstm import files, flow, train
+from numpy_lstm import files, flow, progress, train
 from numpy_lstm.command import positive, within
-
-from . import progress
 
 CELLS = {page.name: page for page in nl.PAGES if page.reads == ("x",)}
 OPTIMISERS = {"adam": train.adam, "adamw": train.adamw, "sgd": lambda: train.sgd(momentum=0.9)}

@@ -19,9 +19,9 @@ from typing import Any
 import numpy_lstm
 from numpy_lstm.command import jobs as jobs_of
 from numpy_lstm.files import regular
+from numpy_lstm.progress import bar
 
 from . import output
-from .progress import bar
 
 Point = dict[str, Any]
 Task = Callable[[Point], Any]

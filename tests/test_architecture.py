@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "numpy_lstm"
 # Each room may import rooms further up this list, and those of its own line never import one another.
 ORDER = [
-    "files tables",
+    "files tables progress",
     "command",
     "arrays doctor",
     "ops products tree shapes",

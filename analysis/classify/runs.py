@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import train, tree
+from numpy_lstm.progress import bar
 
-from ..progress import bar
 from ..text import InputError
 from . import bayes, data
 

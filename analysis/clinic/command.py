@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import figures, output, progress
+from numpy_lstm import progress
+
+from .. import figures, output
 from .runs import SICK, Ran, healthy
 
 HEALTHY = 3  # runs, one for each cell

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from numpy_lstm import flow
+from numpy_lstm.progress import bar
 
 from .. import figures, networks, next_symbol, text
-from ..progress import bar
 from . import rates
 from .study import SWEPT, Found, Options, Study
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from numpy_lstm import flow, layers, train
+from numpy_lstm import flow, layers, progress, train
 
-from .. import figures, progress, runs
+from .. import figures, runs
 from ..charlm import settings
 from ..flow.study import Found
 from .forgetting import named

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy_lstm.mistakes import CATALOGUE, Mistake
+from numpy_lstm.progress import bar
 
 from .. import figures, output
-from ..progress import bar
 from ..verify.routes import HAS_TORCH
 from .homes import HOMES, Home, suite
 from .node_cases import HAS_ONNX

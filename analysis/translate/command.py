@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_lstm import train
+from numpy_lstm import progress, train
 
-from .. import progress, runs
+from .. import runs
 from . import alignment, data, measures, settings
 from .settings import arguments as arguments
 

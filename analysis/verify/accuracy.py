@@ -8,10 +8,10 @@ import numpy as np
 import numpy_lstm as nl
 from numpy_lstm import check
 from numpy_lstm.check import truth
+from numpy_lstm.progress import bar
 from reference import regimes
 
 from .. import output
-from ..progress import bar
 from . import routes
 
 REGIMES = [(cell, regime) for cell in (nl.LSTM, nl.GRU, nl.RNN) for regime in regimes.OF_PAGE[cell.equations]]

@@ -25,10 +25,10 @@ from numpy_lstm.command import positive
 from numpy_lstm.judge import Judge
 from numpy_lstm.layers import Recurrent
 from numpy_lstm.mistakes import Workbench, possible
+from numpy_lstm.progress import bar
 from numpy_lstm.sequences import at
 
 from .. import output
-from ..progress import bar
 from . import routes
 
 CLAIMED = 1000  # the first seed of those that the claim is about

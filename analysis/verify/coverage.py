@@ -9,10 +9,10 @@ import numpy as np
 import numpy_lstm as nl
 from numpy_lstm import check, layouts, tree
 from numpy_lstm.check import truth
+from numpy_lstm.progress import bar
 from reference import frameworks
 
 from .. import output
-from ..progress import bar
 from . import routes
 
 SIZES = {"T": 12, "B": 3, "D": 5, "H": 7, "S": 4, "N": 6, "A": 5}

@@ -6,10 +6,10 @@ import numpy as np
 
 from numpy_lstm import check
 from numpy_lstm.check import balls, truth
+from numpy_lstm.progress import bar
 from reference import regimes
 
 from .. import output
-from ..progress import bar
 from . import routes
 
 BOUND = 2e-15

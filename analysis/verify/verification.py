@@ -10,10 +10,10 @@ import numpy as np
 
 from numpy_lstm import check
 from numpy_lstm.check import truth
+from numpy_lstm.progress import bar
 from reference import regimes
 
 from .. import next_symbol, output, text
-from ..progress import bar
 from . import routes, softmax
 
 WINDOW = 1 + routes.SIZES["T"]

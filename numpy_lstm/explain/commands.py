@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import progress
 from ..cases import RECORDS, Case, files
 from ..cases.encodings import Document, encode
 from ..cases.network import Network
@@ -84,7 +85,8 @@ def trace(options: argparse.Namespace) -> int:
     head += [f"row {options.row} of {case.sizes['B']}: its gradients alone"] if case.sizes["B"] > 1 else []
     head += [f"mistake: {name}: {says}"] if wrong is not None else []
     comment = "% " if options.format == "latex" else ""
-    sections = list(lines.Writer(found, wanted, options.format == "latex").sections())
+    every = lines.Writer(found, wanted, options.format == "latex").sections()
+    sections = list(progress.bar(every, desc="trace", total=2 * found.T + 3) if options.check else every)
     _put(options, "\n".join([*(comment + line for line in head), "", TRACES[options.format](sections)]) + "\n")
     return RIGHT
 

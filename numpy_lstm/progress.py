@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-try:
-    from tqdm import tqdm
-except ModuleNotFoundError:
-    tqdm = None
-
 
 def bar(items: Iterable[Any] | None = None, *, desc: str, total: int | None = None) -> Any:
     """``tqdm(items)``, gone when it is done; without items, something to ``update`` in a ``with`` block."""
-    if tqdm is None:
+    try:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+    except ModuleNotFoundError:
         return _Silent(items)
     return tqdm(items, desc=desc, total=total, disable=None, leave=False)
 
