@@ -131,6 +131,14 @@ def test_every_mistake_is_silent_and_visible(setting: str, D: int) -> None:
     assert all(np.array_equal(a, b.right[k]) for k, a in right.items()), "the workbench is as it was"
 
 
+def test_a_mistake_that_runs_away_is_silent_too() -> None:
+    """An update gate that nothing bounds: infinities, then NaN."""
+    b = Workbench(Case.random(Network("GRU"), "torch", SIZES | {"T": 60}, np.random.default_rng(0)))
+    mistake = CATALOGUE["another-activation"]
+    assert np.isnan(mistake.answer(b, "z=identity")["output"]).any()
+    assert mistake.shows(b, "z=identity")
+
+
 @pytest.mark.parametrize("sizes", [(1, 3, 2, 4), (4, 1, 2, 3), (4, 3, 2, 1), (2, 2, 2, 2), (1, 1, 1, 1)])
 def test_no_mistake_is_made_where_it_cannot_be_seen(sizes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)

@@ -156,7 +156,8 @@ def rates(seed: int, cases: int) -> tuple[Counter[tuple[str, str, str]], list[st
         judge = Judge(case)
         given = [("right", who, a) for who, a in right_answers(case)]
         if n % EVERY == 0:
-            given += [("wrong", who, a) for who, a in wrong_answers(case, kind == "usual")]
+            with np.errstate(all="ignore"):  # at huge weights what is wrong may overflow
+                given += [("wrong", who, a) for who, a in wrong_answers(case, kind == "usual")]
         for what, who, answer in given:
             verdict = judge.report(answer).verdict
             found[kind, what, verdict] += 1

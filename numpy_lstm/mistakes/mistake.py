@@ -55,7 +55,7 @@ class Mistake(NamedTuple):
         if (key := (self, variant)) in bench.kept:
             found: dict[str, Any] = bench.kept[key]
             return found
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             answer = bench.answer(self.edits(bench, variant))
         if sum(a.size for a in answer.values()) <= KEPT:
             bench.kept[key] = answer
