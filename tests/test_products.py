@@ -83,7 +83,7 @@ def test_what_is_not_to_be_grouped_is_multiplied_as_it_stands() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
 def test_a_contraction_is_added_to_what_was_summed(dtype: Any) -> None:
-    """By either way, in place, and whatever the strides are, also those of the sum."""
+    """By either way, and whatever the strides are, also those of the sum."""
     rng = np.random.default_rng(0)
     d, z = (rng.standard_normal((9, N)).astype(dtype) for N in (8, 5))
     for left, right in ((d, z), (d[:, :6], z), (d, z[:, 1:])):
@@ -92,6 +92,5 @@ def test_a_contraction_is_added_to_what_was_summed(dtype: Any) -> None:
         before = one.copy()
         for given in (one, before.copy("C"), before.copy("F")):
             two = products.contraction(left[::-1].copy(), right[::-1].copy(), given)
-            assert np.shares_memory(two, given) or given.flags.c_contiguous == (dtype is np.float64)
             size = np.abs(before) + np.abs(left).T @ np.abs(right)
             assert np.all(np.abs(two - (before + left.T @ right)) <= 50 * np.finfo(dtype).eps * size)
